@@ -1,0 +1,1 @@
+"""What the mesh decides. Pure: no I/O, no clock, no randomness, no asyncio."""
