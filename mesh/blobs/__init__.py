@@ -1,0 +1,1 @@
+"""Blobs: manifests, chunking, and who fetches which chunk from where."""
