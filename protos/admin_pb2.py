@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x12protos/admin.proto\x12\x07mesh.v1\"E\n\nGetRequest\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04site\x18\x03 \x01(\t\x12\r\n\x05limit\x18\x04 \x01(\r\"\x1d\n\x08GetReply\x12\x11\n\tdocuments\x18\x01 \x03(\t\"-\n\x0c\x41pplyRequest\x12\x0c\n\x04yaml\x18\x01 \x01(\x0c\x12\x0f\n\x07\x64ry_run\x18\x02 \x01(\x08\"G\n\nApplyReply\x12(\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x17.mesh.v1.ResourceChange\x12\x0f\n\x07\x63ounter\x18\x02 \x01(\x04\"<\n\x0eResourceChange\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06\x63hange\x18\x03 \x01(\t\"+\n\rDeleteRequest\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"H\n\x0b\x44\x65leteReply\x12(\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x17.mesh.v1.ResourceChange\x12\x0f\n\x07\x63ounter\x18\x02 \x01(\x04\"3\n\x12\x43reateTokenRequest\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x0f\n\x07valid_s\x18\x02 \x01(\r\":\n\x10\x43reateTokenReply\x12\r\n\x05token\x18\x01 \x01(\t\x12\x17\n\x0f\x65xpires_unix_ms\x18\x02 \x01(\x04\"\'\n\x13PushManifestRequest\x12\x10\n\x08manifest\x18\x01 \x01(\x0c\"6\n\x11PushManifestReply\x12\x10\n\x08\x61rtifact\x18\x01 \x01(\x0c\x12\x0f\n\x07missing\x18\x02 \x03(\r\":\n\tPushChunk\x12\x10\n\x08\x61rtifact\x18\x01 \x01(\x0c\x12\r\n\x05\x63hunk\x18\x02 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"\"\n\x0fPushChunksReply\x12\x0f\n\x07missing\x18\x01 \x03(\r\"\"\n\x0eReleaseRequest\x12\x10\n\x08\x61rtifact\x18\x01 \x01(\x0c\"\x1f\n\x0cReleaseReply\x12\x0f\n\x07\x63ounter\x18\x01 \x01(\x04\"-\n\rRevokeRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x1e\n\x0bRevokeReply\x12\x0f\n\x07\x63ounter\x18\x01 \x01(\x04\"@\n\x0eRestartRequest\x12\x10\n\x08workload\x18\x01 \x01(\t\x12\x0c\n\x04site\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"1\n\x0cRestartReply\x12\x10\n\x08replicas\x18\x01 \x01(\r\x12\x0f\n\x07\x63ounter\x18\x02 \x01(\x04\x32\xd3\x04\n\x05\x41\x64min\x12-\n\x03Get\x12\x13.mesh.v1.GetRequest\x1a\x11.mesh.v1.GetReply\x12\x31\n\x05Watch\x12\x13.mesh.v1.GetRequest\x1a\x11.mesh.v1.GetReply0\x01\x12\x33\n\x05\x41pply\x12\x15.mesh.v1.ApplyRequest\x1a\x13.mesh.v1.ApplyReply\x12\x36\n\x06\x44\x65lete\x12\x16.mesh.v1.DeleteRequest\x1a\x14.mesh.v1.DeleteReply\x12\x45\n\x0b\x43reateToken\x12\x1b.mesh.v1.CreateTokenRequest\x1a\x19.mesh.v1.CreateTokenReply\x12H\n\x0cPushManifest\x12\x1c.mesh.v1.PushManifestRequest\x1a\x1a.mesh.v1.PushManifestReply\x12<\n\nPushChunks\x12\x12.mesh.v1.PushChunk\x1a\x18.mesh.v1.PushChunksReply(\x01\x12\x39\n\x07Release\x12\x17.mesh.v1.ReleaseRequest\x1a\x15.mesh.v1.ReleaseReply\x12\x36\n\x06Revoke\x12\x16.mesh.v1.RevokeRequest\x1a\x14.mesh.v1.RevokeReply\x12\x39\n\x07Restart\x12\x17.mesh.v1.RestartRequest\x1a\x15.mesh.v1.RestartReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x12protos/admin.proto\x12\x07mesh.v1\"E\n\nGetRequest\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04site\x18\x03 \x01(\t\x12\r\n\x05limit\x18\x04 \x01(\r\"\x1d\n\x08GetReply\x12\x11\n\tdocuments\x18\x01 \x03(\t\"=\n\x0c\x41pplyRequest\x12\x0c\n\x04yaml\x18\x01 \x01(\x0c\x12\x0f\n\x07\x64ry_run\x18\x02 \x01(\x08\x12\x0e\n\x06source\x18\x03 \x01(\t\"G\n\nApplyReply\x12(\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x17.mesh.v1.ResourceChange\x12\x0f\n\x07\x63ounter\x18\x02 \x01(\x04\"<\n\x0eResourceChange\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06\x63hange\x18\x03 \x01(\t\"+\n\rDeleteRequest\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"H\n\x0b\x44\x65leteReply\x12(\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x17.mesh.v1.ResourceChange\x12\x0f\n\x07\x63ounter\x18\x02 \x01(\x04\"3\n\x12\x43reateTokenRequest\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x0f\n\x07valid_s\x18\x02 \x01(\r\":\n\x10\x43reateTokenReply\x12\r\n\x05token\x18\x01 \x01(\t\x12\x17\n\x0f\x65xpires_unix_ms\x18\x02 \x01(\x04\"\'\n\x13PushManifestRequest\x12\x10\n\x08manifest\x18\x01 \x01(\x0c\"6\n\x11PushManifestReply\x12\x10\n\x08\x61rtifact\x18\x01 \x01(\x0c\x12\x0f\n\x07missing\x18\x02 \x03(\r\"H\n\tPushChunk\x12\x10\n\x08\x61rtifact\x18\x01 \x01(\x0c\x12\r\n\x05\x63hunk\x18\x02 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\x12\x0c\n\x04more\x18\x04 \x01(\x08\"\"\n\x0fPushChunksReply\x12\x0f\n\x07missing\x18\x01 \x03(\r\"\"\n\x0eReleaseRequest\x12\x10\n\x08\x61rtifact\x18\x01 \x01(\x0c\"\x1f\n\x0cReleaseReply\x12\x0f\n\x07\x63ounter\x18\x01 \x01(\x04\"-\n\rRevokeRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x1e\n\x0bRevokeReply\x12\x0f\n\x07\x63ounter\x18\x01 \x01(\x04\"@\n\x0eRestartRequest\x12\x10\n\x08workload\x18\x01 \x01(\t\x12\x0c\n\x04site\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"1\n\x0cRestartReply\x12\x10\n\x08replicas\x18\x01 \x01(\r\x12\x0f\n\x07\x63ounter\x18\x02 \x01(\x04\x32\xd3\x04\n\x05\x41\x64min\x12-\n\x03Get\x12\x13.mesh.v1.GetRequest\x1a\x11.mesh.v1.GetReply\x12\x31\n\x05Watch\x12\x13.mesh.v1.GetRequest\x1a\x11.mesh.v1.GetReply0\x01\x12\x33\n\x05\x41pply\x12\x15.mesh.v1.ApplyRequest\x1a\x13.mesh.v1.ApplyReply\x12\x36\n\x06\x44\x65lete\x12\x16.mesh.v1.DeleteRequest\x1a\x14.mesh.v1.DeleteReply\x12\x45\n\x0b\x43reateToken\x12\x1b.mesh.v1.CreateTokenRequest\x1a\x19.mesh.v1.CreateTokenReply\x12H\n\x0cPushManifest\x12\x1c.mesh.v1.PushManifestRequest\x1a\x1a.mesh.v1.PushManifestReply\x12<\n\nPushChunks\x12\x12.mesh.v1.PushChunk\x1a\x18.mesh.v1.PushChunksReply(\x01\x12\x39\n\x07Release\x12\x17.mesh.v1.ReleaseRequest\x1a\x15.mesh.v1.ReleaseReply\x12\x36\n\x06Revoke\x12\x16.mesh.v1.RevokeRequest\x1a\x14.mesh.v1.RevokeReply\x12\x39\n\x07Restart\x12\x17.mesh.v1.RestartRequest\x1a\x15.mesh.v1.RestartReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,39 +36,39 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETREPLY']._serialized_start=102
   _globals['_GETREPLY']._serialized_end=131
   _globals['_APPLYREQUEST']._serialized_start=133
-  _globals['_APPLYREQUEST']._serialized_end=178
-  _globals['_APPLYREPLY']._serialized_start=180
-  _globals['_APPLYREPLY']._serialized_end=251
-  _globals['_RESOURCECHANGE']._serialized_start=253
-  _globals['_RESOURCECHANGE']._serialized_end=313
-  _globals['_DELETEREQUEST']._serialized_start=315
-  _globals['_DELETEREQUEST']._serialized_end=358
-  _globals['_DELETEREPLY']._serialized_start=360
-  _globals['_DELETEREPLY']._serialized_end=432
-  _globals['_CREATETOKENREQUEST']._serialized_start=434
-  _globals['_CREATETOKENREQUEST']._serialized_end=485
-  _globals['_CREATETOKENREPLY']._serialized_start=487
-  _globals['_CREATETOKENREPLY']._serialized_end=545
-  _globals['_PUSHMANIFESTREQUEST']._serialized_start=547
-  _globals['_PUSHMANIFESTREQUEST']._serialized_end=586
-  _globals['_PUSHMANIFESTREPLY']._serialized_start=588
-  _globals['_PUSHMANIFESTREPLY']._serialized_end=642
-  _globals['_PUSHCHUNK']._serialized_start=644
-  _globals['_PUSHCHUNK']._serialized_end=702
-  _globals['_PUSHCHUNKSREPLY']._serialized_start=704
-  _globals['_PUSHCHUNKSREPLY']._serialized_end=738
-  _globals['_RELEASEREQUEST']._serialized_start=740
-  _globals['_RELEASEREQUEST']._serialized_end=774
-  _globals['_RELEASEREPLY']._serialized_start=776
-  _globals['_RELEASEREPLY']._serialized_end=807
-  _globals['_REVOKEREQUEST']._serialized_start=809
-  _globals['_REVOKEREQUEST']._serialized_end=854
-  _globals['_REVOKEREPLY']._serialized_start=856
-  _globals['_REVOKEREPLY']._serialized_end=886
-  _globals['_RESTARTREQUEST']._serialized_start=888
-  _globals['_RESTARTREQUEST']._serialized_end=952
-  _globals['_RESTARTREPLY']._serialized_start=954
-  _globals['_RESTARTREPLY']._serialized_end=1003
-  _globals['_ADMIN']._serialized_start=1006
-  _globals['_ADMIN']._serialized_end=1601
+  _globals['_APPLYREQUEST']._serialized_end=194
+  _globals['_APPLYREPLY']._serialized_start=196
+  _globals['_APPLYREPLY']._serialized_end=267
+  _globals['_RESOURCECHANGE']._serialized_start=269
+  _globals['_RESOURCECHANGE']._serialized_end=329
+  _globals['_DELETEREQUEST']._serialized_start=331
+  _globals['_DELETEREQUEST']._serialized_end=374
+  _globals['_DELETEREPLY']._serialized_start=376
+  _globals['_DELETEREPLY']._serialized_end=448
+  _globals['_CREATETOKENREQUEST']._serialized_start=450
+  _globals['_CREATETOKENREQUEST']._serialized_end=501
+  _globals['_CREATETOKENREPLY']._serialized_start=503
+  _globals['_CREATETOKENREPLY']._serialized_end=561
+  _globals['_PUSHMANIFESTREQUEST']._serialized_start=563
+  _globals['_PUSHMANIFESTREQUEST']._serialized_end=602
+  _globals['_PUSHMANIFESTREPLY']._serialized_start=604
+  _globals['_PUSHMANIFESTREPLY']._serialized_end=658
+  _globals['_PUSHCHUNK']._serialized_start=660
+  _globals['_PUSHCHUNK']._serialized_end=732
+  _globals['_PUSHCHUNKSREPLY']._serialized_start=734
+  _globals['_PUSHCHUNKSREPLY']._serialized_end=768
+  _globals['_RELEASEREQUEST']._serialized_start=770
+  _globals['_RELEASEREQUEST']._serialized_end=804
+  _globals['_RELEASEREPLY']._serialized_start=806
+  _globals['_RELEASEREPLY']._serialized_end=837
+  _globals['_REVOKEREQUEST']._serialized_start=839
+  _globals['_REVOKEREQUEST']._serialized_end=884
+  _globals['_REVOKEREPLY']._serialized_start=886
+  _globals['_REVOKEREPLY']._serialized_end=916
+  _globals['_RESTARTREQUEST']._serialized_start=918
+  _globals['_RESTARTREQUEST']._serialized_end=982
+  _globals['_RESTARTREPLY']._serialized_start=984
+  _globals['_RESTARTREPLY']._serialized_end=1033
+  _globals['_ADMIN']._serialized_start=1036
+  _globals['_ADMIN']._serialized_end=1631
 # @@protoc_insertion_point(module_scope)

@@ -25,12 +25,14 @@ class GetReply(_message.Message):
     def __init__(self, documents: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ApplyRequest(_message.Message):
-    __slots__ = ("yaml", "dry_run")
+    __slots__ = ("yaml", "dry_run", "source")
     YAML_FIELD_NUMBER: _ClassVar[int]
     DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
     yaml: bytes
     dry_run: bool
-    def __init__(self, yaml: _Optional[bytes] = ..., dry_run: _Optional[bool] = ...) -> None: ...
+    source: str
+    def __init__(self, yaml: _Optional[bytes] = ..., dry_run: _Optional[bool] = ..., source: _Optional[str] = ...) -> None: ...
 
 class ApplyReply(_message.Message):
     __slots__ = ("changes", "counter")
@@ -97,14 +99,16 @@ class PushManifestReply(_message.Message):
     def __init__(self, artifact: _Optional[bytes] = ..., missing: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class PushChunk(_message.Message):
-    __slots__ = ("artifact", "chunk", "data")
+    __slots__ = ("artifact", "chunk", "data", "more")
     ARTIFACT_FIELD_NUMBER: _ClassVar[int]
     CHUNK_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
+    MORE_FIELD_NUMBER: _ClassVar[int]
     artifact: bytes
     chunk: int
     data: bytes
-    def __init__(self, artifact: _Optional[bytes] = ..., chunk: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
+    more: bool
+    def __init__(self, artifact: _Optional[bytes] = ..., chunk: _Optional[int] = ..., data: _Optional[bytes] = ..., more: _Optional[bool] = ...) -> None: ...
 
 class PushChunksReply(_message.Message):
     __slots__ = ("missing",)
