@@ -1,0 +1,246 @@
+"""The JSON documents that `Get` and `Watch` give: the contract between daemons and `meshctl`.
+
+Rules. Keys are stable: one may be added, none is renamed or given another meaning. A daemon leaves
+out a key that it cannot know yet (so everything here may be absent), and never sends null. A
+`meshctl` shows what it knows and passes everything else on under `-o json`.
+
+Units. A time is a whole number of milliseconds since 1970 UTC on the wall clock of the node that
+wrote it, and for people only. A duration is in seconds and ends in `_s`. Sizes are in bytes. A
+digest is lower-case hex.
+
+Kinds and what they give, one document each:
+
+| kind | document | one for |
+| --- | --- | --- |
+| `status` | Status | the daemon asked (exactly one) |
+| `nodes` | Node | each node known here: a master's fleet, a node's site |
+| `sites` | Site | each site |
+| `workloads` | Replica | each replica and pipeline known here; pending ones with node "" |
+| `models`, `services`, `pipelines`, `resources` | Resource | each resource; at a node, its plan's |
+| `artifacts` | Artifact | each artifact wanted or held here; at a master, released or pushed |
+| `events` | Event | each journal entry on this daemon's disk, oldest first |
+| `alarms` | Alarm | each active alarm known here |
+| `outages` | Outage | each outage, the latest last; at a node, of its site |
+| `tokens` | Token | each join token not used up yet (masters) |
+
+`name` picks one document (a node's ID, a resource's name, a model's name, an alarm's kind, a
+workload's name; for events the node), `site` those of one site.
+"""
+
+from typing import Any, TypedDict
+
+Document = dict[str, Any]
+
+KINDS = (
+    "status",
+    "nodes",
+    "sites",
+    "workloads",
+    "models",
+    "services",
+    "pipelines",
+    "resources",
+    "artifacts",
+    "events",
+    "alarms",
+    "outages",
+    "tokens",
+)
+
+
+class Wan(TypedDict, total=False):
+    """The way to a master. At a master itself: up, since its start."""
+
+    up: bool
+    since: int  # when `up` last changed
+    via_gateway: str  # the node of the site that talks to the master; "" if none does
+
+
+class Heads(TypedDict, total=False):
+    """The state as this daemon has it. At a master `seen` and `applied` are what it signed."""
+
+    trust_generation: int
+    seen: int  # counter of the highest state head accepted
+    applied: int  # counter of the one whose whole branch is applied
+    synced: bool  # applied is seen, and no exchange with a reachable peer is outstanding
+    signed: int  # time in the head that is applied
+
+
+class Peer(TypedDict, total=False):
+    """A link that is open now."""
+
+    id: str
+    role: str  # node, master
+    site: str  # "" for a master
+    address: str  # host:port; "" where the peer dialled us
+    wan: bool
+    since: int
+    round_trip_ms: float
+
+
+class WanBytes(TypedDict, total=False):
+    """Payload over links that leave the site, since this daemon's start."""
+
+    sent: int
+    received: int
+    chunks_received: int  # of `received`: chunk payload
+
+
+class Memory(TypedDict, total=False):
+    agent_bytes: int  # resident
+    runtime_bytes: int
+    workers_bytes: int
+
+
+class Journal(TypedDict, total=False):
+    """The own journal, of this boot and those before."""
+
+    records: int  # written in this boot
+    unacknowledged: int  # entries on this disk that no master has acknowledged, copies included
+    dropped: int  # data entries dropped under the quota, ever
+    copy_holder: str  # the neighbour that keeps copies; "" if none
+
+
+class Replica(TypedDict, total=False):
+    """One replica of a service, or one pipeline."""
+
+    site: str
+    node: str  # "" while it is pending
+    workload: str
+    kind: str  # service, pipeline
+    index: int  # among this node's replicas of the service
+    phase: (
+        str  # fetching, loading, serving (a pipeline: running), draining, failed, refused, pending
+    )
+    model: str
+    version: str
+    pid: int  # known to the node itself only
+    started: int  # when this process started; known to the node itself only
+    restarts: int  # since the agent's boot; known to the node itself only
+    reason: str
+    config: str  # digest of what it was told to run
+
+
+class Artifact(TypedDict, total=False):
+    artifact: str  # digest of the signed manifest
+    name: str
+    version: str
+    kind: str  # model, data
+    bytes: int
+    chunks: int
+    held: int  # chunks on this disk
+    complete: bool
+    released: bool
+    wan_bytes: int  # chunk payload that this daemon got from outside its site
+    lan_bytes: int  # chunk payload that it got from neighbours
+    nodes: int  # at a master: nodes that hold it whole
+
+
+class Status(TypedDict, total=False):
+    role: str  # node, master
+    node: str  # its ID
+    site: str  # "" at a master
+    mesh: str
+    version: str  # of the software
+    boot: int
+    started: int
+    uptime_s: float
+    pid: int
+    wan: Wan
+    state: Heads
+    peers: list[Peer]
+    replicas: list[Replica]  # of this node, services only
+    pipelines: list[Replica]  # of this node
+    artifacts: list[Artifact]
+    journal: Journal
+    alarms: int  # active ones known here
+    wan_bytes: WanBytes
+    mdns: str  # "working", "off" or "unavailable: REASON"
+    memory: Memory
+
+
+class Node(TypedDict, total=False):
+    """A node as the daemon asked sees it."""
+
+    node: str
+    site: str
+    live: str  # live, suspect, dead, unknown (a master that hears nothing of it)
+    revoked: str  # the reason; absent or "" if not revoked
+    boot: int
+    address: str  # peer and admin address
+    inference_address: str
+    gateway: bool
+    wan: bool
+    replicas: int
+    seen: int
+    applied: int
+    labels: dict[str, str]
+    heard: int  # when this daemon last had a sign of it, directly or by others
+
+
+class Site(TypedDict, total=False):
+    site: str
+    nodes: int  # on the roster
+    live: int
+    wan: str  # up, down, unknown
+    since: int  # when `wan` last changed
+    gateway: str
+    applied: int  # the lowest state counter that a live node of the site has applied
+    seen: int
+    alarms: int
+    labels: dict[str, str]
+    wan_bytes: int
+
+
+class Resource(TypedDict, total=False):
+    """A resource as it is desired, and what is known of how it goes."""
+
+    kind: str  # Model, Service, Pipeline, Site
+    name: str
+    generation: int  # the state counter that changed it last
+    version: str  # of a model
+    sites: list[str]
+    desired: int  # replicas, in all sites
+    serving: int
+    spec: dict[str, Any]  # as applied
+
+
+class Event(TypedDict, total=False):
+    time: int
+    node: str
+    site: str
+    boot: int
+    nonce: str  # of the boot, hex
+    sequence: int  # from 1 in each (node, boot, kind)
+    kind: str  # record, data
+    event: str  # replica.started, wan.down, ...
+    subject: str
+    cause: str
+    fields: dict[str, str]
+
+
+class Alarm(TypedDict, total=False):
+    site: str
+    node: str
+    kind: str
+    subject: str
+    severity: str  # warning, critical
+    since: int
+    message: str  # with the way out
+
+
+class Outage(TypedDict, total=False):
+    """A time in which a site reached no master, and what happened in it."""
+
+    site: str
+    began: int
+    ended: int  # absent while it lasts
+    duration_s: float
+    events: list[Event]  # what the site did, oldest first
+
+
+class Token(TypedDict, total=False):
+    id: str
+    site: str
+    expires: int
+    used_by: str
