@@ -62,9 +62,7 @@ class Signer:
         payload_type = PAYLOAD_TYPE_PREFIX + kind
         signature = self._private_key.sign(pre_authentication_encoding(payload_type, payload))
         envelope = Envelope(payload_type=payload_type, payload=payload)
-        envelope.signatures.append(
-            Signature(key_id=key_id(self.public_key), signature=signature)
-        )
+        envelope.signatures.append(Signature(key_id=key_id(self.public_key), signature=signature))
         return envelope.SerializeToString(deterministic=True)
 
 

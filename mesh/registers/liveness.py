@@ -1,0 +1,324 @@
+"""Who is alive: watching, suspecting, and deriving that a node is dead.
+
+Each node is watched by its two successors on a hash ring, every second, and by one node more,
+another each five seconds. A watched node that does not answer is asked for through up to three
+others; if none of them reaches it either, the watcher *suspects* it: an entry in the watcher's own
+register, about (node, boot, version). The suspect refutes it with a higher version of its own.
+
+*Dead* is derived, never replicated: a node is dead here when suspicions against its current version
+have stood unrefuted for long enough, shorter with two witnesses than with one, and nothing was
+heard from it directly in the meantime. Anything heard from it directly makes it alive again.
+
+A node whose own loop stalls doubts itself first (Lifeguard, arXiv 1707.00788): probes that were
+pending while it was not looking count for nothing, and it waits longer for a while.
+
+Timing for a process that died on a live machine: its connections break, which is a reason to probe
+at once, dialling is refused, everybody says so, and it is dead after `SUSPICION_TWO_MS`: under 2 s.
+A frozen one: probe 1.0 + direct 0.8 + indirect 0.7 + suspicion 1.5 s: about 4 s. A stall of 2 s is
+refuted on waking up, before anybody has drawn a conclusion.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from mesh.hashing import fingerprint, ranked
+
+PROBE_EVERY_MS = 1_000
+RANDOM_PROBE_EVERY_MS = 5_000
+DIRECT_MS = 800
+"""Time for a direct answer; a LAN answers in 3 ms, a busy small box in 200."""
+INDIRECT_MS = 700
+INDIRECT_ASKED_MAX = 3
+SUSPICION_ONE_MS = 3_000
+"""With one witness although there could be two. Stalls of up to 2 s cause no false death."""
+SUSPICION_TWO_MS = 1_500
+"""With two witnesses, or where there is only one that could be."""
+WATCHERS = 2
+STALL_MS = 400
+"""A tick later than this says that our own loop stood still; ticks come every 100 to 200 ms."""
+DOUBT_MAX = 7
+
+
+class Verdict(Enum):
+    """What this node holds of another."""
+
+    ALIVE = "alive"
+    SUSPECT = "suspect"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True)
+class SendProbe:
+    """Ask `peer` whether it is alive, or, with a `target`, whether it reaches that one."""
+
+    peer: str
+    number: int
+    target: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """The verdict about a node changed; `why` says by what."""
+
+    node: str
+    verdict: Verdict
+    why: str
+
+
+Action = SendProbe | Changed
+
+
+@dataclass(slots=True)
+class _Probe:
+    number: int
+    sent_ms: int
+    indirect_ms: int = 0
+    asked: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class _Member:
+    verdict: Verdict = Verdict.ALIVE
+    heard_ms: int = 0
+    linked: bool = False
+    probe: _Probe | None = None
+    probed_ms: int = -PROBE_EVERY_MS
+    suspected_ms: dict[str, int] = field(
+        default_factory=dict
+    )  # witness -> since when, as known here
+
+
+class Liveness:
+    """The liveness of the other members of a site, as one node sees it."""
+
+    def __init__(self, node: str, now_ms: int) -> None:
+        self._node = node
+        self._members: dict[str, _Member] = {}
+        self._next_number = 1
+        self._ticked_ms = now_ms
+        self._doubt = 0
+        self._random_ms = now_ms
+        self._round = 0
+        self._ring: list[str] = []
+
+    # ---- what is known ----
+
+    def verdict(self, node: str) -> Verdict:
+        """The verdict about a node; one never heard of is alive: unknown is not absent."""
+        member = self._members.get(node)
+        return member.verdict if member else Verdict.ALIVE
+
+    def live(self) -> list[str]:
+        """The members that are not dead, and this node, sorted."""
+        others = [n for n, m in self._members.items() if m.verdict is not Verdict.DEAD]
+        return sorted([*others, self._node])
+
+    def suspected(self) -> list[str]:
+        """The members that this node itself suspects, sorted: what its register must say."""
+        return sorted(n for n, m in self._members.items() if self._node in m.suspected_ms)
+
+    @property
+    def doubt(self) -> int:
+        """0: sure of itself; up to 7: its own loop stood still lately."""
+        return self._doubt
+
+    # ---- events ----
+
+    def members(self, nodes: Collection[str], now_ms: int) -> None:
+        """Who is to be watched: all nodes of the site that are known, without this one."""
+        wanted = set(nodes) - {self._node}
+        for node in sorted(wanted - self._members.keys()):
+            self._members[node] = _Member(heard_ms=now_ms)
+        for node in sorted(self._members.keys() - wanted):
+            del self._members[node]
+        self._ring = sorted([*wanted, self._node], key=lambda n: fingerprint([n.encode()]))
+
+    def heard(self, node: str, now_ms: int) -> list[Action]:
+        """Something arrived from the node itself."""
+        member = self._members.get(node)
+        if member is None:
+            return []
+        member.heard_ms = now_ms
+        member.probe = None
+        member.suspected_ms.pop(self._node, None)
+        return self._alive(node, member, "heard from it")
+
+    def refuted(self, node: str) -> list[Action]:
+        """A higher version of the node's own register arrived, by whatever way."""
+        member = self._members.get(node)
+        if member is None:
+            return []
+        member.suspected_ms.clear()
+        member.probe = None
+        return self._alive(node, member, "its register has a higher version")
+
+    def link(self, node: str, up: bool, now_ms: int) -> list[Action]:
+        """A connection with the node was made or broke. A break is a reason to probe at once."""
+        member = self._members.get(node)
+        if member is None:
+            return []
+        member.linked = up
+        if up:
+            return self.heard(node, now_ms)
+        return self._ask_others(node, member, now_ms)
+
+    def unreachable(self, node: str, now_ms: int) -> list[Action]:
+        """An attempt to dial the node failed."""
+        member = self._members.get(node)
+        if member is None or member.linked or member.verdict is not Verdict.ALIVE:
+            return []
+        return [] if member.probe else self._ask_others(node, member, now_ms)
+
+    def answered(
+        self, peer: str, number: int, target: str, alive: bool, now_ms: int
+    ) -> list[Action]:
+        """A probe's answer. That `peer` itself lives was told by `heard` already."""
+        if not target:
+            self._doubt = max(0, self._doubt - 1)
+            return []
+        member = self._members.get(target)
+        if member is None or member.probe is None or member.probe.number != number:
+            return []
+        if alive:
+            member.probe = None
+            return []
+        member.probe.asked.discard(peer)
+        return (
+            [] if member.probe.asked else self._suspect(target, member, now_ms, "nobody reaches it")
+        )
+
+    def testimony(self, witness: str, suspects: Collection[str], now_ms: int) -> list[Action]:
+        """Whom another node's register suspects, in their current versions."""
+        for node, member in self._members.items():
+            if node in suspects and node != witness:
+                member.suspected_ms.setdefault(witness, now_ms)
+            else:
+                member.suspected_ms.pop(witness, None)
+        return []
+
+    def tick(self, now_ms: int) -> list[Action]:
+        """To be called every 100 to 200 ms."""
+        late = now_ms - self._ticked_ms > STALL_MS
+        self._ticked_ms = now_ms
+        if late:
+            return self._doubt_myself(now_ms)
+        actions: list[Action] = []
+        for node in sorted(self._members):
+            actions += self._overdue(node, self._members[node], now_ms)
+            actions += self._conclude(node, self._members[node], now_ms)
+        return actions + self._probe_watched(now_ms)
+
+    # ---- inside ----
+
+    def _doubt_myself(self, now_ms: int) -> list[Action]:
+        self._doubt = min(DOUBT_MAX, self._doubt + 1)
+        for member in self._members.values():
+            if member.probe is not None:
+                member.probe = None
+                member.probed_ms = now_ms
+            for witness in member.suspected_ms:
+                member.suspected_ms[witness] = now_ms
+        return []
+
+    def _patience(self, base_ms: int) -> int:
+        return base_ms * (2 + self._doubt) // 2
+
+    def _probe_watched(self, now_ms: int) -> list[Action]:
+        targets = self._watched()
+        if now_ms - self._random_ms >= RANDOM_PROBE_EVERY_MS:
+            self._random_ms = now_ms
+            self._round += 1
+            targets += ranked(f"{self._node} {self._round}", self._alive_members())[:1]
+        actions: list[Action] = []
+        for node in targets:
+            member = self._members[node]
+            if member.probe is None and now_ms - member.probed_ms >= PROBE_EVERY_MS:
+                actions += self._probe(node, member, now_ms)
+        return actions
+
+    def _probe(self, node: str, member: _Member, now_ms: int) -> list[Action]:
+        member.probed_ms = now_ms
+        if not member.linked:
+            return self._ask_others(node, member, now_ms)
+        member.probe = _Probe(self._number(), now_ms)
+        return [SendProbe(node, member.probe.number)]
+
+    def _watched(self) -> list[str]:
+        """The two live predecessors on the ring: for them this node is one of two successors."""
+        ring = [n for n in self._ring if n == self._node or self._is_alive(n)]
+        if self._node not in ring:
+            return []
+        place = ring.index(self._node)
+        before = [ring[(place - step) % len(ring)] for step in range(1, WATCHERS + 1)]
+        return [n for n in dict.fromkeys(before) if n != self._node]
+
+    def _overdue(self, node: str, member: _Member, now_ms: int) -> list[Action]:
+        probe = member.probe
+        if probe is None:
+            return []
+        if probe.indirect_ms == 0:
+            if now_ms - probe.sent_ms < self._patience(DIRECT_MS):
+                return []
+            return self._ask_others(node, member, now_ms)
+        if now_ms - probe.indirect_ms < self._patience(INDIRECT_MS):
+            return []
+        return self._suspect(node, member, now_ms, "no answer, direct or through others")
+
+    def _ask_others(self, node: str, member: _Member, now_ms: int) -> list[Action]:
+        helpers = [n for n in self._alive_members() if n != node and self._members[n].linked]
+        asked = ranked(f"{node} {self._next_number}", helpers)[:INDIRECT_ASKED_MAX]
+        if not asked:
+            return self._suspect(node, member, now_ms, "no answer, and nobody else to ask")
+        member.probe = _Probe(self._number(), now_ms, indirect_ms=now_ms, asked=set(asked))
+        return [SendProbe(helper, member.probe.number, node) for helper in asked]
+
+    def _suspect(self, node: str, member: _Member, now_ms: int, why: str) -> list[Action]:
+        member.probe = None
+        if self._node in member.suspected_ms or member.verdict is Verdict.DEAD:
+            return []
+        member.suspected_ms[self._node] = now_ms
+        if member.verdict is Verdict.SUSPECT:
+            return []
+        member.verdict = Verdict.SUSPECT
+        return [Changed(node, Verdict.SUSPECT, why)]
+
+    def _conclude(self, node: str, member: _Member, now_ms: int) -> list[Action]:
+        witnesses = {w: t for w, t in member.suspected_ms.items() if self._may_testify(w)}
+        if member.verdict is Verdict.DEAD or not witnesses:
+            return []
+        alone = len(witnesses) == 1 and len(self._alive_members()) > WATCHERS - 1
+        limit = SUSPICION_ONE_MS if alone else SUSPICION_TWO_MS
+        since = sorted(witnesses.values())[0 if alone or len(witnesses) == 1 else 1]
+        fresh = member.linked and now_ms - member.heard_ms < self._patience(DIRECT_MS)
+        if fresh or now_ms - max(since, member.heard_ms) < self._patience(limit):
+            return []
+        member.verdict = Verdict.DEAD
+        names = ", ".join(sorted(witnesses))
+        return [Changed(node, Verdict.DEAD, f"suspected by {names}, not refuted")]
+
+    def _may_testify(self, witness: str) -> bool:
+        return witness == self._node or self._is_alive(witness)
+
+    def _alive(self, node: str, member: _Member, why: str) -> list[Action]:
+        if member.verdict is Verdict.ALIVE:
+            return []
+        member.verdict = Verdict.ALIVE
+        return [Changed(node, Verdict.ALIVE, why)]
+
+    def _is_alive(self, node: str) -> bool:
+        return node in self._members and self._members[node].verdict is Verdict.ALIVE
+
+    def _alive_members(self) -> list[str]:
+        return [n for n in sorted(self._members) if self._is_alive(n)]
+
+    def _number(self) -> int:
+        self._next_number += 1
+        return self._next_number - 1
+
+
+def current_suspects(
+    suspicions: Mapping[str, tuple[int, int]], versions: Mapping[str, tuple[int, int]]
+) -> set[str]:
+    """Of a register's suspicions (node -> boot counter, version), those that nothing refutes."""
+    return {node for node, order in suspicions.items() if versions.get(node, (0, 0)) <= order}

@@ -1,0 +1,242 @@
+"""The stable and load registers of one site, as one peer holds them.
+
+A register is written by one node, signed with its key, relayed by anyone, altered by nobody.
+Of two versions the higher (boot counter, version) wins; there is no other rule. The same boot
+counter with two nonces is a cloned disk: the first is kept, and both are reported.
+
+A register carries its node's certificate, which binds the node's name to its signing key, so that a
+register can be checked by a peer that has heard of the node for the first time.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+
+from google.protobuf.message import DecodeError
+
+from mesh.hashing import sha256
+from mesh.signed import SignatureRefused, Signer, open_envelope, verify
+from protos.documents_pb2 import Boot, LoadRegister, StableRegister
+
+STABLE_BYTES_MAX = 16 * 1024
+"""Of an envelope. A node with 32 replicas, 32 labels and 64 artifacts needs about 8 KiB; a site of
+256 nodes costs at most 4 MiB."""
+LOAD_BYTES_MAX = 4 * 1024
+NODES_MAX = 256
+"""Members of a site. A hostile node cannot raise it: each needs a certificate of the mesh."""
+ITEMS_MAX = 256
+"""Entries of each repeated field: an empty message costs 50 bytes of memory for 2 on the wire."""
+
+
+class RegisterRefused(ValueError):
+    """The register is not what it should be; its writer or a relay is to blame. Nothing changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeKeys:
+    """What a certificate says, once it was checked."""
+
+    node: str
+    site: str
+    signing_key: bytes
+    tls_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A stable register that was checked, with the exact bytes to relay."""
+
+    body: StableRegister
+    envelope: bytes
+    digest: bytes
+    keys: NodeKeys
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """What decides between two registers of one node: the higher wins."""
+        return (self.body.boot.counter, self.body.version)
+
+
+class Outcome(Enum):
+    """What became of a register that was offered."""
+
+    ACCEPTED = "accepted"
+    KNOWN = "known"
+    OLDER = "older"
+
+
+@dataclass(frozen=True, slots=True)
+class Clone:
+    """Two holders of one disk: the same boot counter with two nonces."""
+
+    node: str
+    kept: Boot
+    other: Boot
+
+
+@dataclass(slots=True)
+class _Load:
+    body: LoadRegister
+    envelope: bytes
+
+
+@dataclass
+class Registers:
+    """The registers of one site.
+
+    `check_certificate` gives what a certificate (DER) says or raises ValueError; it is where trust
+    and revocation come in.
+    """
+
+    site: str
+    check_certificate: Callable[[bytes], NodeKeys]
+    _stable: dict[str, Record] = field(default_factory=dict)
+    _loads: dict[str, _Load] = field(default_factory=dict)
+
+    # ---- reading ----
+
+    def get(self, node: str) -> Record | None:
+        """The stable register of a node, or None."""
+        return self._stable.get(node)
+
+    def records(self) -> list[Record]:
+        """All stable registers, by node."""
+        return [self._stable[node] for node in sorted(self._stable)]
+
+    def load(self, node: str) -> LoadRegister | None:
+        """The load register of a node's current boot, or None."""
+        load = self._loads.get(node)
+        return load.body if load else None
+
+    def digests(self) -> list[bytes]:
+        """What goes into the fingerprint: the digest of each stable register."""
+        return [record.digest for record in self.records()]
+
+    # ---- writing ----
+
+    def publish(self, body: StableRegister, signer: Signer, keys: NodeKeys) -> Record:
+        """Signs this peer's own register and holds it.
+
+        `body.version` must be above the one held; the caller counts.
+        """
+        payload = body.SerializeToString(deterministic=True)
+        envelope = signer.sign("register", payload)
+        if len(envelope) > STABLE_BYTES_MAX:
+            raise RegisterRefused(f"own register of {len(envelope)} bytes is above the limit")
+        record = Record(body, envelope, sha256(payload), keys)
+        self._stable[body.node] = record
+        return record
+
+    def publish_load(self, body: LoadRegister, signer: Signer) -> bytes:
+        """Signs this peer's own load register and holds it. Returns the envelope to send."""
+        envelope = signer.sign("load", body.SerializeToString(deterministic=True))
+        self._loads[body.node] = _Load(body, envelope)
+        return envelope
+
+    def accept(self, envelope: bytes) -> tuple[Outcome | Clone, Record]:
+        """Takes a stable register that a peer relayed.
+
+        Raises RegisterRefused, with nothing changed, if it is not its writer's.
+        """
+        record = self._checked(envelope)
+        held = self._stable.get(record.body.node)
+        if held is None:
+            if len(self._stable) >= NODES_MAX:
+                raise RegisterRefused(f"the site has {NODES_MAX} nodes already")
+        elif _cloned(held.body.boot, record.body.boot):
+            return Clone(held.body.node, held.body.boot, record.body.boot), record
+        if held is not None and record.order <= held.order:
+            return (Outcome.KNOWN if record.digest == held.digest else Outcome.OLDER), record
+        self._stable[record.body.node] = record
+        return Outcome.ACCEPTED, record
+
+    def accept_load(self, envelope: bytes) -> Outcome:
+        """Takes a load register; one of a node whose stable register is unknown is ignored.
+
+        Raises RegisterRefused, with nothing changed, if it is not its writer's.
+        """
+        body = self._checked_load(envelope)
+        held = self._loads.get(body.node)
+        if held is not None and _order(body) <= _order(held.body):
+            return Outcome.OLDER
+        self._loads[body.node] = _Load(body, envelope)
+        return Outcome.ACCEPTED
+
+    def forget(self, nodes: Iterable[str]) -> None:
+        """Drops the registers of nodes that the authority revoked."""
+        for node in nodes:
+            self._stable.pop(node, None)
+            self._loads.pop(node, None)
+
+    # ---- checking ----
+
+    def _checked(self, envelope: bytes) -> Record:
+        if len(envelope) > STABLE_BYTES_MAX:
+            raise RegisterRefused(f"{len(envelope)} bytes are above the limit {STABLE_BYTES_MAX}")
+        body = self._unverified(envelope)
+        try:
+            keys = self.check_certificate(body.certificate)
+            payload = verify(envelope, "register", [keys.signing_key]).payload
+        except ValueError as refused:
+            raise RegisterRefused(f"register of {body.node!r}: {refused}") from None
+        if (keys.node, keys.site) != (body.node, body.site) or body.site != self.site:
+            raise RegisterRefused(
+                f"register of {body.node!r} at {body.site!r} under the certificate of "
+                f"{keys.node!r} at {keys.site!r}; this site is {self.site!r}"
+            )
+        _check_counts(body)
+        return Record(body, envelope, sha256(payload), keys)
+
+    def _unverified(self, envelope: bytes) -> StableRegister:
+        """The body, parsed before its signature is checked: its certificate says by which key.
+
+        Sizes were checked; nothing but the certificate and the name is read before `verify`.
+        """
+        try:
+            return StableRegister.FromString(open_envelope(envelope, "register").payload)
+        except (SignatureRefused, DecodeError) as broken:
+            raise RegisterRefused(f"no register: {broken}") from None
+
+    def _checked_load(self, envelope: bytes) -> LoadRegister:
+        if len(envelope) > LOAD_BYTES_MAX:
+            raise RegisterRefused(f"{len(envelope)} bytes are above the limit {LOAD_BYTES_MAX}")
+        try:
+            body = LoadRegister.FromString(open_envelope(envelope, "load").payload)
+        except (SignatureRefused, DecodeError) as broken:
+            raise RegisterRefused(f"no load register: {broken}") from None
+        stable = self._stable.get(body.node)
+        if stable is None or stable.body.boot != body.boot:
+            raise RegisterRefused(f"load of {body.node!r}: its boot is not the one known here")
+        try:
+            verify(envelope, "load", [stable.keys.signing_key])
+        except SignatureRefused as refused:
+            raise RegisterRefused(f"load of {body.node!r}: {refused}") from None
+        if len(body.services) > ITEMS_MAX:
+            raise RegisterRefused(f"load of {body.node!r}: more than {ITEMS_MAX} services")
+        return body
+
+
+def _cloned(one: Boot, other: Boot) -> bool:
+    return one.counter == other.counter and one.nonce != other.nonce
+
+
+def _order(body: LoadRegister) -> tuple[int, int]:
+    return (body.boot.counter, body.version)
+
+
+def _check_counts(body: StableRegister) -> None:
+    counts = {
+        "labels": len(body.labels),
+        "devices": len(body.capacity.devices),
+        "replicas": len(body.replicas),
+        "artifacts": len(body.artifacts),
+        "suspicions": len(body.suspicions),
+        "sources": len(body.sources),
+        "pipelines": len(body.pipelines),
+        "alarms": len(body.alarms),
+    }
+    for name, count in counts.items():
+        if count > ITEMS_MAX:
+            raise RegisterRefused(f"register of {body.node!r}: {count} {name}, at most {ITEMS_MAX}")
+    if len(body.boot.nonce) != 8 or body.boot.counter == 0:
+        raise RegisterRefused(f"register of {body.node!r}: no boot counter or nonce")
