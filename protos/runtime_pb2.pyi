@@ -8,16 +8,18 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class RuntimeSpec(_message.Message):
-    __slots__ = ("replicas", "pipelines", "routes", "models")
+    __slots__ = ("replicas", "pipelines", "routes", "models", "revoked_tls_keys")
     REPLICAS_FIELD_NUMBER: _ClassVar[int]
     PIPELINES_FIELD_NUMBER: _ClassVar[int]
     ROUTES_FIELD_NUMBER: _ClassVar[int]
     MODELS_FIELD_NUMBER: _ClassVar[int]
+    REVOKED_TLS_KEYS_FIELD_NUMBER: _ClassVar[int]
     replicas: _containers.RepeatedCompositeFieldContainer[ReplicaSpec]
     pipelines: _containers.RepeatedCompositeFieldContainer[PipelineSpec]
     routes: _containers.RepeatedCompositeFieldContainer[Route]
     models: _containers.RepeatedCompositeFieldContainer[KnownModel]
-    def __init__(self, replicas: _Optional[_Iterable[_Union[ReplicaSpec, _Mapping]]] = ..., pipelines: _Optional[_Iterable[_Union[PipelineSpec, _Mapping]]] = ..., routes: _Optional[_Iterable[_Union[Route, _Mapping]]] = ..., models: _Optional[_Iterable[_Union[KnownModel, _Mapping]]] = ...) -> None: ...
+    revoked_tls_keys: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, replicas: _Optional[_Iterable[_Union[ReplicaSpec, _Mapping]]] = ..., pipelines: _Optional[_Iterable[_Union[PipelineSpec, _Mapping]]] = ..., routes: _Optional[_Iterable[_Union[Route, _Mapping]]] = ..., models: _Optional[_Iterable[_Union[KnownModel, _Mapping]]] = ..., revoked_tls_keys: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class ReplicaSpec(_message.Message):
     __slots__ = ("workload", "index", "config", "model", "model_version", "manifest", "files", "cores", "memory_bytes", "device", "max_latency_ms", "soak_ms")
@@ -195,14 +197,20 @@ class JournalItem(_message.Message):
     def __init__(self, kind: _Optional[str] = ..., event: _Optional[str] = ..., subject: _Optional[str] = ..., cause: _Optional[str] = ..., fields: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class WorkerRequest(_message.Message):
-    __slots__ = ("id", "load", "infer")
+    __slots__ = ("id", "load", "infer", "ping")
     ID_FIELD_NUMBER: _ClassVar[int]
     LOAD_FIELD_NUMBER: _ClassVar[int]
     INFER_FIELD_NUMBER: _ClassVar[int]
+    PING_FIELD_NUMBER: _ClassVar[int]
     id: int
     load: WorkerLoad
     infer: WorkerInfer
-    def __init__(self, id: _Optional[int] = ..., load: _Optional[_Union[WorkerLoad, _Mapping]] = ..., infer: _Optional[_Union[WorkerInfer, _Mapping]] = ...) -> None: ...
+    ping: WorkerPing
+    def __init__(self, id: _Optional[int] = ..., load: _Optional[_Union[WorkerLoad, _Mapping]] = ..., infer: _Optional[_Union[WorkerInfer, _Mapping]] = ..., ping: _Optional[_Union[WorkerPing, _Mapping]] = ...) -> None: ...
+
+class WorkerPing(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class WorkerLoad(_message.Message):
     __slots__ = ("replica",)
@@ -249,16 +257,20 @@ class WorkerReply(_message.Message):
     def __init__(self, id: _Optional[int] = ..., error: _Optional[str] = ..., error_kind: _Optional[str] = ..., outputs: _Optional[_Iterable[_Union[WorkerTensor, _Mapping]]] = ..., loaded: _Optional[_Union[WorkerLoaded, _Mapping]] = ...) -> None: ...
 
 class WorkerLoaded(_message.Message):
-    __slots__ = ("inputs", "outputs", "golden_checked", "golden_latency_us_max")
+    __slots__ = ("inputs", "outputs", "golden_checked", "golden_latency_us_max", "golden_latency_us_median", "threshold")
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     GOLDEN_CHECKED_FIELD_NUMBER: _ClassVar[int]
     GOLDEN_LATENCY_US_MAX_FIELD_NUMBER: _ClassVar[int]
+    GOLDEN_LATENCY_US_MEDIAN_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_FIELD_NUMBER: _ClassVar[int]
     inputs: _containers.RepeatedCompositeFieldContainer[TensorInfo]
     outputs: _containers.RepeatedCompositeFieldContainer[TensorInfo]
     golden_checked: int
     golden_latency_us_max: int
-    def __init__(self, inputs: _Optional[_Iterable[_Union[TensorInfo, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorInfo, _Mapping]]] = ..., golden_checked: _Optional[int] = ..., golden_latency_us_max: _Optional[int] = ...) -> None: ...
+    golden_latency_us_median: int
+    threshold: float
+    def __init__(self, inputs: _Optional[_Iterable[_Union[TensorInfo, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorInfo, _Mapping]]] = ..., golden_checked: _Optional[int] = ..., golden_latency_us_max: _Optional[int] = ..., golden_latency_us_median: _Optional[int] = ..., threshold: _Optional[float] = ...) -> None: ...
 
 class TensorInfo(_message.Message):
     __slots__ = ("name", "datatype", "shape")
