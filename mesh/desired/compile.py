@@ -1,0 +1,201 @@
+"""From resources to the blobs that the state's tree is made of.
+
+Deterministic: the same input makes the same bytes, whatever the order it came in, so that a master
+that compiles again what holds already signs nothing. Compilation decides nothing about nodes: which
+node runs what is the site's own affair. The caller has checked references before.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from mesh.desired.collection import Released, Resources
+from mesh.desired.problems import Problem, ResourcesRefused
+from mesh.desired.resources import Autonomy, Gate, Pipeline, Service
+from protos.documents_pb2 import Autonomy as AutonomyPlan
+from protos.documents_pb2 import (
+    ModelPlan,
+    PipelinePlan,
+    Plan,
+    ReleasedArtifact,
+    Revocation,
+    Revocations,
+    RosterEntry,
+    ServicePlan,
+    SiteBranch,
+)
+from protos.documents_pb2 import Released as ReleasedBlob
+
+BRANCH_BYTES_MAX = 192 * 1024
+"""Of one branch's blob: it travels in a control frame of 256 KiB beside other documents. Room for a
+full roster (36 KiB), and some 500 services; 1,500 released artifacts; 700 revocations."""
+ROSTER_MAX = 256
+"""Nodes of a site. Every one of them watches and gossips with all others."""
+
+Restarts = Mapping[tuple[str, str], int]
+"""How often `meshctl restart` was asked for, by site and workload."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Everything that the state is compiled from. `rosters` are by site."""
+
+    resources: Resources = field(default_factory=Resources)
+    released: Released = field(default_factory=dict)
+    rosters: Mapping[str, Sequence[RosterEntry]] = field(default_factory=dict)
+    restarts: Restarts = field(default_factory=dict)
+    revocations: Sequence[Revocation] = ()
+
+
+def compile_all(inputs: Inputs) -> dict[str, bytes]:
+    """Every branch of the state's tree: its name and its blob. Raises ResourcesRefused.
+
+    A site has a branch as soon as a node is enrolled there or a resource names it.
+    """
+    sites = sorted(set(inputs.rosters) | inputs.resources.named_sites())
+    blobs = {
+        "released": compile_released(inputs.released).SerializeToString(deterministic=True),
+        "revocations": _revocations(inputs.revocations).SerializeToString(deterministic=True),
+    }
+    for site in sites:
+        roster = inputs.rosters.get(site, ())
+        branch = compile_site(site, inputs.resources, inputs.released, roster, inputs.restarts)
+        blobs[f"site/{site}"] = branch.SerializeToString(deterministic=True)
+    _check_sizes(blobs)
+    return blobs
+
+
+def compile_site(
+    site: str,
+    resources: Resources,
+    released: Released,
+    roster: Sequence[RosterEntry],
+    restarts: Restarts | None = None,
+) -> SiteBranch:
+    """The branch of one site: its roster by node, its plan by name, its labels."""
+    resource = resources.site(site)
+    restarts = restarts or {}
+    services = [one for one in resources.services() if resources.selects(one.spec.sites, site)]
+    pipelines = [one for one in resources.pipelines() if resources.selects(one.spec.sites, site)]
+    gates = {model.metadata.name: model.spec.gate for model in resources.models()}
+    plan = Plan(
+        site=site,
+        models=_model_plans(site, resources, released, services, gates),
+        services=[
+            _service_plan(
+                one,
+                gates[one.spec.model_name],
+                released[one.spec.model_name, one.spec.model_version].digest,
+                restarts.get((site, one.metadata.name), 0),
+            )
+            for one in services
+        ],
+        pipelines=[
+            _pipeline_plan(one, restarts.get((site, one.metadata.name), 0)) for one in pipelines
+        ],
+        autonomy=_autonomy_plan(resource.spec.autonomy if resource else Autonomy()),
+    )
+    ordered = sorted(roster, key=lambda entry: entry.node)
+    labels = resource.metadata.labels if resource else {}
+    return SiteBranch(site=site, roster=ordered, plan=plan, labels=labels)
+
+
+def compile_released(released: Released) -> ReleasedBlob:
+    """The list of released artifacts, by name and version."""
+    return ReleasedBlob(
+        artifacts=[
+            ReleasedArtifact(name=name, version=version, digest=released[name, version].digest)
+            for name, version in sorted(released)
+        ]
+    )
+
+
+def _revocations(revocations: Sequence[Revocation]) -> Revocations:
+    ordered = sorted(revocations, key=lambda one: (one.subject, one.tls_key))
+    return Revocations(entries=ordered)
+
+
+def _model_plans(
+    site: str,
+    resources: Resources,
+    released: Released,
+    services: Sequence[Service],
+    gates: Mapping[str, Gate],
+) -> list[ModelPlan]:
+    staged = {
+        (model.metadata.name, model.spec.version)
+        for model in resources.models()
+        if model.spec.stage and resources.selects(model.spec.stage.sites, site)
+    }
+    needed = {(one.spec.model_name, one.spec.model_version) for one in services}
+    plans = []
+    for name, version in sorted(staged | needed):
+        gate = gates[name]
+        plans.append(
+            ModelPlan(
+                name=name,
+                version=version,
+                artifact=released[name, version].digest,
+                max_latency_ms=gate.max_latency,
+                soak_ms=gate.soak,
+                staged=(name, version) in staged,
+            )
+        )
+    return plans
+
+
+def _service_plan(service: Service, gate: Gate, artifact: bytes, restarts: int) -> ServicePlan:
+    spec = service.spec
+    return ServicePlan(
+        name=service.metadata.name,
+        model=spec.model_name,
+        model_version=spec.model_version,
+        artifact=artifact,
+        replicas_min=spec.replicas.min,
+        replicas_max=spec.replicas.most,
+        cores=spec.resources.cores,
+        memory_bytes=spec.resources.memory,
+        queue_delay_ms=spec.scaling.queue_delay,
+        down_after_ms=spec.scaling.down_after,
+        spares=spec.spares,
+        restarts=restarts,
+        match_labels=spec.placement.match_labels,
+        device=spec.device,
+        max_latency_ms=gate.max_latency,
+        soak_ms=gate.soak,
+    )
+
+
+def _pipeline_plan(pipeline: Pipeline, restarts: int) -> PipelinePlan:
+    spec = pipeline.spec
+    return PipelinePlan(
+        name=pipeline.metadata.name,
+        source=spec.source,
+        service=spec.service,
+        every_ms=spec.every,
+        journal_on_change=spec.journal.on_change,
+        journal_summary_every_ms=spec.journal.summary_every,
+        exclusive=spec.exclusive,
+        run_on_split=spec.on_split == "run",
+        restarts=restarts,
+        threshold=spec.threshold,
+    )
+
+
+def _autonomy_plan(autonomy: Autonomy) -> AutonomyPlan:
+    return AutonomyPlan(allow=sorted(set(autonomy.allow)), until_ms=autonomy.until)
+
+
+def _check_sizes(blobs: Mapping[str, bytes]) -> None:
+    problems = [
+        Problem(
+            0,
+            0,
+            name,
+            f"compiled it has {len(blob)} bytes, {BRANCH_BYTES_MAX} are allowed",
+            "apply fewer or shorter resources for it",
+        )
+        for name, blob in sorted(blobs.items())
+        if len(blob) > BRANCH_BYTES_MAX
+    ]
+    if problems:
+        raise ResourcesRefused(problems)
