@@ -18,13 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 from mesh.heads.identity import Identity, IdentityRefused
-
-CERTIFICATE_MAX_BYTES = 2048
-"""Of a certificate in DER. With the longest names ours have under 1,200; worst case for a hostile
-one: 2 KiB are parsed, under 1 ms."""
-
-SIGNING_KEY_BYTES = 32
-"""Of a raw Ed25519 public key."""
+from mesh.heads.limits import CERTIFICATE_MAX_BYTES, KEY_BYTES
 
 SIGNING_KEY_EXTENSION = ObjectIdentifier("2.25.152466317085842637906911271384106927713")
 """Names the extension with the signing key. Under 2.25 any UUID is an identifier (ITU-T X.667)."""
@@ -163,7 +157,7 @@ def _identity(names: x509.SubjectAlternativeName) -> Identity:
 
 def _signing_key(extension: x509.ExtensionType) -> bytes:
     value = extension.public_bytes()
-    if len(value) != len(SIGNING_KEY_HEADER) + SIGNING_KEY_BYTES:
+    if len(value) != len(SIGNING_KEY_HEADER) + KEY_BYTES:
         raise misshapen(f"its signing key has {len(value)} bytes instead of 2 + 32")
     if not value.startswith(SIGNING_KEY_HEADER):
         raise misshapen("its signing key is not 32 octets in DER")

@@ -19,7 +19,6 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from mesh.heads.certificate_shape import (
-    CERTIFICATE_MAX_BYTES,
     SIGNING_KEY_EXTENSION,
     SIGNING_KEY_HEADER,
     USES,
@@ -31,6 +30,7 @@ from mesh.heads.certificate_shape import (
     tls_key_digest,
 )
 from mesh.heads.identity import Identity, IdentityRefused, check_name
+from mesh.heads.limits import PEM_MAX_BYTES
 
 __all__ = [
     "Certified",
@@ -47,9 +47,6 @@ __all__ = [
 VALID_FROM = datetime(1970, 1, 1, tzinfo=UTC)
 VALID_UNTIL = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 """RFC 5280, 4.1.2.5: the date for a certificate without a well-defined end (as in IEEE 802.1AR)."""
-
-PEM_MAX_BYTES = 2 * CERTIFICATE_MAX_BYTES
-"""Base64 makes four of three, and PEM adds lines around: less than twice."""
 
 
 def make_authority(private_key: ec.EllipticCurvePrivateKey, mesh: str, serial: int) -> bytes:

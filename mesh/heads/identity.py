@@ -9,14 +9,10 @@ import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from mesh.heads.limits import NAME_MAX, URI_MAX
+
 Role = Literal["node", "master", "operator", "release"]
 ROLES: tuple[Role, ...] = get_args(Role)
-
-NAME_MAX = 63
-"""Characters of a name: a DNS label has no more (RFC 1035, 2.3.4)."""
-
-URI_MAX = 256
-"""Characters of an identity's URI. The longest has 3 names, 189 characters, and 22 between them."""
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _URI_SCHEME = "spiffe://"
