@@ -11,7 +11,7 @@ from typing import Protocol
 from node.admin.documents import Document
 
 
-class Refusal(Exception):  # noqa: N818 the words of the design
+class Refusal(Exception):
     """A request that is not carried out. Nothing was changed; the text says what to do next."""
 
 

@@ -1,0 +1,137 @@
+"""Which columns `meshctl get KIND` shows, and what it calls the kinds."""
+
+from node.admin.output import Column, clock, joined, pairs, seconds, short, size, time, yes
+
+COLUMNS: dict[str, tuple[Column, ...]] = {
+    "nodes": (
+        Column("NODE", "node"),
+        Column("SITE", "site"),
+        Column("STATE", "live"),
+        Column("GATEWAY", "gateway", yes),
+        Column("WAN", "wan", yes),
+        Column("REPLICAS", "replicas"),
+        Column("APPLIED", "applied"),
+        Column("BOOT", "boot"),
+        Column("ADDRESS", "address"),
+    ),
+    "sites": (
+        Column("SITE", "site"),
+        Column("NODES", "nodes"),
+        Column("LIVE", "live"),
+        Column("WAN", "wan"),
+        Column("SINCE", "since", time),
+        Column("GATEWAY", "gateway"),
+        Column("APPLIED", "applied"),
+        Column("ALARMS", "alarms"),
+    ),
+    "workloads": (
+        Column("WORKLOAD", "workload"),
+        Column("KIND", "kind"),
+        Column("SITE", "site"),
+        Column("NODE", "node"),
+        Column("INDEX", "index"),
+        Column("PHASE", "phase"),
+        Column("MODEL", "model"),
+        Column("VERSION", "version"),
+        Column("RESTARTS", "restarts"),
+        Column("REASON", "reason"),
+    ),
+    "models": (
+        Column("MODEL", "name"),
+        Column("VERSION", "version"),
+        Column("GENERATION", "generation"),
+    ),
+    "services": (
+        Column("SERVICE", "name"),
+        Column("SITES", "sites", joined),
+        Column("SERVING", "serving"),
+        Column("DESIRED", "desired"),
+        Column("MODEL", "spec.model"),
+        Column("GENERATION", "generation"),
+    ),
+    "pipelines": (
+        Column("PIPELINE", "name"),
+        Column("SITES", "sites", joined),
+        Column("SOURCE", "spec.source"),
+        Column("SERVICE", "spec.service"),
+        Column("GENERATION", "generation"),
+    ),
+    "resources": (
+        Column("KIND", "kind"),
+        Column("NAME", "name"),
+        Column("SITES", "sites", joined),
+        Column("GENERATION", "generation"),
+    ),
+    "artifacts": (
+        Column("NAME", "name"),
+        Column("VERSION", "version"),
+        Column("KIND", "kind"),
+        Column("SIZE", "bytes", size),
+        Column("HELD", "held"),
+        Column("CHUNKS", "chunks"),
+        Column("RELEASED", "released", yes),
+        Column("FROM WAN", "wan_bytes", size),
+        Column("ARTIFACT", "artifact", short),
+    ),
+    "events": (
+        Column("TIME", "time", clock),
+        Column("NODE", "node"),
+        Column("BOOT", "boot"),
+        Column("SEQ", "sequence"),
+        Column("EVENT", "event"),
+        Column("SUBJECT", "subject"),
+        Column("FIELDS", "fields", pairs),
+        Column("CAUSE", "cause"),
+    ),
+    "alarms": (
+        Column("SEVERITY", "severity"),
+        Column("ALARM", "kind"),
+        Column("SITE", "site"),
+        Column("NODE", "node"),
+        Column("SUBJECT", "subject"),
+        Column("SINCE", "since", time),
+        Column("MESSAGE", "message"),
+    ),
+    "outages": (
+        Column("SITE", "site"),
+        Column("BEGAN", "began", time),
+        Column("ENDED", "ended", time),
+        Column("DURATION", "duration_s", seconds),
+        Column("EVENTS", "events", lambda events: str(len(events))),
+    ),
+    "tokens": (
+        Column("TOKEN", "id"),
+        Column("SITE", "site"),
+        Column("EXPIRES", "expires", time),
+        Column("USED BY", "used_by"),
+    ),
+}
+
+ALIASES = {
+    "node": "nodes",
+    "no": "nodes",
+    "site": "sites",
+    "workload": "workloads",
+    "replica": "workloads",
+    "replicas": "workloads",
+    "model": "models",
+    "service": "services",
+    "svc": "services",
+    "pipeline": "pipelines",
+    "resource": "resources",
+    "all": "resources",
+    "artifact": "artifacts",
+    "event": "events",
+    "alarm": "alarms",
+    "outage": "outages",
+    "token": "tokens",
+}
+"""What kubectl's users type."""
+
+RESOURCE_KINDS = {
+    "models": "Model",
+    "services": "Service",
+    "pipelines": "Pipeline",
+    "sites": "Site",
+}
+"""The kinds that can be applied and deleted, as YAML spells them."""

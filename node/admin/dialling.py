@@ -1,0 +1,117 @@
+"""How `meshctl` reaches a daemon: mutual TLS 1.3, and only the identity that it expects.
+
+gRPC checks a server's DNS name and nothing else, so that name carries identity and role. Where the
+user gives an address without saying who is there, `meshctl` looks at the certificate first, checks
+that the mesh issued it, and then expects exactly that identity.
+"""
+
+import socket
+import ssl
+import tempfile
+from dataclasses import dataclass
+
+import grpc
+
+from mesh.heads.certificates import read_certificate
+from mesh.heads.identity import Identity, IdentityRefused
+from node.admin.failures import Failure, refused, unreachable
+from node.admin.keys import Credentials
+
+DIAL_TIMEOUT_S = 4.0
+"""For TCP and TLS to be up. A distant site takes under 2 s; more means that nobody answers."""
+
+MESSAGE_BYTES_MAX = 4 * 1024 * 1024
+"""Of a reply: a server sends at most 3 MiB of documents."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An address, and who must be there."""
+
+    identity: Identity
+    address: str
+
+    def __str__(self) -> str:
+        return f"{self.identity.role} {self.identity.name} at {self.address}"
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Host and port of HOST:PORT or [IPV6]:PORT. Raises Failure."""
+    host, colon, port = address.rpartition(":")
+    if not (colon and host and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise Failure(f"{address!r} is no address: give HOST:PORT, as 10.0.0.5:7400", 2)
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def identify(address: str, mesh: str, credentials: Credentials) -> Identity:
+    """Who the certificate at `address` says is there, issued by an authority of the mesh.
+
+    Raises Failure: unreachable, or refused where the certificate is of another mesh.
+    """
+    try:
+        with (
+            socket.create_connection(split_address(address), DIAL_TIMEOUT_S) as raw,
+            _tls(credentials).wrap_socket(raw) as connection,
+        ):
+            certificate = connection.getpeercert(binary_form=True) or b""
+        identity = read_certificate(certificate).identity
+    except ssl.SSLCertVerificationError as error:
+        text = f"{address} shows a certificate that no authority of the mesh {mesh} issued"
+        raise refused(f"{text} ({error.verify_message}); is it the right address?") from None
+    except IdentityRefused as error:
+        raise refused(f"{address}: {error}") from None
+    except OSError as error:
+        reason = error.strerror or str(error) or type(error).__name__
+        raise unreachable(f"{address}: {reason}; is the daemon there running?") from None
+    if identity.mesh != mesh:
+        raise refused(f"{address} is {identity.uri}, not of the mesh {mesh}")
+    return identity
+
+
+def open_channel(target: Target, credentials: Credentials) -> grpc.Channel:
+    """A channel that is connected to `target`. Raises Failure with the reason."""
+    split_address(target.address)
+    tls = grpc.ssl_channel_credentials(
+        root_certificates=credentials.authorities,
+        private_key=credentials.tls_key,
+        certificate_chain=credentials.certificate,
+    )
+    options = [
+        ("grpc.ssl_target_name_override", target.identity.dns_name),
+        ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+        ("grpc.use_local_subchannel_pool", 1),
+        ("grpc.enable_http_proxy", 0),
+    ]
+    channel = grpc.secure_channel(target.address, tls, options)
+    try:
+        grpc.channel_ready_future(channel).result(timeout=DIAL_TIMEOUT_S)
+    except grpc.FutureTimeoutError:
+        channel.close()
+        raise _why(target, credentials) from None
+    return channel
+
+
+def _why(target: Target, credentials: Credentials) -> Failure:
+    """gRPC says UNAVAILABLE for everything; a second look with ssl tells the reasons apart."""
+    try:
+        found = identify(target.address, target.identity.mesh, credentials)
+    except Failure as failure:
+        return failure
+    if found.dns_name != target.identity.dns_name:
+        who = f"{found.role} {found.name}"
+        return refused(f"expected {target}, but {who} is there; nothing was sent to it")
+    return unreachable(f"{target} does not answer; it refuses this identity, or is overloaded")
+
+
+def _tls(credentials: Credentials) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.check_hostname = False  # the identity is what is being asked for
+    context.load_verify_locations(cadata=credentials.authorities.decode())
+    context.set_alpn_protocols(["h2"])
+    # The ssl module takes a certificate from files only.
+    with tempfile.NamedTemporaryFile() as pair:
+        pair.write(credentials.certificate + b"\n" + credentials.tls_key)
+        pair.flush()
+        context.load_cert_chain(pair.name)
+    return context
