@@ -133,8 +133,10 @@ class Registers:
         self._loads[body.node] = _Load(body, envelope)
         return envelope
 
-    def accept(self, envelope: bytes) -> tuple[Outcome | Clone, Record]:
+    def accept(self, envelope: bytes, protected: str = "") -> tuple[Outcome | Clone, Record]:
         """Takes a stable register that a peer relayed.
+
+        The register of the node `protected` (this peer itself) is judged and never replaced.
 
         Raises RegisterRefused, with nothing changed, if it is not its writer's.
         """
@@ -147,7 +149,8 @@ class Registers:
             return Clone(held.body.node, held.body.boot, record.body.boot), record
         if held is not None and record.order <= held.order:
             return (Outcome.KNOWN if record.digest == held.digest else Outcome.OLDER), record
-        self._stable[record.body.node] = record
+        if record.body.node != protected:
+            self._stable[record.body.node] = record
         return Outcome.ACCEPTED, record
 
     def accept_load(self, envelope: bytes) -> Outcome:

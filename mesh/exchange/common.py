@@ -1,0 +1,93 @@
+"""What two peers have in common: the trust and state heads, one site's registers, and the
+acknowledgements of that site's journals. Its fingerprint is what is compared first."""
+
+from mesh.exchange import digests
+from mesh.exchange.frames import encode, pack
+from mesh.exchange.heads_flow import HeadsFlow
+from mesh.exchange.journal_flow import read_logs
+from mesh.hashing import fingerprint
+from mesh.journals.logs import Logs
+from mesh.registers.store import Registers
+from protos.peer_pb2 import Digests, Want
+
+
+class Common:
+    """The common things of this peer and one other, by the site that they share."""
+
+    def __init__(self, heads: HeadsFlow, registers: Registers, logs: Logs) -> None:
+        self._heads = heads
+        self._registers = registers
+        self._logs = logs
+
+    def _nodes(self) -> set[str]:
+        return {record.body.node for record in self._registers.records()}
+
+    def fingerprint(self) -> bytes:
+        """8 bytes that are equal where all is equal."""
+        trust, state = self._heads.digests()
+        nodes = self._nodes()
+        acknowledged = [
+            f"{key} {sequence}".encode()
+            for key, sequence, _ in self._logs.acknowledgements()
+            if key.node in nodes
+        ]
+        return fingerprint([trust.digest, state.digest, *self._registers.digests(), *acknowledged])
+
+    def digests(self) -> Digests:
+        """The names and versions of all of it."""
+        trust, state = self._heads.digests()
+        return digests.describe(trust, state, self._registers, self._logs, self._nodes())
+
+    def answer(self, theirs: Digests) -> list[bytes]:
+        """Frames that give the other what it lacks and ask for what is lacking here; the heads go
+        first, then who is in the site, then the rest."""
+        documents = self._lacking_heads(theirs)
+        documents += [
+            ("registers", envelope)
+            for envelope in digests.lacking_registers(theirs.registers, self._registers)
+        ]
+        nodes = self._nodes()
+        documents += [
+            ("acknowledgements", envelope)
+            for envelope in digests.lacking_acknowledgements(theirs.acknowledged, self._logs, nodes)
+        ]
+        want = self._want(theirs, nodes)
+        asked = [encode(want=want)] if want.ByteSize() else []
+        return pack(documents) + asked
+
+    def supply(self, want: Want) -> list[bytes]:
+        """Frames with the heads, registers and acknowledgements that the other asks for."""
+        documents = self._heads.documents(want.trust, want.state)
+        for node in want.registers:
+            record = self._registers.get(node)
+            if record is not None:
+                documents.append(("registers", record.envelope))
+        asked = {log.SerializeToString(deterministic=True) for log in want.acknowledgements}
+        if asked:
+            documents += [
+                ("acknowledgements", envelope)
+                for key, _, envelope in self._logs.acknowledgements()
+                if key.name().SerializeToString(deterministic=True) in asked
+            ]
+        return pack(documents)
+
+    def _lacking_heads(self, theirs: Digests) -> list[tuple[str, bytes]]:
+        trust, state = self._heads.digests()
+        return self._heads.documents(
+            trust=digests.order_of(trust) > digests.order_of(theirs.trust),
+            state=digests.order_of(state) > digests.order_of(theirs.state),
+        )
+
+    def _want(self, theirs: Digests, nodes: set[str]) -> Want:
+        trust, state = self._heads.digests()
+        farther = [
+            key
+            for key, sequence in read_logs(theirs.acknowledged).items()
+            if key.node in nodes and sequence > self._logs.acknowledged(key)
+        ]
+        return Want(
+            trust=digests.order_of(theirs.trust) > digests.order_of(trust),
+            state=digests.order_of(theirs.state) > digests.order_of(state),
+            registers=digests.wanted_registers(theirs.registers, self._registers),
+            acknowledgements=[key.name() for key in farther],
+        )

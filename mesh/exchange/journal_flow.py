@@ -1,0 +1,127 @@
+"""How journals move: offered, wanted, and then streamed as they grow.
+
+A peer that holds entries which no master has acknowledged *offers* the logs to whoever should have
+them: to the neighbour that keeps its copies, to the site's gateway, and, as the gateway, to the
+master. The other answers with what it *wants*: a log and the sequence that it has. From then on
+batches follow in order, one bunch in flight a peer, and new ones as they are written, so that a
+copy is at the neighbour well within a second. A link that breaks ends it; a new one starts anew
+from what the other has by then. Nothing needs a time-out, because the link is reliable or gone.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from mesh.events import SendBatches
+from mesh.exchange.frames import encode
+from mesh.journals.keys import LogKey, LogNameRefused
+from mesh.journals.logs import Logs
+from protos.peer_pb2 import JournalOffer, JournalWant, LogDigest
+
+LOGS_A_PEER_MAX = 4096
+"""Logs that one peer may subscribe to: 256 nodes with 8 unacknowledged boots of 2 kinds."""
+
+
+@dataclass(slots=True)
+class _Subscriber:
+    sent: dict[LogKey, int] = field(default_factory=dict)  # log -> handed to the link up to here
+    in_flight: LogKey | None = None
+    offered: dict[LogKey, int] = field(default_factory=dict)
+
+
+class JournalFlow:
+    """The journals' part of the exchange with all linked peers."""
+
+    def __init__(self, logs: Logs) -> None:
+        self._logs = logs
+        self._subscribers: dict[str, _Subscriber] = {}
+
+    def link(self, peer: str, up: bool) -> None:
+        """A link with the peer was made anew or is gone."""
+        self._subscribers.pop(peer, None)
+        if up:
+            self._subscribers[peer] = _Subscriber()
+
+    def offer(self, peers: Iterable[str], again: bool = False) -> list[tuple[str, bytes]]:
+        """Frames that offer what is not acknowledged yet: only news, or all of it `again`.
+
+        A log that the peer is subscribed to already is no news: it streams.
+        """
+        logs = dict(self._logs.unacknowledged())
+        frames = []
+        for peer in peers:
+            subscriber = self._subscribers.get(peer)
+            if subscriber is None:
+                continue
+            news = {
+                key: last
+                for key, last in logs.items()
+                if key not in subscriber.sent and (again or key not in subscriber.offered)
+            }
+            subscriber.offered.update(news)
+            frames += [(peer, data) for data in _offers(news)]
+        return frames
+
+    def wants(self, message: JournalWant, peer: str) -> None:
+        """The peer has each of these logs up to a sequence, and wants what follows."""
+        subscriber = self._subscribers.get(peer)
+        if subscriber is None:
+            return
+        for key, sequence in read_logs(message.logs).items():
+            if key in subscriber.sent or len(subscriber.sent) < LOGS_A_PEER_MAX:
+                subscriber.sent[key] = sequence
+
+    def sent(self, peer: str, log: LogKey, last: int) -> None:
+        """A bunch of batches was handed to the link."""
+        subscriber = self._subscribers.get(peer)
+        if subscriber is None or subscriber.in_flight != log:
+            return
+        subscriber.in_flight = None
+        subscriber.sent[log] = max(subscriber.sent.get(log, 0), last)
+
+    def next_bunches(self) -> list[SendBatches]:
+        """What to send now: at most one bunch in flight a peer, records before data."""
+        bunches = []
+        for peer in sorted(self._subscribers):
+            subscriber = self._subscribers[peer]
+            if subscriber.in_flight is None and (log := self._behind(subscriber)) is not None:
+                subscriber.in_flight = log
+                bunches.append(SendBatches(peer, log, subscriber.sent[log], "journal"))
+        return bunches
+
+    def wanted(self, message: JournalOffer) -> bytes | None:
+        """The answer to an offer: what this peer wants of it, or None."""
+        return want_frame(self._logs.wanted(read_logs(message.logs)))
+
+    def _behind(self, subscriber: _Subscriber) -> LogKey | None:
+        for key in sorted(subscriber.sent, key=lambda key: (key.kind != "record", key)):
+            held = self._logs.held(key)
+            if held is not None and held.sequence > subscriber.sent[key]:
+                return key
+        return None
+
+
+def want_frame(wanted: Mapping[LogKey, int]) -> bytes | None:
+    """The frame that asks for each log's entries after a sequence; None if it would ask nothing."""
+    if not wanted:
+        return None
+    logs = [LogDigest(log=key.name(), sequence=last) for key, last in wanted.items()]
+    return encode(journal_want=JournalWant(logs=logs))
+
+
+def read_logs(digests: Iterable[LogDigest]) -> dict[LogKey, int]:
+    """Logs and sequences that a peer names; those with impossible names are left out."""
+    logs: dict[LogKey, int] = {}
+    for digest in digests:
+        try:
+            logs[LogKey.from_name(digest.log)] = digest.sequence
+        except LogNameRefused:
+            continue
+    return logs
+
+
+def _offers(news: Mapping[LogKey, int]) -> list[bytes]:
+    items = [LogDigest(log=key.name(), sequence=last) for key, last in news.items()]
+    return [
+        encode(journal_offer=JournalOffer(logs=items[start : start + 1000]))
+        for start in range(0, len(items), 1000)
+    ]

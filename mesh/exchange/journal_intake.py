@@ -1,0 +1,83 @@
+"""Taking others' journals, and acknowledging them.
+
+A batch is taken from anyone who carries it: its writer's signature says whose it is. It is stored
+before it is passed on, and a master acknowledges it only once it is on the master's disk.
+"""
+
+from collections.abc import Callable
+
+from mesh.events import Acknowledge, Instruction, Notice, SaveBatch, Send
+from mesh.exchange.frames import pack
+from mesh.exchange.journal_flow import JournalFlow, want_frame
+from mesh.journals.batches import BatchRefused, open_batch
+from mesh.journals.keys import LogKey
+from mesh.journals.logs import Logs
+from mesh.journals.outcomes import Accepted, Acknowledged, Fork, Gap
+from protos.peer_pb2 import JournalBatches
+
+
+class JournalIntake:
+    """The receiving side of journals.
+
+    `signing_key_of` gives a node's raw Ed25519 key, or None; `acknowledge` signs on a master.
+    """
+
+    def __init__(
+        self,
+        logs: Logs,
+        signing_key_of: Callable[[str], bytes | None],
+        acknowledge: Callable[[LogKey, int], bytes] | None,
+    ) -> None:
+        self.logs = logs
+        self.flow = JournalFlow(logs)
+        self._signing_key_of = signing_key_of
+        self._sign = acknowledge
+        self._due: dict[LogKey, int] = {}
+        if acknowledge is not None:
+            self._due = dict(logs.unacknowledged())
+
+    def batches(self, message: JournalBatches, peer: str) -> list[Instruction]:
+        """Batches that a peer sends, each looked at by itself: one bad does not stop the rest."""
+        instructions: list[Instruction] = []
+        for envelope in message.batches:
+            try:
+                batch = open_batch(envelope, self._signing_key_of)
+            except BatchRefused as refused:
+                instructions.append(Notice("refused", peer, f"journal: {refused}"))
+                continue
+            verdict = self.logs.accept(batch)
+            if isinstance(verdict, Accepted):
+                instructions.append(SaveBatch(batch, f"journal from {peer}"))
+            elif isinstance(verdict, Gap):
+                again = want_frame({batch.key: verdict.expected - 1})
+                return [*instructions, *([Send(peer, again, "gap")] if again else [])]
+            elif isinstance(verdict, Fork):
+                instructions.append(Notice("fork", batch.key.node, f"from {peer}", verdict))
+        return instructions
+
+    def saved(self, batch_key: LogKey, last: int) -> None:
+        """A batch is on disk here; a master owes an acknowledgement for it."""
+        if self._sign is not None:
+            self._due[batch_key] = max(last, self._due.get(batch_key, 0))
+
+    def acknowledge_due(self) -> list[tuple[Acknowledge, bytes]]:
+        """What a master acknowledges now: the cursor to write down, and the envelope to send."""
+        if self._sign is None:
+            return []
+        due, self._due = self._due, {}
+        return [
+            (Acknowledge(key, last, "on disk here"), self._sign(key, last))
+            for key, last in sorted(due.items())
+        ]
+
+    def take_acknowledgement(
+        self, envelope: bytes, keys: list[bytes], now_ms: int
+    ) -> Acknowledged | None:
+        """An acknowledgement from anywhere; None unless it says more than was known."""
+        outcome = self.logs.acknowledge(envelope, keys, now_ms)
+        return outcome if isinstance(outcome, Acknowledged) else None
+
+
+def acknowledgement_frames(envelopes: list[bytes]) -> list[bytes]:
+    """Frames that carry acknowledgements."""
+    return pack([("acknowledgements", envelope) for envelope in envelopes])

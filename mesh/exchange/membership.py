@@ -1,0 +1,158 @@
+"""The members of a site as one node sees them: their registers, and who of them lives.
+
+This node's own register is made here: what the cores above want to say, plus whom this node
+suspects, under the next version. A suspicion about this node itself, from anywhere, is answered
+with a higher version at once.
+"""
+
+from dataclasses import dataclass
+
+from mesh.events import Instruction, Notice, Send
+from mesh.exchange.frames import encode
+from mesh.exchange.relayed_probes import RelayedProbes
+from mesh.registers.liveness import Action, Changed, Liveness, SendProbe, current_suspects
+from mesh.registers.store import NodeKeys, Record, Registers
+from mesh.signed import Signer
+from protos.documents_pb2 import Boot, StableRegister, Suspicion
+from protos.peer_pb2 import Probe, ProbeAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class Self:
+    """This node: who it is, with which boot, and how it signs."""
+
+    keys: NodeKeys
+    boot: Boot
+    signer: Signer
+
+
+class Membership:
+    """Registers and liveness of the site that this node is in."""
+
+    def __init__(self, me: Self, registers: Registers, now_ms: int) -> None:
+        self._me = me
+        self.registers = registers
+        self.liveness = Liveness(me.keys.node, now_ms)
+        self._relayed = RelayedProbes()
+        self._content = StableRegister()
+        self._linked: set[str] = set()
+        self._version = 0
+        self._watch(now_ms)
+
+    # ---- this node's own register ----
+
+    def publish(self, content: StableRegister | None = None, again: bool = False) -> Record | None:
+        """Says `content` (or what was said last) with the suspicions of now.
+
+        Returns the new record, or None if nothing changed and it need not be said `again`.
+        """
+        body = StableRegister()
+        body.CopyFrom(content if content is not None else self._content)
+        self._content = content if content is not None else self._content
+        body.node, body.site = self._me.keys.node, self._me.keys.site
+        body.boot.CopyFrom(self._me.boot)
+        body.ClearField("suspicions")
+        body.suspicions.extend(self._suspicions())
+        held = self.registers.get(body.node)
+        body.version = self._version
+        if held is not None and held.body == body and not again:
+            return None
+        self._version += 1
+        body.version = self._version
+        return self.registers.publish(body, self._me.signer, self._me.keys)
+
+    def _suspicions(self) -> list[Suspicion]:
+        suspicions = []
+        for node in self.liveness.suspected():
+            record = self.registers.get(node)
+            if record is not None:
+                boot, version = record.body.boot, record.body.version
+                suspicions.append(Suspicion(node=node, boot=boot, version=version))
+        return suspicions
+
+    # ---- others' registers ----
+
+    def accepted(self, record: Record, before: Record | None, now_ms: int) -> list[Instruction]:
+        """A newer register of another node was accepted (`before`: the one it replaces)."""
+        self._watch(now_ms)
+        node = record.body.node
+        actions: list[Action] = []
+        if before is not None and record.order > before.order:
+            actions += self.liveness.refuted(node)
+        for witness in self.registers.records():
+            suspicions = {s.node: (s.boot.counter, s.version) for s in witness.body.suspicions}
+            if witness.body.node == self._me.keys.node or not (
+                suspicions or witness.body.node == node
+            ):
+                continue
+            actions += self.liveness.testimony(
+                witness.body.node, current_suspects(suspicions, self._versions()), now_ms
+            )
+        return self.carry(actions)
+
+    def accuses_me(self, record: Record) -> bool:
+        """Whether the register suspects this node in its current version."""
+        mine = self.registers.get(self._me.keys.node)
+        if mine is None:
+            return False
+        return any(
+            s.node == self._me.keys.node and (s.boot.counter, s.version) >= mine.order
+            for s in record.body.suspicions
+        )
+
+    def _versions(self) -> dict[str, tuple[int, int]]:
+        return {record.body.node: record.order for record in self.registers.records()}
+
+    def _watch(self, now_ms: int) -> None:
+        self.liveness.members([r.body.node for r in self.registers.records()], now_ms)
+
+    # ---- links and probes ----
+
+    def link(self, peer: str, up: bool, now_ms: int) -> list[Instruction]:
+        """A link with a neighbour was made or is gone."""
+        (self._linked.add if up else self._linked.discard)(peer)
+        return self.carry(self.liveness.link(peer, up, now_ms))
+
+    def heard(self, peer: str, now_ms: int) -> list[Instruction]:
+        """A frame arrived from the neighbour itself."""
+        return self.carry(self.liveness.heard(peer, now_ms))
+
+    def unreachable(self, peer: str, now_ms: int) -> list[Instruction]:
+        """Dialling the neighbour failed."""
+        return self.carry(self.liveness.unreachable(peer, now_ms))
+
+    def probe(self, peer: str, probe: Probe, now_ms: int) -> list[Instruction]:
+        """A neighbour asks whether this node lives, or whether it reaches another."""
+        if not probe.target:
+            answer = ProbeAnswer(number=probe.number, alive=True)
+            return [Send(peer, encode(probe_answer=answer), "probe")]
+        linked = probe.target in self._linked
+        return _sends(self._relayed.asked(peer, probe, linked, now_ms), "probe for another")
+
+    def probe_answer(self, peer: str, answer: ProbeAnswer, now_ms: int) -> list[Instruction]:
+        """A neighbour answers a probe, this node's own or one sent for another."""
+        relayed = _sends(self._relayed.answered(answer.number), "probe for another")
+        actions = self.liveness.answered(peer, answer.number, answer.target, answer.alive, now_ms)
+        return relayed + self.carry(actions)
+
+    def tick(self, now_ms: int) -> list[Instruction]:
+        """Time passed."""
+        late = _sends(self._relayed.tick(now_ms), "no answer for another")
+        return late + self.carry(self.liveness.tick(now_ms))
+
+    def carry(self, actions: list[Action]) -> list[Instruction]:
+        """Liveness' wishes as instructions."""
+        instructions: list[Instruction] = []
+        for action in actions:
+            if isinstance(action, SendProbe):
+                frame = encode(probe=Probe(number=action.number, target=action.target))
+                instructions.append(Send(action.peer, frame, "probe"))
+            elif isinstance(action, Changed):
+                instructions.append(
+                    Notice("verdict", action.node, action.why, action.verdict.value)
+                )
+        return instructions
+
+
+def _sends(frames: list[tuple[str, bytes]], cause: str) -> list[Instruction]:
+    return [Send(peer, data, cause) for peer, data in frames]
