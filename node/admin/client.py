@@ -10,7 +10,7 @@ from mesh.heads.identity import Identity
 from node.admin.dialling import Target, open_channel
 from node.admin.documents import Document
 from node.admin.failures import Failure, from_rpc, refused
-from node.admin.keys import Credentials
+from node.disk.authority_keys import TlsFiles
 from protos import admin_pb2 as pb
 from protos.admin_pb2_grpc import AdminStub
 
@@ -27,9 +27,9 @@ WATCH_TIMEOUT_S = 24 * 3_600.0
 class Client:
     """Calls one daemon. Use it as a context manager; it is closed at the end."""
 
-    def __init__(self, target: Target, credentials: Credentials) -> None:
+    def __init__(self, target: Target, tls: TlsFiles) -> None:
         self.target = target
-        self._channel = open_channel(target, credentials)
+        self._channel = open_channel(target, tls)
         self._stub: Any = AdminStub(self._channel)
 
     @property

@@ -15,7 +15,7 @@ import grpc
 from mesh.heads.certificates import read_certificate
 from mesh.heads.identity import Identity, IdentityRefused
 from node.admin.failures import Failure, refused, unreachable
-from node.admin.keys import Credentials
+from node.disk.authority_keys import TlsFiles
 
 DIAL_TIMEOUT_S = 4.0
 """For TCP and TLS to be up. A distant site takes under 2 s; more means that nobody answers."""
@@ -43,7 +43,7 @@ def split_address(address: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
-def identify(address: str, mesh: str, credentials: Credentials) -> Identity:
+def identify(address: str, mesh: str, tls: TlsFiles) -> Identity:
     """Who the certificate at `address` says is there, issued by an authority of the mesh.
 
     Raises Failure: unreachable, or refused where the certificate is of another mesh.
@@ -51,7 +51,7 @@ def identify(address: str, mesh: str, credentials: Credentials) -> Identity:
     try:
         with (
             socket.create_connection(split_address(address), DIAL_TIMEOUT_S) as raw,
-            _tls(credentials).wrap_socket(raw) as connection,
+            _context(tls).wrap_socket(raw) as connection,
         ):
             certificate = connection.getpeercert(binary_form=True) or b""
         identity = read_certificate(certificate).identity
@@ -68,13 +68,13 @@ def identify(address: str, mesh: str, credentials: Credentials) -> Identity:
     return identity
 
 
-def open_channel(target: Target, credentials: Credentials) -> grpc.Channel:
+def open_channel(target: Target, tls: TlsFiles) -> grpc.Channel:
     """A channel that is connected to `target`. Raises Failure with the reason."""
     split_address(target.address)
-    tls = grpc.ssl_channel_credentials(
-        root_certificates=credentials.authorities,
-        private_key=credentials.tls_key,
-        certificate_chain=credentials.certificate,
+    mutual = grpc.ssl_channel_credentials(
+        root_certificates=tls.authorities_pem,
+        private_key=tls.key_pem,
+        certificate_chain=tls.certificate_pem,
     )
     options = [
         ("grpc.ssl_target_name_override", target.identity.dns_name),
@@ -82,19 +82,19 @@ def open_channel(target: Target, credentials: Credentials) -> grpc.Channel:
         ("grpc.use_local_subchannel_pool", 1),
         ("grpc.enable_http_proxy", 0),
     ]
-    channel = grpc.secure_channel(target.address, tls, options)
+    channel = grpc.secure_channel(target.address, mutual, options)
     try:
         grpc.channel_ready_future(channel).result(timeout=DIAL_TIMEOUT_S)
     except grpc.FutureTimeoutError:
         channel.close()
-        raise _why(target, credentials) from None
+        raise _why(target, tls) from None
     return channel
 
 
-def _why(target: Target, credentials: Credentials) -> Failure:
+def _why(target: Target, tls: TlsFiles) -> Failure:
     """gRPC says UNAVAILABLE for everything; a second look with ssl tells the reasons apart."""
     try:
-        found = identify(target.address, target.identity.mesh, credentials)
+        found = identify(target.address, target.identity.mesh, tls)
     except Failure as failure:
         return failure
     if found.dns_name != target.identity.dns_name:
@@ -103,15 +103,15 @@ def _why(target: Target, credentials: Credentials) -> Failure:
     return unreachable(f"{target} does not answer; it refuses this identity, or is overloaded")
 
 
-def _tls(credentials: Credentials) -> ssl.SSLContext:
+def _context(tls: TlsFiles) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False  # the identity is what is being asked for
-    context.load_verify_locations(cadata=credentials.authorities.decode())
+    context.load_verify_locations(cadata=tls.authorities_pem.decode())
     context.set_alpn_protocols(["h2"])
     # The ssl module takes a certificate from files only.
     with tempfile.NamedTemporaryFile() as pair:
-        pair.write(credentials.certificate + b"\n" + credentials.tls_key)
+        pair.write(tls.certificate_pem + b"\n" + tls.key_pem)
         pair.flush()
         context.load_cert_chain(pair.name)
     return context

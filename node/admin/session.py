@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from mesh.heads.identity import Identity, IdentityRefused
-from node.admin import contexts, keys
+from node.admin import contexts
 from node.admin.client import Client
 from node.admin.contexts import Address, Context
 from node.admin.dialling import Target, identify
 from node.admin.failures import Failure, bad_input, unreachable
-from node.admin.keys import Credentials
 from node.admin.output import FORMATS, note
+from node.disk.authority_folder import FolderRefused
+from node.disk.authority_keys import OperatorKeys
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +56,29 @@ class Session:
         return contexts.load(contexts.config_path()).pick(self.options.context)
 
     @cached_property
-    def credentials(self) -> Credentials:
-        return keys.load(self.context.keys)
+    def keys(self) -> OperatorKeys:
+        """The operator's keys of the context. Raises Failure if they are not as they should be."""
+        try:
+            keys = OperatorKeys.load(self.context.keys)
+        except FolderRefused as error:
+            raise bad_input(str(error)) from None
+        if keys.mesh != self.context.mesh:
+            raise bad_input(
+                f"the context {self.context.name} is of the mesh {self.context.mesh}, but its keys "
+                f"in {self.context.keys} are of {keys.mesh}: mend {contexts.config_path()}"
+            )
+        return keys
 
     def client(self) -> Client:
         """A client of whoever answers. Raises Failure if nobody does."""
         if self.options.address:
-            return Client(self._explicit(), self.credentials)
+            return Client(self._explicit(), self.keys.tls)
         return self._first(self.context.ordered())
 
     def master(self) -> Client:
         """A client of a master. Raises Failure if none answers."""
         if self.options.address:
-            return Client(self._explicit(), self.credentials)
+            return Client(self._explicit(), self.keys.tls)
         masters = [one for one in self.context.ordered() if one.role == "master"]
         if not masters:
             raise bad_input("the context has no master's address: give --address HOST:PORT")
@@ -77,7 +88,7 @@ class Session:
         """The address that the user gave, and who must be there: as said, else as shown there."""
         address = self.options.address
         if not self.options.identity:
-            found = identify(address, self.context.mesh, self.credentials)
+            found = identify(address, self.context.mesh, self.keys.tls)
             return Target(found, address)
         return Target(self._named(self.options.identity), address)
 
@@ -105,7 +116,7 @@ class Session:
         for one in addresses:
             try:
                 target = Target(one.identity(self.context.mesh), one.address)
-                client = Client(target, self.credentials)
+                client = Client(target, self.keys.tls)
             except Failure as failure:
                 failures.append(failure)
                 continue

@@ -13,6 +13,7 @@ from node.admin.columns import RESOURCE_KINDS
 from node.admin.command import command
 from node.admin.commands.look import checked_kind, complete_kind
 from node.admin.failures import bad_input
+from node.admin.limits import YAML_BYTES_MAX
 from node.admin.output import (
     Column,
     note,
@@ -21,7 +22,6 @@ from node.admin.output import (
     say,
     time,
 )
-from node.admin.server import YAML_BYTES_MAX
 from node.admin.session import Session
 from protos.admin_pb2 import ResourceChange
 
