@@ -43,6 +43,7 @@ _EXTENSIONS_KNOWN = frozenset(
 
 _UNREADABLE = (
     ValueError,
+    TypeError,
     UnsupportedAlgorithm,
     x509.DuplicateExtension,
     x509.UnsupportedGeneralNameType,
@@ -88,8 +89,7 @@ def read_authority(certificate: x509.Certificate, mesh: str) -> x509.Certificate
     if not constraints.ca:
         raise misshapen("it is no authority's, but stands where an authority's should be")
     _read(certificate, _p256)
-    organizations = certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
-    if [attribute.value for attribute in organizations] != [mesh]:
+    if _read(certificate, _organizations) != [mesh]:
         raise misshapen(f"it is an authority's, but not of the mesh {mesh!r}")
     return certificate
 
@@ -139,6 +139,11 @@ def _leaf(certificate: x509.Certificate) -> Certified:
 
 def _constraints(certificate: x509.Certificate) -> x509.BasicConstraints:
     return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
+
+
+def _organizations(certificate: x509.Certificate) -> list[str | bytes]:
+    attributes = certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
+    return [attribute.value for attribute in attributes]
 
 
 def _identity(names: x509.SubjectAlternativeName) -> Identity:

@@ -5,7 +5,8 @@ then on the trust head says whose certificates and signatures count. The rules: 
 replaces a lower one whole; the same generation with other content is an equivocation and changes
 nothing; a key that signs releases never has a master's role, so that no one key can both say what
 is good and who runs it. Each role asks for one signature, so no count can be cheated; a key is
-listed once a role all the same.
+listed once a role all the same. A name may have several keys in a role, so that one can be replaced
+while what the other signed still counts.
 """
 
 from collections.abc import Sequence
@@ -114,11 +115,6 @@ class Trust:
         """The raw Ed25519 keys with that role: state, release, operator, acknowledge."""
         return [key.public_key for key in self._body.keys if key.role == role]
 
-    def key_of(self, role: str, name: str) -> bytes | None:
-        """The key with that role that belongs to `name`, or None."""
-        found = (k.public_key for k in self._body.keys if (k.role, k.name) == (role, name))
-        return next(found, None)
-
     def accept(self, envelope: bytes) -> Outcome:
         """Takes the trust head in `envelope` if it is the highest so far.
 
@@ -185,7 +181,6 @@ def _check_keys(keys: Sequence[TrustedKey], root_key: bytes) -> None:
             raise HeadRefused("bad content", f"{key.role[:32]!r} is no role of a key")
         _bounded(f"length of the key of {key.name}", len(key.public_key), KEY_BYTES, KEY_BYTES)
     _once("key", [(key.role, key.public_key) for key in keys])
-    _once("name", [(key.role, key.name) for key in keys])
     releasing = {key.public_key for key in keys if key.role == "release"}
     if any(key.role in MASTER_ROLES and key.public_key in releasing for key in keys):
         raise HeadRefused("bad content", "a key that signs releases has a master's role as well")
