@@ -11,6 +11,15 @@ from dataclasses import dataclass, field
 from mesh.desired.collection import Released, Resources
 from mesh.desired.problems import Problem, ResourcesRefused
 from mesh.desired.resources import Autonomy, Gate, Pipeline, Service
+from mesh.heads.branches import (
+    RELEASED,
+    REVOCATIONS,
+    BranchRefused,
+    open_released,
+    open_revocations,
+    open_site_branch,
+    site_branch_name,
+)
 from protos.documents_pb2 import Autonomy as AutonomyPlan
 from protos.documents_pb2 import (
     ModelPlan,
@@ -24,12 +33,6 @@ from protos.documents_pb2 import (
     SiteBranch,
 )
 from protos.documents_pb2 import Released as ReleasedBlob
-
-BRANCH_BYTES_MAX = 192 * 1024
-"""Of one branch's blob: it travels in a control frame of 256 KiB beside other documents. Room for a
-full roster (36 KiB), and some 500 services; 1,500 released artifacts; 700 revocations."""
-ROSTER_MAX = 256
-"""Nodes of a site. Every one of them watches and gossips with all others."""
 
 Restarts = Mapping[tuple[str, str], int]
 """How often `meshctl restart` was asked for, by site and workload."""
@@ -53,14 +56,15 @@ def compile_all(inputs: Inputs) -> dict[str, bytes]:
     """
     sites = sorted(set(inputs.rosters) | inputs.resources.named_sites())
     blobs = {
-        "released": compile_released(inputs.released).SerializeToString(deterministic=True),
-        "revocations": _revocations(inputs.revocations).SerializeToString(deterministic=True),
+        RELEASED: compile_released(inputs.released).SerializeToString(deterministic=True),
+        REVOCATIONS: _revocations(inputs.revocations).SerializeToString(deterministic=True),
     }
     for site in sites:
         roster = inputs.rosters.get(site, ())
         branch = compile_site(site, inputs.resources, inputs.released, roster, inputs.restarts)
-        blobs[f"site/{site}"] = branch.SerializeToString(deterministic=True)
-    _check_sizes(blobs)
+        blobs[site_branch_name(site)] = branch.SerializeToString(deterministic=True)
+    for name, blob in blobs.items():
+        _check(name, blob)
     return blobs
 
 
@@ -185,17 +189,15 @@ def _autonomy_plan(autonomy: Autonomy) -> AutonomyPlan:
     return AutonomyPlan(allow=sorted(set(autonomy.allow)), until_ms=autonomy.until)
 
 
-def _check_sizes(blobs: Mapping[str, bytes]) -> None:
-    problems = [
-        Problem(
-            0,
-            0,
-            name,
-            f"compiled it has {len(blob)} bytes, {BRANCH_BYTES_MAX} are allowed",
-            "apply fewer or shorter resources for it",
-        )
-        for name, blob in sorted(blobs.items())
-        if len(blob) > BRANCH_BYTES_MAX
-    ]
-    if problems:
-        raise ResourcesRefused(problems)
+def _check(name: str, blob: bytes) -> None:
+    """Refuses what the sites would refuse: nothing is signed that nobody could use."""
+    try:
+        if name == RELEASED:
+            open_released(blob)
+        elif name == REVOCATIONS:
+            open_revocations(blob)
+        else:
+            open_site_branch(blob, name.removeprefix("site/"))
+    except BranchRefused as refused:
+        what, advice = str(refused).partition(". ")[0], "apply fewer or smaller resources there"
+        raise ResourcesRefused([Problem(0, 0, name, what, advice)]) from None

@@ -144,10 +144,10 @@ def _problem(document: Document, model: type[Section], error: Any) -> Problem:
     """The problem for one of pydantic's errors about `document`."""
     written, holder = _walk(document, model, error["loc"])
     kind, context = error["type"], error.get("ctx", {})
-    place = document.place(written)
+    about_key = kind == "extra_forbidden" or error["loc"][-1] == "[key]"
+    place = document.key_place(written) if about_key else document.place(written)
     suggestion = context.get("suggestion", "")
     if kind == "extra_forbidden":
-        place = document.key_place(written)
         message = f"unknown key {str(written[-1])[:60]!r}"
         suggestion = _near(str(written[-1]), _keys(holder))
     elif kind == "missing":
