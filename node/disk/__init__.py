@@ -1,0 +1,1 @@
+"""Durable state: the data folder, documents, blobs and journals."""
