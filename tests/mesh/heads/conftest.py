@@ -13,8 +13,8 @@ from mesh.signed import Signer
 from protos.documents_pb2 import StateBody, TrustBody, TrustedKey
 
 
-def tls_key(number: int, curve: ec.EllipticCurve | None = None) -> ec.EllipticCurvePrivateKey:
-    return ec.derive_private_key(number, curve or ec.SECP256R1())
+def tls_key(number: int) -> ec.EllipticCurvePrivateKey:
+    return ec.derive_private_key(number, ec.SECP256R1())
 
 
 def signer(number: int) -> Signer:
@@ -73,12 +73,6 @@ class Authority:
 def acme() -> Authority:
     """The authority of the mesh `acme`."""
     return Authority()
-
-
-@pytest.fixture(scope="session")
-def make_tls_key() -> Callable[..., ec.EllipticCurvePrivateKey]:
-    """A TLS key from a number."""
-    return tls_key
 
 
 @pytest.fixture(scope="session")
