@@ -69,3 +69,11 @@ class Credit:
         """Whether what a neighbour holds counts as held in the site."""
         failing = self._failures.get(source, 0) >= self._limits.failures_counted
         return not failing and not self.corrupt.out(source, now_ms)
+
+    def heeded(self, peer: str, now_ms: int) -> bool:
+        """Whether a neighbour's claims are heeded."""
+        return not self.broken.out(peer, now_ms) and not self.corrupt.out(peer, now_ms)
+
+    def takes_turns(self, peer: str, now_ms: int) -> bool:
+        """Whether a neighbour counts as an owner whose turn is waited for."""
+        return self.heeded(peer, now_ms) and not self.silent.out(peer, now_ms)

@@ -25,7 +25,7 @@ class LanChoice:
 
     def fetch(self, transfer: Transfer, now_ms: int) -> list[FetchChunks]:
         """The requests that can be made now; they count as under way."""
-        if not self._room(transfer):
+        if self._flights.lan_bytes > self._limits.lan_bytes // 2:
             return []
         under_way = self._flights.bits(transfer.digest)
         holders = self._holders(transfer, now_ms)
@@ -50,9 +50,9 @@ class LanChoice:
     def _holders(self, transfer: Transfer, now_ms: int) -> dict[str, int]:
         """What each neighbour that may be asked now holds, sorted by name."""
         holders: dict[str, int] = {}
-        room = self._limits.peer_bytes - transfer.artifact.manifest.chunk_bytes
         for peer in sorted(transfer.board.words):
-            if self._flights.load(peer) <= room and self._credit.usable(peer, now_ms):
+            idle = self._flights.load(peer) <= self._limits.peer_bytes // 2
+            if idle and self._credit.usable(peer, now_ms):
                 bits = transfer.board.words[peer].bits & ~transfer.denied(peer, now_ms)
                 holders[peer] = bits
         return holders

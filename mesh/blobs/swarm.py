@@ -16,9 +16,10 @@ from mesh.blobs.flights import Flight, Flights
 from mesh.blobs.instructions import ArtifactComplete, Fault, Instruction, TellClaim, TellHoldings
 from mesh.blobs.lan_choice import LanChoice
 from mesh.blobs.manifest import Artifact
-from mesh.blobs.swarm_limits import DEFAULT_LIMITS, REQUEST_CHUNKS_MAX, SwarmLimits
+from mesh.blobs.swarm_limits import CLAIM_ROOM, DEFAULT_LIMITS, REQUEST_CHUNKS_MAX, SwarmLimits
 from mesh.blobs.transfer import Transfer
 from mesh.blobs.wan_choice import Surroundings, WanChoice
+from mesh.hashing import first
 from protos.peer_pb2 import Claim, Holdings
 
 
@@ -61,11 +62,7 @@ class Swarm:
     def wan_sources(self, peers: Sequence[str], now_ms: int) -> list[Instruction]:
         """Peers outside the site to fetch from, best first; none while there is no WAN path."""
         self._around.sources = tuple(peers)
-        told: list[Instruction] = []
-        if not peers:
-            for transfer in self._transfers.values():
-                told += self._wan.give_up_waiting(transfer)
-        return told + self._plan(now_ms)
+        return self._plan(now_ms)
 
     def peer_up(self, peer: str, now_ms: int) -> list[Instruction]:
         """There is a link to a neighbour of the site: it is told what this node holds."""
@@ -98,12 +95,12 @@ class Swarm:
         transfer = self._transfers.get(artifact.digest)
         if transfer is not None:
             transfer.missing &= ~bits
-            return self._settled(transfer, now_ms)
+            return self._came(transfer, now_ms)
         whole = bits == bitmaps.full(count)
         if whole and artifact.digest in self._complete:
             return []
         self._complete.discard(artifact.digest)
-        return self._settled(self._begin(artifact, bits, now_ms), now_ms)
+        return self._came(self._begin(artifact, bits, now_ms), now_ms)
 
     def hold(self, artifact: Artifact, now_ms: int) -> list[Instruction]:
         """The artifact is held whole: neighbours are told, and served."""
@@ -139,11 +136,12 @@ class Swarm:
         if peer not in board.words:
             self._boards.silent(peer, message.artifact)
             self._tidy()
+        after = board.bits(peer)
+        took = board.claims.kept(peer, after, now_ms)
         transfer = self._transfers.get(message.artifact)
         if transfer is None:
             return []
-        after = board.bits(peer)
-        self._progress(transfer, peer, after, now_ms)
+        self._progress(transfer, peer, took)
         news = (before ^ after) & transfer.missing or not before
         return self._plan(now_ms) if news else []
 
@@ -151,7 +149,7 @@ class Swarm:
         """A neighbour says that it fetches chunks over the WAN, or no longer does."""
         chunks = message.chunks[:REQUEST_CHUNKS_MAX]
         board = self._boards.for_word(peer, message.artifact) if self._linked(peer) else None
-        if board is None or self._credit.broken.out(peer, now_ms):
+        if board is None or not self._credit.heeded(peer, now_ms):
             self.ignored += 1
             return []
         self.ignored += len(message.chunks) - len(chunks)
@@ -161,7 +159,7 @@ class Swarm:
                 board.claims.give_up(peer, chunk, now_ms)
             return [] if transfer is None else self._plan(now_ms)
         lease = min(message.lease_ms, self._limits.lease_max_ms)
-        room = REQUEST_CHUNKS_MAX if transfer is None else transfer.window_chunks
+        room = REQUEST_CHUNKS_MAX if transfer is None else CLAIM_ROOM * transfer.window_chunks
         noted = [
             chunk
             for chunk in chunks
@@ -186,7 +184,7 @@ class Swarm:
             self._credit.worked(flights[0].source)
         for flight in flights:
             self._flights.end(flight)
-        return self._settled(transfer, now_ms)
+        return self._came(transfer, now_ms)
 
     def failed(
         self, artifact: bytes, chunks: Sequence[int], source: str, fault: Fault, now_ms: int
@@ -204,6 +202,22 @@ class Swarm:
                     ended.append(chunk)
             self._deny(transfer, source, chunk, fault, now_ms)
         return [*self._wan.give_up(transfer, ended), *self._plan(now_ms)]
+
+    def to_carry(self) -> list[bytes]:
+        """Artifacts that neighbours want and cannot fetch: none of those that want one has a WAN
+        path, and this node is the first of those that have one. The caller may fetch the manifest
+        and want the artifact for them, within what it sets aside for that."""
+        around = self._around
+        if self._node not in around.wan or not around.sources:
+            return []
+        return [
+            digest
+            for digest, wanting in self._boards.fetching()
+            if digest not in self._complete
+            and digest not in self._transfers
+            and not around.wan.intersection(wanting)
+            and first(digest.hex(), around.wan) == self._node
+        ]
 
     # -- time --
 
@@ -244,7 +258,7 @@ class Swarm:
         self._transfers[artifact.digest] = transfer
         return transfer
 
-    def _settled(self, transfer: Transfer, now_ms: int) -> list[Instruction]:
+    def _came(self, transfer: Transfer, now_ms: int) -> list[Instruction]:
         """Chunks came: completes the transfer, or announces what came and asks for more."""
         if transfer.missing:
             return [*self._announce(transfer, now_ms), *self._plan(now_ms)]
@@ -294,9 +308,10 @@ class Swarm:
     def _linked(self, peer: str) -> bool:
         return peer in self._around.up
 
-    def _progress(self, transfer: Transfer, peer: str, bits: int, now_ms: int) -> None:
-        for took in transfer.board.claims.kept(peer, bits, now_ms):
-            transfer.took(True, min(took, self._limits.patience_max_ms))
+    def _progress(self, transfer: Transfer, peer: str, took: list[int]) -> None:
+        """What a neighbour claimed has come, each chunk after so many ms."""
+        for ms in took:
+            transfer.took(True, min(ms, self._limits.patience_max_ms))
             self._credit.broken.clear(peer)
             self._credit.silent.clear(peer)
 

@@ -11,6 +11,11 @@ BITMAP_BYTES_MAX = CHUNKS_MAX // 8
 """Bytes of a neighbour's bitmap (640), for an artifact whose manifest is not here yet."""
 
 
+CLAIM_ROOM = 2
+"""Claims that are heeded of one neighbour, in windows: it claims the next chunks at once, and
+tells of those that came in batches."""
+
+
 @dataclass(frozen=True, slots=True)
 class SwarmLimits:
     """How much a node asks for at once, and how long it waits for others. Times in ms."""

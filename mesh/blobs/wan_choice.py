@@ -61,10 +61,10 @@ class WanChoice:
         self._end_claims_of_others(transfer, present, now_ms)
         told = self._give_up_what_came(transfer, present)
         told += self._renew(transfer, now_ms)
-        if not self._may(transfer, now_ms):
+        if self._may(now_ms) and now_ms >= transfer.wan_from_ms:
+            told += self._claim(transfer, present, now_ms)
+        else:
             transfer.waiting = {}
-            return told
-        told += self._claim(transfer, present, now_ms)
         return told + self._requests(transfer, now_ms)
 
     def give_up(self, transfer: Transfer, chunks: Collection[int]) -> list[Instruction]:
@@ -86,13 +86,6 @@ class WanChoice:
         ]
         return self.give_up(transfer, lost)
 
-    def give_up_waiting(self, transfer: Transfer) -> list[Instruction]:
-        """Gives up the claims whose fetch has not begun: there is no source any more."""
-        under_way = self._flights.bits(transfer.digest)
-        return self.give_up(
-            transfer, [chunk for chunk in sorted(transfer.own) if not under_way >> chunk & 1]
-        )
-
     def _end_claims_of_others(self, transfer: Transfer, present: int, now_ms: int) -> None:
         claims = transfer.board.claims
         for peer in claims.expire(now_ms, transfer.patience_ms(), present):
@@ -110,10 +103,9 @@ class WanChoice:
             transfer.own[chunk].renew_ms = now_ms + lease // 2
         return [TellClaim(transfer.claim(due, lease))] if due else []
 
-    def _may(self, transfer: Transfer, now_ms: int) -> bool:
+    def _may(self, now_ms: int) -> bool:
         settled = self._around.settled_ms
-        begun = settled is not None and now_ms >= max(settled, transfer.wan_from_ms)
-        return begun and bool(self._usable_sources(now_ms))
+        return settled is not None and now_ms >= settled
 
     def _usable_sources(self, now_ms: int) -> list[str]:
         return [peer for peer in self._around.sources if self._credit.usable(peer, now_ms)]
@@ -150,11 +142,11 @@ class WanChoice:
 
     def _owners(self, transfer: Transfer, now_ms: int) -> tuple[str, ...]:
         """Who takes turns: the neighbours that want the artifact and have a WAN path, and this
-        node; without those that let their turns pass."""
+        node; without those on which there is no relying."""
         others = [
             peer
             for peer in transfer.board.fetching()
-            if peer in self._around.wan and not self._credit.silent.out(peer, now_ms)
+            if peer in self._around.wan and self._credit.takes_turns(peer, now_ms)
         ]
         return tuple(sorted([*others, self._around.node]))
 
@@ -165,18 +157,20 @@ class WanChoice:
         return None
 
     def _requests(self, transfer: Transfer, now_ms: int) -> list[Instruction]:
+        """Asks for what was claimed long enough ago; what no source can bring is given up, so
+        that another node takes it on."""
         under_way = self._flights.bits(transfer.digest)
         asked: dict[str, list[int]] = {}
-        for chunk, claim in transfer.own.items():
+        stranded: list[int] = []
+        for chunk in [chunk for chunk in transfer.own if not under_way >> chunk & 1]:
             source = self._source(transfer, chunk, now_ms)
-            due = now_ms >= claim.fetch_ms and not under_way >> chunk & 1
-            if due and source is not None:
+            if source is None:
+                stranded.append(chunk)
+            elif now_ms >= transfer.own[chunk].fetch_ms:
                 asked.setdefault(source, []).append(chunk)
-        requests: list[Instruction] = []
-        for source, chunks in asked.items():
-            for chunk in chunks:
                 length = transfer.length(chunk)
-                flight = Flight(transfer.digest, chunk, source, True, length, now_ms)
-                self._flights.start(flight)
-            requests.append(FetchChunks(source, transfer.digest, tuple(chunks), wan=True))
-        return requests
+                self._flights.start(Flight(transfer.digest, chunk, source, True, length, now_ms))
+        told = self.give_up(transfer, stranded)
+        for source, chunks in asked.items():
+            told.append(FetchChunks(source, transfer.digest, tuple(chunks), wan=True))
+        return told
