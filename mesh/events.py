@@ -191,7 +191,9 @@ class BatchesSent:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """Time passed. To be given every 100 to 200 ms."""
+    """Time passed. To be given every 100 to 200 ms. `wall_ms`: the wall clock, for people."""
+
+    wall_ms: int = 0
 
 
 Event = LinkUp | LinkDown | DialFailed | Received | BatchSaved | BatchLost | BatchesSent | Tick

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from mesh.events import Instruction, Notice, SaveBlob, SaveDocument, Send, SendBlobs
 from mesh.exchange.branch_fetch import BranchFetch
 from mesh.exchange.frames import ENTRIES_MAX, encode
-from mesh.hashing import sha256
 from mesh.heads.outcome import Accepted, Equivocation, Outcome, Refused
 from mesh.heads.state import State
 from mesh.heads.tree import BranchRefused
@@ -51,11 +50,11 @@ class HeadsFlow:
         applied = self.state.applied
         if applied is None:
             return trust, HeadDigest()
-        body = applied
-        digest = sha256(applied.envelope)
-        state = HeadDigest(trust_generation=body.trust_generation, counter=body.counter)
-        state.digest = digest
-        return trust, state
+        return trust, HeadDigest(
+            trust_generation=applied.trust_generation,
+            counter=applied.counter,
+            digest=applied.digest,
+        )
 
     def contents(self) -> dict[str, bytes]:
         """Branch name to blob, of the state applied last."""

@@ -13,7 +13,7 @@ from mesh.exchange.relayed_probes import RelayedProbes
 from mesh.registers.liveness import Action, Changed, Liveness, SendProbe, current_suspects
 from mesh.registers.store import NodeKeys, Record, Registers
 from mesh.signed import Signer
-from protos.documents_pb2 import Boot, StableRegister, Suspicion
+from protos.documents_pb2 import Boot, LoadRegister, StableRegister, Suspicion
 from protos.peer_pb2 import Probe, ProbeAnswer
 
 
@@ -60,6 +60,10 @@ class Membership:
         self._version += 1
         body.version = self._version
         return self.registers.publish(body, self._me.signer, self._me.keys)
+
+    def publish_load(self, body: LoadRegister) -> bytes:
+        """Signs this node's load. Returns the envelope to send."""
+        return self.registers.publish_load(body, self._me.signer)
 
     def _suspicions(self) -> list[Suspicion]:
         suspicions = []

@@ -114,6 +114,14 @@ class Liveness:
         others = [n for n, m in self._members.items() if m.verdict is not Verdict.DEAD]
         return sorted([*others, self._node])
 
+    def dead(self) -> list[str]:
+        """The members that are dead, sorted."""
+        return sorted(n for n, m in self._members.items() if m.verdict is Verdict.DEAD)
+
+    def is_alive(self, node: str) -> bool:
+        """Whether the node is a member that is neither suspect nor dead."""
+        return node in self._members and self._members[node].verdict is Verdict.ALIVE
+
     def suspected(self) -> list[str]:
         """The members that this node itself suspects, sorted: what its register must say."""
         return sorted(n for n, m in self._members.items() if self._node in m.suspected_ms)
@@ -246,7 +254,7 @@ class Liveness:
 
     def _watched(self) -> list[str]:
         """The two live predecessors on the ring: for them this node is one of two successors."""
-        ring = [n for n in self._ring if n == self._node or self._is_alive(n)]
+        ring = [n for n in self._ring if n == self._node or self.is_alive(n)]
         if self._node not in ring:
             return []
         place = ring.index(self._node)
@@ -298,7 +306,7 @@ class Liveness:
         return [Changed(node, Verdict.DEAD, f"suspected by {names}, not refuted")]
 
     def _may_testify(self, witness: str) -> bool:
-        return witness == self._node or self._is_alive(witness)
+        return witness == self._node or self.is_alive(witness)
 
     def _alive(self, node: str, member: _Member, why: str) -> list[Action]:
         if member.verdict is Verdict.ALIVE:
@@ -306,11 +314,8 @@ class Liveness:
         member.verdict = Verdict.ALIVE
         return [Changed(node, Verdict.ALIVE, why)]
 
-    def _is_alive(self, node: str) -> bool:
-        return node in self._members and self._members[node].verdict is Verdict.ALIVE
-
     def _alive_members(self) -> list[str]:
-        return [n for n in sorted(self._members) if self._is_alive(n)]
+        return [n for n in sorted(self._members) if self.is_alive(n)]
 
     def _number(self) -> int:
         self._next_number += 1

@@ -1,0 +1,194 @@
+"""The artifacts that this node should hold: manifests first, then chunks by the swarm."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from mesh.blobs.instructions import ArtifactComplete, FetchChunks, TellClaim, TellHoldings
+from mesh.blobs.instructions import Instruction as SwarmInstruction
+from mesh.blobs.manifest import Artifact, ManifestRefused, open_manifest
+from mesh.blobs.swarm import Swarm
+from mesh.core.messages import (
+    ArtifactBegun,
+    ArtifactFailed,
+    ArtifactFinished,
+    BeginArtifact,
+    ChunksFailed,
+    ChunkStored,
+    FinishArtifact,
+)
+from mesh.events import Instruction, SaveBlob, Send, WriteJournal
+from mesh.exchange.frames import encode
+from mesh.hashing import sha256
+from protos.peer_pb2 import Frame, Want
+
+ASK_MS = 1_000
+"""Between two rounds of asking for manifests that nobody sent yet."""
+RETRY_MS = 15_000
+"""After a disk refused an artifact."""
+
+Output = Instruction | BeginArtifact | FinishArtifact | FetchChunks
+
+
+class Artifacts:
+    """What of the plan's artifacts is here, and getting the rest.
+
+    `neighbours` gives the linked peers of the site, `release_keys` the keys that may release.
+    """
+
+    def __init__(
+        self,
+        swarm: Swarm,
+        release_keys: Callable[[], Sequence[bytes]],
+        neighbours: Callable[[], Sequence[str]],
+        masters: Callable[[], Sequence[str]],
+    ) -> None:
+        self.swarm = swarm
+        self.complete: set[bytes] = set()
+        self.known: dict[bytes, Artifact] = {}
+        self.refused: dict[bytes, str] = {}
+        self.failed: dict[bytes, str] = {}
+        self._release_keys = release_keys
+        self._neighbours = neighbours
+        self._masters = masters
+        self._planned: set[bytes] = set()
+        self._needed: set[bytes] = set()
+        self._begun: set[bytes] = set()
+        self._asked_ms = -ASK_MS
+        self._retry_ms: dict[bytes, int] = {}
+
+    def restored(
+        self, envelopes: Iterable[bytes], complete: Iterable[bytes], now_ms: int
+    ) -> None:
+        """What the disk held at the start: manifests, and the artifacts that are whole."""
+        for envelope in envelopes:
+            digest = sha256(envelope)
+            try:
+                self.known[digest] = open_manifest(envelope, self._release_keys(), digest)
+            except ManifestRefused as refused:
+                self.refused[digest] = str(refused)
+        self.complete = set(complete) & self.known.keys()
+        for digest in sorted(self.complete):
+            self.swarm.hold(self.known[digest], now_ms)
+
+    def plan(self, planned: Iterable[bytes], needed: Iterable[bytes], now_ms: int) -> list[Output]:
+        """The artifacts of the plan, whose manifests are kept, and those that this node holds."""
+        self._planned, before = set(planned), self._needed
+        self._needed = set(needed)
+        for digest in sorted(before - self._needed - self.complete):
+            self.swarm.forget(digest, now_ms)
+            self._begun.discard(digest)
+        outputs: list[Output] = []
+        for digest in sorted(self._needed):
+            outputs += self._start(digest, now_ms)
+        return outputs
+
+    def fetching(self) -> list[bytes]:
+        """Needed and not whole yet."""
+        return sorted(self._needed - self.complete)
+
+    # ---- events ----
+
+    def blob(self, data: bytes, peer: str, now_ms: int) -> list[Output]:
+        """A small blob from a peer: perhaps a manifest that is missing here."""
+        digest = sha256(data)
+        if digest not in self._missing_manifests():
+            return []
+        try:
+            self.known[digest] = open_manifest(data, self._release_keys(), digest)
+        except ManifestRefused as refused:
+            # The bytes are those that the state names, so no other peer has better ones.
+            self.refused[digest] = str(refused)
+            return [WriteJournal("record", "artifact.refused", digest.hex(), str(refused))]
+        saved: list[Output] = [SaveBlob(data, f"manifest from {peer}")]
+        return saved + (self._start(digest, now_ms) if digest in self._needed else [])
+
+    def frame(self, frame: Frame, peer: str, now_ms: int) -> list[Output]:
+        """Holdings or a claim of a neighbour."""
+        if frame.WhichOneof("kind") == "holdings":
+            return self.carry(self.swarm.holdings(peer, frame.holdings, now_ms))
+        return self.carry(self.swarm.claimed(peer, frame.claim, now_ms))
+
+    def begun(self, event: ArtifactBegun, now_ms: int) -> list[Output]:
+        """The disk has room for it."""
+        self.failed.pop(event.artifact, None)
+        if event.artifact not in self._needed:
+            return []
+        return self.carry(self.swarm.want(self.known[event.artifact], event.held, now_ms))
+
+    def disk_refused(self, event: ArtifactFailed, now_ms: int) -> list[Output]:
+        """The disk could not take it: tried again later, what is running goes on."""
+        self._begun.discard(event.artifact)
+        self.swarm.forget(event.artifact, now_ms)
+        self.failed[event.artifact] = event.reason
+        self._retry_ms[event.artifact] = now_ms + RETRY_MS
+        return [WriteJournal("record", "artifact.failed", event.artifact.hex()[:16], event.reason)]
+
+    def stored(self, event: ChunkStored, now_ms: int) -> list[Output]:
+        """A chunk is here."""
+        return self.carry(self.swarm.stored(event.artifact, event.chunk, now_ms))
+
+    def chunks_failed(self, event: ChunksFailed, now_ms: int) -> list[Output]:
+        """A source failed."""
+        outputs = self.carry(
+            self.swarm.failed(event.artifact, event.chunks, event.source, event.fault, now_ms)
+        )
+        fields = {"source": event.source, "chunks": str(len(event.chunks))}
+        if event.fault.value == "corrupt":
+            subject = event.artifact.hex()[:16]
+            outputs.append(WriteJournal("record", "chunk.corrupt", subject, event.source, fields))
+        return outputs
+
+    def finished(self, event: ArtifactFinished) -> list[Output]:
+        """The artifact is whole and durable."""
+        self.complete.add(event.artifact)
+        manifest = self.known[event.artifact].manifest
+        fields = {"name": manifest.name, "version": manifest.version}
+        return [WriteJournal("record", "artifact.complete", event.artifact.hex()[:16], "", fields)]
+
+    def tick(self, now_ms: int) -> list[Output]:
+        """Time passed."""
+        outputs = self.carry(self.swarm.tick(now_ms))
+        for digest in sorted(self._needed & self._retry_ms.keys()):
+            if now_ms >= self._retry_ms[digest]:
+                del self._retry_ms[digest]
+                outputs += self._start(digest, now_ms)
+        missing = self._missing_manifests()
+        if missing and now_ms - self._asked_ms >= ASK_MS:
+            self._asked_ms = now_ms
+            outputs += self.ask([*self._neighbours(), *self._masters()])
+        return outputs
+
+    def ask(self, peers: Iterable[str]) -> list[Output]:
+        """Asks peers for the manifests that are missing."""
+        missing = sorted(self._missing_manifests())[:64]
+        data = encode(want=Want(blobs=missing))
+        return [Send(peer, data, "manifests of the plan") for peer in peers] if missing else []
+
+    def carry(self, instructions: Iterable[SwarmInstruction]) -> list[Output]:
+        """The swarm's wishes as the node's instructions."""
+        outputs: list[Output] = []
+        for instruction in instructions:
+            match instruction:
+                case FetchChunks():
+                    outputs.append(instruction)
+                case TellHoldings():
+                    data = encode(holdings=instruction.holdings)
+                    peers = [instruction.peer] if instruction.peer else self._neighbours()
+                    outputs += [Send(peer, data, "chunks held") for peer in peers]
+                case TellClaim():
+                    data = encode(claim=instruction.claim)
+                    outputs += [Send(peer, data, "claim") for peer in self._neighbours()]
+                case ArtifactComplete():
+                    outputs.append(FinishArtifact(instruction.artifact, "all chunks are here"))
+        return outputs
+
+    # ---- inside ----
+
+    def _missing_manifests(self) -> set[bytes]:
+        return (self._planned | self._needed) - self.known.keys() - self.refused.keys()
+
+    def _start(self, digest: bytes, now_ms: int) -> list[Output]:
+        waiting = now_ms < self._retry_ms.get(digest, now_ms)
+        if digest in self.complete or digest in self._begun or digest not in self.known or waiting:
+            return []
+        self._begun.add(digest)
+        return [BeginArtifact(self.known[digest], "the plan needs it")]

@@ -1,0 +1,119 @@
+"""Events and instructions of a whole node, beyond those of its peer (mesh/events.py)."""
+
+from dataclasses import dataclass
+
+from mesh.blobs.instructions import Fault
+from mesh.blobs.manifest import Artifact
+from mesh.site.local import ReplicaKey
+from protos.documents_pb2 import PipelinePlan, ServicePlan
+from protos.runtime_pb2 import KnownModel, Route, RuntimeState
+
+# ---- instructions ----
+
+
+@dataclass(frozen=True)
+class Run:
+    """Tell the runtime all that should run here. The edge adds paths and sources."""
+
+    replicas: tuple[tuple[ReplicaKey, ServicePlan], ...]
+    pipelines: tuple[PipelinePlan, ...]
+    routes: tuple[Route, ...]
+    models: tuple[KnownModel, ...]
+    cause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BeginArtifact:
+    """Reserve room for an artifact, and report `ArtifactBegun` with the chunks already here."""
+
+    artifact: Artifact
+    cause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FinishArtifact:
+    """Check the whole files, make them durable, and report `ArtifactFinished`."""
+
+    artifact: bytes
+    cause: str = ""
+
+
+# ---- events ----
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactBegun:
+    """Room is there; these chunks are held already."""
+
+    artifact: bytes
+    held: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactFailed:
+    """The disk could not take the artifact: full, or failing. It is tried again after a while."""
+
+    artifact: bytes
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactFinished:
+    """All files are whole and durable."""
+
+    artifact: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkStored:
+    """A chunk's hash was checked and it was written."""
+
+    artifact: bytes
+    chunk: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChunksFailed:
+    """A source did not give these chunks."""
+
+    artifact: bytes
+    chunks: tuple[int, ...]
+    source: str
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeReported:
+    """The runtime said what runs; None: the runtime is gone."""
+
+    state: RuntimeState | None
+
+
+@dataclass(frozen=True, slots=True)
+class WanPath:
+    """Whether this node can reach a master by its own path."""
+
+    up: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something that the edge noticed and a person should know; `message` empty: it is over."""
+
+    kind: str
+    subject: str
+    message: str
+    severity: str = "warning"
+
+
+NodeEvent = (
+    ArtifactBegun
+    | ArtifactFailed
+    | ArtifactFinished
+    | ChunkStored
+    | ChunksFailed
+    | RuntimeReported
+    | WanPath
+    | Trouble
+)

@@ -1,0 +1,121 @@
+"""What a node says: its register's content to its peers, and the work to its runtime."""
+
+from typing import TYPE_CHECKING
+
+from mesh.core.messages import Run
+from mesh.registers.store import Record
+from mesh.site.local import ReplicaKey
+from protos.documents_pb2 import Phase, ReplicaState, ServicePlan, StableRegister
+from protos.runtime_pb2 import KnownModel, Route
+
+if TYPE_CHECKING:
+    from mesh.core.node import NodeCore
+
+READER_MIN = 1
+"""The oldest release that may read this register."""
+
+
+def register_content(core: "NodeCore") -> StableRegister:
+    """The content of the node's register: what is so now."""
+    heads = core.peer.heads.state
+    return StableRegister(
+        certificate=core.facts.certificate,
+        peer_address=core.facts.peer_address,
+        inference_address=core.inference_address,
+        labels=core.facts.labels,
+        capacity=core.facts.capacity,
+        wan=core.wan,
+        replicas=_replica_states(core),
+        artifacts=sorted(core.artifacts.complete & core.work.artifacts),
+        sources=sorted(core.facts.sources),
+        seen_counter=heads.seen.counter if heads.seen else 0,
+        applied_counter=heads.applied.counter if heads.applied else 0,
+        copy_holder=core.copy_holder(),
+        pipelines=[] if core.runtime.gone else [p.state for p in core.runtime.state.pipelines],
+        alarms=core.alarms.states(),
+        min_reader=READER_MIN,
+    )
+
+
+def _replica_states(core: "NodeCore") -> list[ReplicaState]:
+    """Of the runtime, and those that wait for their artifact."""
+    states = [] if core.runtime.gone else [s.state for s in core.runtime.state.replicas]
+    services = {service.name: service for service in core.branch.plan.services}
+    for key in core.work.waiting:
+        service = services[key.workload]
+        states.append(
+            ReplicaState(
+                workload=key.workload,
+                index=key.index,
+                config=key.config,
+                phase=Phase.FETCHING,
+                reason=core.artifacts.failed.get(service.artifact, ""),
+                model=service.model,
+                model_version=service.model_version,
+            )
+        )
+    return states
+
+
+def run_instruction(core: "NodeCore", cause: str) -> Run:
+    """All that the runtime should run now, with the neighbours that serve what it may not."""
+    services = {service.name: service for service in core.branch.plan.services}
+    pipelines = {pipeline.name: pipeline for pipeline in core.branch.plan.pipelines}
+    return Run(
+        replicas=tuple((key, _in_config(core, key, services)) for key in core.work.replicas),
+        pipelines=tuple(pipelines[name] for name in core.work.pipelines),
+        routes=tuple(_routes(core)),
+        models=tuple(
+            KnownModel(workload=s.name, model=s.model, model_version=s.model_version)
+            for s in core.branch.plan.services
+        ),
+        cause=cause,
+    )
+
+
+def _in_config(core: "NodeCore", key: ReplicaKey, services: dict[str, ServicePlan]) -> ServicePlan:
+    """The service as the replica runs it: of an older configuration, what it was told then."""
+    told = core.told_services.get(key)
+    return told if told is not None else services[key.workload]
+
+
+def _routes(core: "NodeCore") -> list[Route]:
+    """The live neighbours that serve each workload, the least loaded first."""
+    routes = []
+    mesh = core.peer.heads.trust.mesh
+    for record in core.membership.registers.records():
+        node = record.body.node
+        if node == core.name or not core.membership.liveness.is_alive(node):
+            continue
+        for workload in _served(record):
+            routes.append(
+                Route(
+                    workload=workload,
+                    node=node,
+                    address=record.body.inference_address,
+                    dns_name=f"{node}.node.{mesh}.mesh.internal",
+                    queue_delay_ms=_delay(core, node, workload),
+                )
+            )
+    return sorted(routes, key=lambda route: (route.workload, route.queue_delay_ms, route.node))
+
+
+def _served(record: Record) -> list[str]:
+    phases = [(r.workload, r.phase) for r in record.body.replicas]
+    return sorted({workload for workload, phase in phases if phase == Phase.SERVING})
+
+
+def _delay(core: "NodeCore", node: str, workload: str) -> int:
+    load = core.membership.registers.load(node)
+    services = load.services if load else ()
+    return next((s.queue_delay_ms for s in services if s.workload == workload), 0)
+
+
+def same_run(one: Run, other: Run) -> bool:
+    """Whether two instructions say the same, whatever their causes."""
+    return (one.replicas, one.pipelines, one.routes, one.models) == (
+        other.replicas,
+        other.pipelines,
+        other.routes,
+        other.models,
+    )

@@ -1,0 +1,140 @@
+"""What this node runs, of what the site decided.
+
+What replaces comes before what is replaced goes: a new configuration starts beside the old one,
+which goes once the new one serves; a replica that moved away goes once the nodes that should run it
+do. So a change, a node that comes back, or two nodes that see the site differently for a moment
+cost some memory, never a request.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from mesh.site.placement import Placement
+from mesh.site.views import NodeView
+from protos.documents_pb2 import PipelinePlan, Plan, ServicePlan
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ReplicaKey:
+    """One replica on this node, in one configuration."""
+
+    workload: str
+    index: int
+    config: str
+
+
+@dataclass(frozen=True)
+class LocalWork:
+    """What this node runs, keeps ready and still needs.
+
+    `replicas` run; `waiting` would run if their artifact were here; `artifacts` are to be held.
+    """
+
+    replicas: tuple[ReplicaKey, ...]
+    waiting: tuple[ReplicaKey, ...]
+    pipelines: tuple[str, ...]
+    artifacts: frozenset[bytes]
+
+
+def service_config(service: ServicePlan) -> str:
+    """Digest of everything about a service that needs a new worker when it changes (16 hex)."""
+    parts = ServicePlan(
+        model=service.model,
+        model_version=service.model_version,
+        artifact=service.artifact,
+        cores=service.cores,
+        memory_bytes=service.memory_bytes,
+        restarts=service.restarts,
+        device=service.device,
+        max_latency_ms=service.max_latency_ms,
+        soak_ms=service.soak_ms,
+    )
+    return hashlib.sha256(parts.SerializeToString(deterministic=True)).hexdigest()[:16]
+
+
+def pipeline_config(pipeline: PipelinePlan) -> str:
+    """Digest of a pipeline's plan: any change restarts it (16 hex)."""
+    return hashlib.sha256(pipeline.SerializeToString(deterministic=True)).hexdigest()[:16]
+
+
+def decide(
+    node: str,
+    plan: Plan,
+    placement: Placement,
+    nodes: Sequence[NodeView],
+    running: Iterable[ReplicaKey],
+    serving: Iterable[ReplicaKey],
+    held: Iterable[bytes],
+) -> LocalWork:
+    """What `node` runs now.
+
+    `running` are the replicas that the runtime was told to run last, `serving` those of them that
+    serve, `held` the artifacts that are whole on this disk.
+    """
+    held_artifacts, old, good = set(held), set(running), set(serving)
+    replicas: set[ReplicaKey] = set()
+    waiting: set[ReplicaKey] = set()
+    for service in plan.services:
+        mine = placement.count(node, service.name)
+        config = service_config(service)
+        wanted = {ReplicaKey(service.name, index, config) for index in range(mine)}
+        here = service.artifact in held_artifacts
+        (replicas if here else waiting).update(wanted)
+        replicas |= _kept(service, mine, wanted, old, good, placement, nodes, node)
+    mine_too = tuple(sorted(name for name, at in placement.pipelines.items() if at == node))
+    return LocalWork(
+        tuple(sorted(replicas)),
+        tuple(sorted(waiting)),
+        mine_too,
+        artifacts_for(node, plan, placement),
+    )
+
+
+def artifacts_for(node: str, plan: Plan, placement: Placement) -> frozenset[bytes]:
+    """The artifacts that the node must hold: of its replicas, its spares, and what is staged."""
+    needed = {model.artifact for model in plan.models if model.staged}
+    for service in plan.services:
+        if placement.count(node, service.name) or node in placement.spares.get(service.name, ()):
+            needed.add(service.artifact)
+    return frozenset(needed)
+
+
+def _kept(
+    service: ServicePlan,
+    mine: int,
+    wanted: set[ReplicaKey],
+    old: set[ReplicaKey],
+    good: set[ReplicaKey],
+    placement: Placement,
+    nodes: Sequence[NodeView],
+    node: str,
+) -> set[ReplicaKey]:
+    """Replicas that ran and are not wanted as they are, but whose successors do not serve yet."""
+    kept = set()
+    for key in old - wanted:
+        if key.workload != service.name:
+            continue
+        if key.index < mine:
+            successor = next(w for w in wanted if w.index == key.index)
+            if successor not in good:
+                kept.add(key)
+        elif not _served_elsewhere(service, placement, nodes, node, good):
+            kept.add(key)
+    return kept
+
+
+def _served_elsewhere(
+    service: ServicePlan,
+    placement: Placement,
+    nodes: Sequence[NodeView],
+    node: str,
+    good: set[ReplicaKey],
+) -> bool:
+    """Whether the replicas that the placement wants all serve where it wants them."""
+    serving: Mapping[str, int] = {one.node: one.serving.get(service.name, 0) for one in nodes}
+    own = sum(1 for key in good if key.workload == service.name)
+    for other, count in placement.nodes_of(service.name).items():
+        if (own if other == node else serving.get(other, 0)) < count:
+            return False
+    return True

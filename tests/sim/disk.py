@@ -1,0 +1,51 @@
+"""A node's disk in the simulator: what a crash leaves behind."""
+
+from dataclasses import dataclass, field
+
+from mesh.blobs.manifest import Artifact
+from mesh.hashing import sha256
+from mesh.journals.batches import Batch
+from mesh.journals.keys import LogKey
+from mesh.journals.outcomes import Tail
+
+
+@dataclass
+class Disk:
+    """Documents, blobs, chunks and journals, durable at once."""
+
+    documents: dict[str, bytes] = field(default_factory=dict)
+    blobs: dict[bytes, bytes] = field(default_factory=dict)
+    chunks: dict[tuple[bytes, int], bytes] = field(default_factory=dict)
+    complete: set[bytes] = field(default_factory=set)
+    logs: dict[LogKey, list[Batch]] = field(default_factory=dict)
+    boots: int = 0
+
+    def save_blob(self, data: bytes) -> None:
+        """Keeps a small blob under its digest."""
+        self.blobs[sha256(data)] = data
+
+    def append(self, batch: Batch) -> None:
+        """Appends a batch to its log."""
+        self.logs.setdefault(batch.key, []).append(batch)
+
+    def read(self, key: LogKey, after: int) -> list[Batch]:
+        """The batches of a log that end after a sequence, at most 8."""
+        return [batch for batch in self.logs.get(key, []) if batch.last > after][:8]
+
+    def tails(self) -> dict[LogKey, Tail]:
+        """Where each log ends."""
+        return {key: Tail(log[-1].last, log[-1].digest) for key, log in self.logs.items()}
+
+    def held(self, artifact: Artifact) -> frozenset[int]:
+        """The chunks of an artifact that are here."""
+        return frozenset(
+            c.index for c in artifact.chunks if (artifact.digest, c.index) in self.chunks
+        )
+
+    def sequences(self, kind: str = "record") -> dict[LogKey, list[int]]:
+        """All sequences held of each log of a kind, as stored."""
+        return {
+            key: [n for batch in log for n in range(batch.first, batch.last + 1)]
+            for key, log in self.logs.items()
+            if key.kind == kind
+        }

@@ -1,0 +1,262 @@
+"""Simulated nodes and masters: the production cores on a simulated edge."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from mesh.blobs.instructions import Fault
+from mesh.blobs.swarm import Swarm
+from mesh.core.artifacts import Artifacts
+from mesh.core.messages import (
+    ArtifactBegun,
+    ArtifactFinished,
+    ChunksFailed,
+    ChunkStored,
+    RuntimeReported,
+    WanPath,
+)
+from mesh.core.node import NodeCore, NodeFacts
+from mesh.events import BatchSaved
+from mesh.exchange.heads_flow import HeadsFlow
+from mesh.exchange.membership import Membership, Self
+from mesh.hashing import sha256
+from mesh.heads.certificates import check_certificate
+from mesh.heads.state import State
+from mesh.heads.tree import Tree
+from mesh.heads.trust import Trust
+from mesh.journals.acknowledgements import acknowledge
+from mesh.journals.batches import BatchWriter
+from mesh.journals.entries import make_entry
+from mesh.journals.keys import LogKey
+from mesh.journals.logs import Logs
+from mesh.peer import Peer, PeerConfig
+from mesh.registers.store import NodeKeys, Registers
+from protos.documents_pb2 import Boot, Branch, Capacity, Phase, ReplicaState, StateBody
+from protos.peer_pb2 import Documents
+from protos.runtime_pb2 import ReplicaStatus, RuntimeState
+from tests.sim import identities
+from tests.sim.disk import Disk
+from tests.sim.world import DIAL_MS, WAN_RETRY_MS, Host, World, contact_of
+
+LOAD_MS = 700
+"""How long a simulated worker takes until it serves."""
+GIB = 1 << 30
+
+
+def keys_in(der: bytes) -> NodeKeys:
+    """What a certificate of the test mesh says; raises ValueError for any other."""
+    certified = check_certificate(der, [identities.authority()], identities.MESH)
+    identity = certified.identity
+    return NodeKeys(identity.name, identity.site, certified.signing_key, certified.tls_key)
+
+
+class SimNode(Host):
+    """A node with its runtime."""
+
+    def __init__(self, world: World, site: str, name: str, sources: Sequence[str] = ()) -> None:
+        super().__init__(world, contact_of(name, site), Disk())
+        self.site = site
+        self.sources = tuple(sources)
+        self.cores = 4
+        self.runs: dict[Any, ReplicaStatus] = {}
+        self.starts: list[tuple[int, str]] = []
+        self._pids = 100
+        self._dialled_ms = 0
+        self._wan_ms = -WAN_RETRY_MS
+
+    def boot(self) -> None:
+        """Starts from the disk, as the daemon does."""
+        self.disk.boots += 1
+        self.runs = {}
+        nonce = self.world.random.randbytes(8)
+        self.core_boot = Boot(counter=self.disk.boots, nonce=nonce)
+        self.writers = {
+            kind: BatchWriter(
+                LogKey(self.name, self.disk.boots, nonce, kind), identities.signer(self._uri)
+            )
+            for kind in ("record", "data")
+        }
+        core = self._core()
+        core.artifacts.restored(
+            [b for b in self.disk.blobs.values()], self.disk.complete, self.world.now_ms
+        )
+        self.start(core)
+        self.feed(RuntimeReported(RuntimeState(peer_inference_address=f"{self.name}:7412")))
+
+    @property
+    def _uri(self) -> str:
+        return identities.node_identity(self.site, self.name).uri
+
+    def _core(self) -> NodeCore:
+        now, documents = self.world.now_ms, self.disk.documents
+        trust = Trust(
+            identities.signer("root").public_key,
+            documents.get("trust", identities.trust_envelope()),
+        )
+        state = State(documents.get("state-seen"), documents.get("state-applied"))
+        kept = Documents.FromString(documents.get("branches", b""))
+        branches = {branch.name: branch for branch in kept.branches}
+        blobs = {b.digest: self.disk.blobs[b.digest] for b in kept.branches}
+        names = [f"site/{self.site}", "revocations", "released", "delegations"]
+        heads = HeadsFlow(trust, state, names, branches, blobs)
+        registers = Registers(self.site, keys_in)
+        me = Self(
+            identities.node_keys(self.site, self.name), self.core_boot, identities.signer(self._uri)
+        )
+        membership = Membership(me, registers, now)
+        config = PeerConfig(
+            self.name, "node", self.site, self.core_boot, f"{self.name}:7400", keys_in
+        )
+        logs = Logs(self.disk.tails(), own=self.name)
+        peer = Peer(config, heads, logs, membership, now)
+        artifacts = Artifacts(
+            Swarm(self.name), lambda: trust.keys("release"), peer.neighbours, peer.masters
+        )
+        facts = NodeFacts(
+            certificate=identities.certificate(identities.node_identity(self.site, self.name)).der,
+            peer_address=f"{self.name}:7400",
+            labels={},
+            capacity=Capacity(cores=self.cores, memory_bytes=4 * GIB, devices=["CPU"]),
+            sources=self.sources,
+            masters=(identities.MASTER,),
+        )
+        return NodeCore(peer, membership, artifacts, facts, now)
+
+    # ---- the edge ----
+
+    def on_tick(self) -> None:
+        """Dials neighbours, and a master where the core wants it."""
+        now = self.world.now_ms
+        if self.frozen:
+            return
+        if now - self._dialled_ms >= DIAL_MS:
+            self._dialled_ms = now
+            for other in sorted(self.world.hosts):
+                host = self.world.hosts[other]
+                if isinstance(host, SimNode) and host.site == self.site and other < self.name:
+                    self.world.connect(self.name, other, wan=False)
+        if self.core.wants_wan_link() and now - self._wan_ms >= WAN_RETRY_MS:
+            self._wan_ms = now
+            up = self.world.connect(self.name, identities.MASTER, wan=True)
+            self.feed(WanPath(up, "dialled"))
+
+    def do_WriteJournal(self, i: Any) -> None:  # noqa: N802
+        entry = make_entry(
+            i.event,
+            i.subject,
+            i.cause,
+            i.fields,
+            unix_ms=self.world.now_ms,
+            monotonic_ms=self.world.now_ms,
+        )
+        batch = self.writers[i.kind].batch([entry])
+        self.disk.append(batch)
+        self.world.after(1, lambda: self.feed(BatchSaved(batch)))
+
+    def do_BeginArtifact(self, i: Any) -> None:  # noqa: N802
+        self.feed(ArtifactBegun(i.artifact.digest, self.disk.held(i.artifact)))
+
+    def do_FinishArtifact(self, i: Any) -> None:  # noqa: N802
+        self.disk.complete.add(i.artifact)
+        self.world.after(5, lambda: self.feed(ArtifactFinished(i.artifact)))
+
+    def do_FetchChunks(self, i: Any) -> None:  # noqa: N802
+        def failed(fault: Fault) -> None:
+            self.feed(ChunksFailed(i.artifact, i.chunks, i.source, fault))
+
+        self.fetch(i, lambda chunk: self.feed(ChunkStored(i.artifact, chunk)), failed)
+
+    def do_Run(self, i: Any) -> None:  # noqa: N802
+        wanted = {key: plan for key, plan in i.replicas}
+        for key in [key for key in self.runs if key not in wanted]:
+            del self.runs[key]
+        for key, plan in wanted.items():
+            if key not in self.runs:
+                self._start_replica(key, plan)
+        self._report()
+
+    def _start_replica(self, key: Any, plan: Any) -> None:
+        self._pids += 1
+        pid = self._pids
+        self.starts.append((self.world.now_ms, key.workload))
+        state = ReplicaState(
+            workload=key.workload,
+            index=key.index,
+            config=key.config,
+            phase=Phase.LOADING,
+            model=plan.model,
+            model_version=plan.model_version,
+        )
+        self.runs[key] = ReplicaStatus(state=state, pid=pid)
+
+        def serve() -> None:
+            if key in self.runs and self.runs[key].pid == pid and self.up:
+                self.runs[key].state.phase = Phase.SERVING
+                self._report()
+
+        self.world.after(LOAD_MS, serve)
+
+    def _report(self) -> None:
+        state = RuntimeState(
+            replicas=list(self.runs.values()), peer_inference_address=f"{self.name}:7412"
+        )
+        self.world.after(1, lambda: self.feed(RuntimeReported(state)))
+
+    def serving(self, workload: str) -> int:
+        """Replicas of a service that serve here."""
+        if not self.up:
+            return 0
+        return sum(
+            1
+            for key, status in self.runs.items()
+            if key.workload == workload and status.state.phase == Phase.SERVING
+        )
+
+
+class SimMaster(Host):
+    """A master: a bare peer, and a state that the test writes."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world, contact_of(identities.MASTER, ""), Disk())
+        self.counter = 0
+        self.start(self._core())
+
+    def _core(self) -> Peer:
+        trust = Trust(identities.signer("root").public_key, identities.trust_envelope())
+        state = State(self.disk.documents.get("state-seen"))
+        heads = HeadsFlow(trust, state, (), {}, {})
+        boot = Boot(counter=1, nonce=b"mmmmmmmm")
+        config = PeerConfig(
+            identities.MASTER,
+            "master",
+            "",
+            boot,
+            "master:7400",
+            keys_in,
+            sign_acknowledgement=lambda key, last: acknowledge(
+                key, last, identities.MASTER, identities.signer("acks")
+            ),
+        )
+        return Peer(config, heads, Logs(self.disk.tails(), archive=True), None, self.world.now_ms)
+
+    def publish(self, blobs: dict[str, bytes]) -> None:
+        """Signs and announces a state with these branches; empty ones are added where missing."""
+        for name in ("revocations", "released", "delegations"):
+            blobs.setdefault(name, b"")
+        self.counter += 1
+        tree = Tree({name: sha256(blob) for name, blob in blobs.items()})
+        body = StateBody(
+            mesh=identities.MESH,
+            trust_generation=1,
+            counter=self.counter,
+            root=tree.root,
+            leaves=tree.count,
+            signed_unix_ms=1,
+            min_reader=1,
+        )
+        envelope = identities.signer("state").sign("state", body.SerializeToString())
+        branches: list[Branch] = [tree.branch(name) for name in sorted(blobs)]
+        for blob in blobs.values():
+            self.disk.save_blob(blob)
+        documents = Documents(branches=branches, blobs=[blobs[b.name] for b in branches])
+        for instruction in self.core.install_state(envelope, documents):
+            self.carry_out(instruction)
