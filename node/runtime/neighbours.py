@@ -1,0 +1,118 @@
+"""Neighbours that serve what this node does not, or has no room for: best first, one hop at most.
+
+A neighbour that did not answer comes last for a short time. While there is another to ask, one may
+use only a share of the time left, so that a frozen box does not cost the request. Inference has no
+state, so asking twice does no harm.
+"""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
+
+import grpc
+import grpc.aio
+from google.protobuf.message import Message
+
+from node.runtime.deadline import Deadline
+from node.runtime.errors import RequestFailed, exhausted, unavailable
+from node.runtime.limits import AVOID_S, CHANNELS_MAX, ROUTE_SHARE
+from protos.inference_pb2_grpc import GRPCInferenceServiceStub
+from protos.runtime_pb2 import Route
+
+log = logging.getLogger(__name__)
+
+HOP_KEY = "mesh-hop"
+HOP = ((HOP_KEY, "1"),)
+"""Says that a request was forwarded once already, and is not to be forwarded again."""
+
+TRY_NEXT = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.UNKNOWN,
+        grpc.StatusCode.UNAUTHENTICATED,
+        grpc.StatusCode.PERMISSION_DENIED,
+        grpc.StatusCode.NOT_FOUND,
+    }
+)
+"""Answers that are the neighbour's fault, not the request's: the next one is asked."""
+
+Answer = TypeVar("Answer", bound=Message)
+Call = Callable[[GRPCInferenceServiceStub, float], Awaitable[Answer]]
+"""Makes one call to a neighbour, with a time limit in seconds."""
+
+
+class Dialler(Protocol):
+    """Opens channels to neighbours."""
+
+    def dial(self, address: str, dns_name: str) -> grpc.aio.Channel: ...
+
+
+class Neighbours:
+    """Routes to neighbours, and the channels to them, kept open between requests."""
+
+    def __init__(self, dialler: Dialler) -> None:
+        self._dialler = dialler
+        self._routes: dict[str, list[Route]] = {}
+        self._channels: dict[tuple[str, str], grpc.aio.Channel] = {}
+        self._avoided_until: dict[str, float] = {}
+
+    async def replace(self, routes: list[Route]) -> None:
+        """Takes the routes of a new spec; channels that no route needs any more are closed."""
+        self._routes = {}
+        for route in routes:
+            self._routes.setdefault(route.workload, []).append(route)
+        needed = {(route.address, route.dns_name) for route in routes}
+        for key in [key for key in self._channels if key not in needed]:
+            await self._channels.pop(key).close(AVOID_S)
+
+    async def close(self) -> None:
+        """Closes all channels."""
+        await self.replace([])
+
+    def routes(self, workload: str) -> list[Route]:
+        """The neighbours that serve `workload`: the plan's order, those to avoid last."""
+        now = time.monotonic()
+        known = self._routes.get(workload, [])
+        return sorted(known, key=lambda route: self._avoided_until.get(route.node, 0.0) > now)
+
+    def reachable(self, workload: str) -> bool:
+        """Whether some neighbour that answered lately, or was not asked, serves `workload`."""
+        now = time.monotonic()
+        known = self._routes.get(workload, [])
+        return any(self._avoided_until.get(route.node, 0.0) <= now for route in known)
+
+    async def ask(self, workload: str, call: Call[Answer], deadline: Deadline) -> Answer:
+        """The first good answer. Raises RequestFailed: the neighbours' last word on it."""
+        routes = self.routes(workload)
+        last = unavailable(f"no node of this site serves {workload!r} at the moment")
+        for number, route in enumerate(routes, start=1):
+            left = deadline.left()
+            limit = left if number == len(routes) else left * ROUTE_SHARE
+            try:
+                return await call(self._stub(route), limit)
+            except grpc.aio.AioRpcError as error:
+                last = self._judge(route, error, last=number == len(routes))
+        raise last
+
+    def _judge(self, route: Route, error: grpc.aio.AioRpcError, *, last: bool) -> RequestFailed:
+        """What to raise in the end if no other answers; raises at once what no other would mend."""
+        code, text = error.code(), error.details() or ""
+        too_late = code == grpc.StatusCode.DEADLINE_EXCEEDED
+        if code not in TRY_NEXT and (last or not too_late):
+            raise RequestFailed(code, text) from None
+        if code == grpc.StatusCode.RESOURCE_EXHAUSTED:
+            return exhausted(text)
+        self._avoided_until[route.node] = time.monotonic() + AVOID_S
+        log.warning("neighbour %s did not answer: %s %s", route.node, code.name, text)
+        return unavailable(f"neighbour {route.node} did not answer: {text}")
+
+    def _stub(self, route: Route) -> GRPCInferenceServiceStub:
+        key = (route.address, route.dns_name)
+        if key not in self._channels:
+            if len(self._channels) >= CHANNELS_MAX:
+                raise exhausted(f"{CHANNELS_MAX} channels to neighbours are open already")
+            self._channels[key] = self._dialler.dial(*key)
+        return GRPCInferenceServiceStub(self._channels[key])
