@@ -22,7 +22,7 @@ Key = tuple[str, str]
 class Release:
     """An artifact that was pushed: the digest of its signed manifest, and what the manifest says.
 
-    `memory_bytes` is what the process that loads it needs; 0 where the manifest does not say.
+    `memory_bytes` is what the process that loads it may need; 0 where the manifest does not say.
     """
 
     digest: bytes

@@ -102,10 +102,12 @@ def _check_service(service: Service, resources: Resources, released: Released) -
 
 
 def _too_little_memory(service: Service, needed_bytes: int) -> Finding:
+    """A warning: the manifest states a bound, and the model may well stay below it."""
     given = format_size(service.spec.resources.memory)
-    message = f"a replica gets {given}, its model's manifest asks for {format_size(needed_bytes)}"
+    message = f"a replica gets {given}, its model may need {format_size(needed_bytes)}"
     suggestion = f"write memory: {format_size(needed_bytes)} or more"
-    return Finding(key_of(service), ("spec", "resources", "memory"), message, suggestion)
+    path = ("spec", "resources", "memory")
+    return Finding(key_of(service), path, message, suggestion, warning=True)
 
 
 def _check_pipeline(

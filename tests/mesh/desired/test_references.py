@@ -61,8 +61,8 @@ PUSH = "push it first: meshctl model push PATH --name face-detector --version"
         pytest.param(
             "memory: 512MiB",
             "memory: 32MiB",
-            "13:33: spec.resources.memory: a replica gets 32MiB, its model's manifest asks for "
-            "64MiB; write memory: 64MiB or more",
+            "13:33: spec.resources.memory: a replica gets 32MiB, its model may need 64MiB; "
+            "write memory: 64MiB or more",
             id="less memory than the model needs",
         ),
         pytest.param(

@@ -1,0 +1,134 @@
+"""All that the state is compiled from, as the store holds it: one value that never changes.
+
+An operation makes another `Content` from the one of now, has it compiled, commits the difference
+and only then puts it in place. So what is in memory is always what is on disk.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from mesh.desired.collection import Key, Release, Resources, key_of
+from mesh.desired.compile import Inputs
+from mesh.desired.parse import from_json, to_json
+from mesh.desired.resources import Resource
+from node.master.records import NodeRecord, ReleaseRecord, RevocationRecord
+from node.master.store import Store, Write
+from protos.documents_pb2 import Revocation, RosterEntry
+
+RESOURCES = "resource"
+GENERATIONS = "generation"
+NODES = "node"
+RELEASES = "release"
+RESTARTS = "restart"
+REVOCATIONS = "revocation"
+"""The names of the store's tables."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What the authority has been told. `generations`: the state counter of each one's change."""
+
+    resources: Resources = field(default_factory=Resources)
+    generations: Mapping[Key, int] = field(default_factory=dict)
+    nodes: Mapping[str, NodeRecord] = field(default_factory=dict)
+    releases: Mapping[tuple[str, str], ReleaseRecord] = field(default_factory=dict)
+    restarts: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    revocations: Mapping[bytes, RevocationRecord] = field(default_factory=dict)
+
+    def inputs(self) -> Inputs:
+        """The same as the compiler takes it."""
+        revocations = [
+            Revocation(
+                subject=one.subject, tls_key=one.tls_key, reason=one.reason, unix_ms=one.unix_ms
+            )
+            for one in self.revocations.values()
+        ]
+        return Inputs(self.resources, self.released(), self.rosters(), self.restarts, revocations)
+
+    def released(self) -> dict[tuple[str, str], Release]:
+        """The artifacts that resources may name."""
+        return {
+            key: Release(one.digest, one.kind, one.memory_bytes)
+            for key, one in self.releases.items()
+        }
+
+    def rosters(self) -> dict[str, list[RosterEntry]]:
+        """The nodes of each site that are not revoked. A site whose last is revoked stays."""
+        rosters: dict[str, list[RosterEntry]] = {}
+        for record in self.nodes.values():
+            roster = rosters.setdefault(record.site, [])
+            if not record.revoked:
+                entry = RosterEntry(
+                    node=record.node, signing_key=record.signing_key, tls_key=record.tls_key
+                )
+                roster.append(entry)
+        return rosters
+
+    def known_sites(self) -> set[str]:
+        """Every site that has a node, or that a resource names."""
+        return {record.site for record in self.nodes.values()} | self.resources.named_sites()
+
+
+def load_content(store: Store) -> Content:
+    """What the store holds."""
+    releases = [ReleaseRecord.decode(data) for _, data in store.scan(RELEASES)]
+    revocations = [RevocationRecord.decode(data) for _, data in store.scan(REVOCATIONS)]
+    return Content(
+        resources=Resources.of(from_json(data) for _, data in store.scan(RESOURCES)),
+        generations={_pair(name): int(data) for name, data in store.scan(GENERATIONS)},
+        nodes={name: NodeRecord.decode(data) for name, data in store.scan(NODES)},
+        releases={(one.name, one.version): one for one in releases},
+        restarts={_pair(name): int(data) for name, data in store.scan(RESTARTS)},
+        revocations={one.tls_key: one for one in revocations},
+    )
+
+
+def put_resource(resource: Resource, generation: int) -> list[Write]:
+    """Keeps a resource and the counter of the state that has it first."""
+    name = "/".join(key_of(resource))
+    return [
+        Write(RESOURCES, name, to_json(resource)),
+        Write(GENERATIONS, name, b"%d" % generation),
+    ]
+
+
+def delete_resource(key: Key) -> list[Write]:
+    """Forgets a resource."""
+    name = "/".join(key)
+    return [Write(RESOURCES, name, None), Write(GENERATIONS, name, None)]
+
+
+def put_restarts(restarts: Mapping[tuple[str, str], int]) -> list[Write]:
+    """Keeps how often each site's workload is to be restarted."""
+    return [Write(RESTARTS, "/".join(key), b"%d" % count) for key, count in restarts.items()]
+
+
+def put_node(record: NodeRecord) -> Write:
+    """Keeps a node."""
+    return Write(NODES, record.node, record.encode())
+
+
+def put_release(record: ReleaseRecord) -> Write:
+    """Keeps a released artifact."""
+    return Write(RELEASES, f"{record.name}/{record.version}", record.encode())
+
+
+def put_revocation(record: RevocationRecord) -> Write:
+    """Keeps a revocation."""
+    return Write(REVOCATIONS, record.tls_key.hex(), record.encode())
+
+
+def _pair(name: str) -> tuple[str, str]:
+    first, _, second = name.partition("/")
+    return first, second
+
+
+def differences(before: Resources, after: Sequence[Resource]) -> dict[Key, str]:
+    """What applying `after` does to each of them: created, configured or unchanged."""
+    changes = {}
+    for resource in after:
+        key = key_of(resource)
+        present = before.by_key.get(key)
+        same = "unchanged" if present == resource else "configured"
+        changes[key] = "created" if present is None else same
+    return changes
