@@ -1,17 +1,11 @@
 """`python -m node.vision`: one pipeline; what comes in and goes out stands in the package."""
 
 import json
-import os
 import signal
 import sys
 import time
 
-from node.vision.confinement import (
-    cap_memory,
-    die_with_parent,
-    output_of_our_own,
-    prepare_libraries,
-)
+from node.vision.confinement import output_of_our_own, prepare_libraries
 from node.vision.limits import SPEC_BYTES_MAX
 from node.vision.source_url import BadSource, parse_source
 from node.vision.spec import BadSpec, read_spec
@@ -40,7 +34,6 @@ class ProcessClock:
 
 def main() -> int:
     """Run one pipeline to its end; gives the exit code."""
-    die_with_parent(os.getppid())
     clock = ProcessClock()
     lines = output_of_our_own()
 
@@ -58,7 +51,6 @@ def main() -> int:
     from node.vision.pipeline import Pipeline
     from node.vision.service import Service
 
-    cap_memory()
     service = Service(spec.service, spec.inference_address, spec.threshold)
     try:
         Pipeline(spec, source, service, emit, clock).run()

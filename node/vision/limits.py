@@ -6,11 +6,6 @@ SPEC_BYTES_MAX = 64 * 1024
 EVERY_MS_MIN = 10
 """100 frames a second: more is no use to a service, and would keep a core from everything else."""
 
-MEMORY_BYTES_MAX = 1024 * 1024 * 1024
-"""Private writable memory of the process (RLIMIT_DATA): 250 MB with all libraries loaded and
-idle, most of it reserved only, and up to 400 MB for the frames that a decoder of the largest
-picture keeps. A hostile stream that wants more ends the process and nothing else."""
-
 PIXELS_MAX = 3840 * 2160
 """Of one frame: 4K. Worst case 25 MB for a frame in BGR, and about 16 in a decoder's hands."""
 

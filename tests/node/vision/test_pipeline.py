@@ -3,8 +3,6 @@
 import asyncio
 import contextlib
 import json
-import os
-import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -212,15 +210,6 @@ async def test_the_process_finds_tells_and_ends_on_request(
     assert detector.inferences > 5
 
 
-async def test_the_process_caps_its_memory(video: Write, address: str) -> None:
-    spec = spec_of(str(video([1])), inference_address=address)
-    async with process(line_of(spec)) as running:
-        await told_by(running, "frame")
-        limits = await asyncio.to_thread(Path(f"/proc/{running.pid}/limits").read_text)
-    row = next(row for row in limits.splitlines() if row.startswith("Max data size"))
-    assert row.split()[3] == str(1024**3)
-
-
 async def test_the_process_ends_when_nobody_reads(video: Write, address: str) -> None:
     spec = spec_of(str(video([1])), inference_address=address, every_ms=20)
     async with process(line_of(spec)) as running:
@@ -243,27 +232,3 @@ async def test_the_process_refuses_what_it_cannot_use(line: bytes, says: bytes) 
         _, errors = await running.communicate()
         assert running.returncode == 2
     assert says in errors
-
-
-async def test_the_process_dies_with_its_parent(video: Write, address: str) -> None:
-    spec = line_of(spec_of(str(video([1])), inference_address=address)).decode()
-    program = (
-        "import subprocess, sys, time\n"
-        "child = subprocess.Popen([sys.executable, '-m', 'node.vision'], stdin=subprocess.PIPE,\n"
-        "                         stdout=subprocess.PIPE)\n"
-        f"child.stdin.write({spec!r}.encode() + b'\\n'); child.stdin.flush()\n"
-        "child.stdout.readline(); print(child.pid, flush=True); time.sleep(60)\n"
-    )
-    parent = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE
-    )
-    assert parent.stdout is not None
-    async with asyncio.timeout(DEADLINE_S):
-        child = os.pidfd_open(int(await parent.stdout.readline()))
-        ended = asyncio.Event()
-        asyncio.get_running_loop().add_reader(child, ended.set)
-        parent.send_signal(signal.SIGKILL)
-        await ended.wait()
-        await parent.wait()
-    asyncio.get_running_loop().remove_reader(child)
-    os.close(child)

@@ -153,7 +153,12 @@ def merged(rows: list[list[float]], threshold: float = 0.5) -> Any:
     return detections(table[None, :, :4], table[None, :, 4], threshold)
 
 
-def test_overlapping_windows_are_one_detection() -> None:
+def thrice(*row: float) -> list[list[float]]:
+    """A window that two others agree with."""
+    return [list(row)] * 3
+
+
+def test_windows_that_agree_are_one_detection() -> None:
     found = merged([[10, 10, 20, 20, 0.8], [12, 10, 20, 20, 0.9], [14, 10, 20, 20, 0.7]])
     assert found.tolist() == [[12, 10, 20, 20, pytest.approx(0.9)]]
 
@@ -162,14 +167,19 @@ def test_overlapping_windows_are_one_detection() -> None:
     ("rows", "count"),
     [
         pytest.param([], 0, id="no windows"),
-        pytest.param([[0, 0, 9, 9, 0.4]], 0, id="below the threshold"),
-        pytest.param([[0, 0, 9, 9, 0.5]], 1, id="at the threshold"),
-        pytest.param([[0, 0, 9, 9, np.nan]], 0, id="a score that is no number"),
-        pytest.param([[0, np.inf, 9, 9, 0.9]], 0, id="a box that is nowhere"),
-        pytest.param([[0, 0, -9, 9, 0.9]], 0, id="a box of negative size"),
-        pytest.param([[0, 0, 9, 9, 0.9], [50, 50, 9, 9, 0.8]], 2, id="far apart"),
-        pytest.param([[0, 0, 40, 40, 0.9], [10, 10, 9, 9, 0.8]], 1, id="one within another"),
-        pytest.param([[i, 0, 1, 1, 0.9] for i in range(3000)], CANDIDATES_MAX, id="too many"),
+        pytest.param(thrice(0, 0, 9, 9, 0.4), 0, id="below the threshold"),
+        pytest.param(thrice(0, 0, 9, 9, 0.5), 1, id="at the threshold"),
+        pytest.param(thrice(0, 0, 9, 9, 0.9)[:2], 0, id="two agree: chance"),
+        pytest.param(thrice(0, 0, 9, 9, np.nan), 0, id="a score that is no number"),
+        pytest.param(thrice(0, np.inf, 9, 9, 0.9), 0, id="a box that is nowhere"),
+        pytest.param(thrice(0, 0, -9, 9, 0.9), 0, id="a box of negative size"),
+        pytest.param(thrice(0, 0, 9, 9, 0.9) + thrice(50, 50, 9, 9, 0.8), 2, id="far apart"),
+        pytest.param(thrice(0, 0, 40, 40, 0.9) + thrice(10, 10, 9, 9, 0.8), 1, id="a part"),
+        pytest.param(
+            [window for x in range(CANDIDATES_MAX) for window in thrice(x, 0, 1, 1, 0.9)],
+            CANDIDATES_MAX // 3,
+            id="too many",
+        ),
     ],
 )
 def test_windows_become_detections(rows: list[list[float]], count: int) -> None:

@@ -25,8 +25,10 @@ async def test_finds_the_square_in_the_frames_pixels(
     detector: SquareDetector, service: Service
 ) -> None:
     found = await asyncio.to_thread(service.find, frame_with(1))
-    assert found.shape == (1, 5), "two windows that overlap are one detection"
-    assert np.allclose(found[0], [41, 40, 40, 40, 0.9], atol=2.6), "the input is 2.5 times smaller"
+    assert found.shape == (1, 5), "windows that agree are one detection"
+    assert np.allclose(found[0], [42.5, 40, 40, 40, 0.9], atol=2.6), (
+        "the input is 2.5 times smaller"
+    )
     assert await count(service, 0) == 0
     assert (detector.metadata_asked, detector.inferences) == (1, 2)
     service.close()
@@ -119,7 +121,7 @@ def fewer(response: ModelInferResponse) -> None:
         pytest.param(retype, "boxes is not raw FP32", id="another type"),
         pytest.param(untyped, "boxes is not raw FP32", id="no raw contents"),
         pytest.param(cut, "scores has 3 bytes", id="cut short"),
-        pytest.param(fewer, "12 numbers for 1 boxes", id="boxes without scores"),
+        pytest.param(fewer, "16 numbers for 1 boxes", id="boxes without scores"),
     ],
 )
 async def test_a_strange_answer_is_refused(
