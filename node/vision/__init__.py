@@ -2,8 +2,8 @@
 
 One process for each pipeline, started by the runtime as `python -m node.vision`. It decides
 nothing about where it runs, loads no model, and may hang or die without harm to anyone else: the
-runtime caps its memory (it needs 250 MB of data segment idle, most of it only reserved, and up to
-400 MB more for the frames of a 4K decoder) and has it end with the runtime.
+runtime caps its memory (data segment, measured: 120 MB with all libraries loaded, 260 MB while
+decoding 4K) and has it end with the runtime.
 
 **In:** one JSON line on standard input, an object with the keys of `spec.PipelineSpec`: workload,
 source_url, service, every_ms, journal_on_change, journal_summary_every_ms, threshold,
