@@ -5,9 +5,11 @@ user gives an address without saying who is there, `meshctl` looks at the certif
 that the mesh issued it, and then expects exactly that identity.
 """
 
+import queue
 import socket
 import ssl
 import tempfile
+import time
 from dataclasses import dataclass
 
 import grpc
@@ -83,12 +85,30 @@ def open_channel(target: Target, tls: TlsFiles) -> grpc.Channel:
         ("grpc.enable_http_proxy", 0),
     ]
     channel = grpc.secure_channel(target.address, mutual, options)
-    try:
-        grpc.channel_ready_future(channel).result(timeout=DIAL_TIMEOUT_S)
-    except grpc.FutureTimeoutError:
+    if not _connects(channel):
         channel.close()
-        raise _why(target, tls) from None
+        raise _why(target, tls)
     return channel
+
+
+def _connects(channel: grpc.Channel) -> bool:
+    """Whether the first attempt to connect succeeds in time. (gRPC itself would go on trying.)"""
+    states: queue.SimpleQueue[grpc.ChannelConnectivity] = queue.SimpleQueue()
+    report = states.put
+    channel.subscribe(report, try_to_connect=True)
+    until = time.monotonic() + DIAL_TIMEOUT_S
+    try:
+        while (left := until - time.monotonic()) > 0:
+            state = states.get(timeout=left)
+            if state is grpc.ChannelConnectivity.READY:
+                return True
+            if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+                return False
+    except queue.Empty:
+        return False
+    finally:
+        channel.unsubscribe(report)
+    return False
 
 
 def _why(target: Target, tls: TlsFiles) -> Failure:
