@@ -28,6 +28,15 @@ async def running(own: Advertisement) -> AsyncIterator[tuple[Discovery, asyncio.
     assert discovery.status == "off"
 
 
+async def working(discovery: Discovery) -> None:
+    """Wait until multicast works; skip where it does not."""
+    async with asyncio.timeout(DEADLINE_S):
+        while discovery.status == "starting":  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    if discovery.status != "working":
+        pytest.skip(f"{discovery.status}; as root: ip route add 224.0.0.0/4 dev lo")
+
+
 async def heard(hints: asyncio.Queue[Hint]) -> Hint:
     async with asyncio.timeout(DEADLINE_S):
         return await hints.get()
@@ -40,14 +49,13 @@ async def test_neighbours_are_found_strangers_ignored_and_a_new_boot_is_news() -
         running(node("south-1", site="south")) as (_, of_south),
         running(node("north-3", mesh="evil")) as (_, of_evil),
     ):
+        await working(one)
         assert await heard(of_one) == Hint("north-2", 1, ("127.0.0.1:7401",))
         assert await heard(of_two) == Hint("north-1", 1, ("127.0.0.1:7401",))
         await two.update(node("north-2", boot=2))
         assert await heard(of_one) == Hint("north-2", 2, ("127.0.0.1:7402",))
         assert of_south.empty()
         assert of_evil.empty()
-        async with asyncio.timeout(DEADLINE_S):
-            await one._echo.wait()
         assert one.status == "working"
 
 
@@ -78,8 +86,7 @@ async def test_a_flood_of_names_is_dropped_and_counted() -> None:
 
 async def test_a_name_that_is_none_or_never_answers_gives_no_hint() -> None:
     async with running(node("north-1")) as (discovery, hints):
-        async with asyncio.timeout(DEADLINE_S):
-            await discovery._echo.wait()
+        await working(discovery)
         for name in ("nonsense", f"gone.{SERVICE_TYPE}"):
             assert await discovery._hint(name) is None
         assert hints.empty()
