@@ -49,7 +49,7 @@ class FakeDisk(Disk):
 
     `stop_at`: raise Crash at this step, counted from 1. `after`: when the step is done, not before.
     `room`: bytes that fit, None for no limit. `fail`: paths whose reading or writing fails.
-    `read_only`: nothing can be changed.
+    `read_only`: nothing can be changed. `claims_free`: what it says of its room, true or not.
     """
 
     def __init__(self) -> None:
@@ -64,6 +64,7 @@ class FakeDisk(Disk):
         self.room: int | None = None
         self.fail: set[Path] = set()
         self.read_only = False
+        self.claims_free: int | None = None
 
     # ---- faults ----------------------------------------------------------------------------
 
@@ -120,7 +121,7 @@ class FakeDisk(Disk):
 
     def _check_room(self, path: Path, file: _File, length: int) -> None:
         more = max(0, length - len(file.data))
-        if self.room is not None and more > self.free_bytes(path):
+        if self.room is not None and more > self._free():
             raise disk_error(path, OSError(errno.ENOSPC, "No space left on device"))
 
     # ---- the disk --------------------------------------------------------------------------
@@ -230,10 +231,15 @@ class FakeDisk(Disk):
             self.pending = rest
 
     def free_bytes(self, path: Path) -> int:
+        if self.claims_free is not None:
+            return self.claims_free
         if self.room is None:
             return 1 << 60
+        return self._free()
+
+    def _free(self) -> int:
         files = {id(file): len(file.data) for file in self.names_now.values() if file is not None}
-        return self.room - sum(files.values())
+        return (self.room or 0) - sum(files.values())
 
     # ---- for tests -------------------------------------------------------------------------
 
