@@ -162,5 +162,5 @@ def _check_sites(
 
 
 def _near(word: str, known: Sequence[str], otherwise: str) -> str:
-    close = get_close_matches(word, known, n=1, cutoff=0.6)
+    close = get_close_matches(word, known, n=1, cutoff=0.75)
     return f"did you mean {close[0]!r}? Else {otherwise}" if close else otherwise

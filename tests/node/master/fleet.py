@@ -13,7 +13,7 @@ from cryptography.x509.oid import NameOID
 from mesh.blobs.manifest import FileHasher, seal
 from mesh.heads.tokens import parse_token
 from mesh.signed import Signer
-from node.disk.authority_folder import initialise
+from node.disk.authority_folder import MeshPaths
 from node.disk.authority_keys import MasterKeys, OperatorKeys
 from node.master.authority import Authority
 from node.master.requests import EnrolmentRequest
@@ -34,11 +34,10 @@ class Clock:
 
 
 class Fleet:
-    """A master's folder with its authority, which can be closed and opened again."""
+    """A master with its authority, which can be closed and opened again."""
 
-    def __init__(self, folder: Path) -> None:
-        paths = initialise(folder / "mesh", "acme", "master-1", "ada")
-        self.path = paths.master / "store.sqlite"
+    def __init__(self, paths: MeshPaths, folder: Path) -> None:
+        self.path = folder / "store.sqlite"
         self.keys = MasterKeys.load(paths.master)
         self.operator = OperatorKeys.load(paths.operator)
         self.clock = Clock()

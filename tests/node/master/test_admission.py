@@ -1,7 +1,6 @@
 """Joining: tokens, proofs, and IDs that are taken."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -15,16 +14,12 @@ from mesh.heads.limits import ROSTER_MAX
 from mesh.heads.tokens import parse_token
 from mesh.heads.trust import pin
 from mesh.signed import Signer
-from node.master import admission
-from node.master.admission import TOKEN_KEPT_MS, TOKEN_VALID_S_MAX
+from node.master.admission import TOKEN_KEPT_MS, TOKEN_VALID_S_MAX, TOKENS_MAX
+from node.master.content import put_node
 from node.master.errors import EnrolRefused, MasterRefused
-from node.master.records import NodeRecord
+from node.master.records import NodeRecord, TokenRecord
+from node.master.store import Write
 from tests.node.master.fleet import Fleet, Machine
-
-
-@pytest.fixture
-def fleet(tmp_path: Path) -> Fleet:
-    return Fleet(tmp_path)
 
 
 def refuse(fleet: Fleet, token: str, node: str, machine: Machine, message: str) -> None:
@@ -108,6 +103,15 @@ def test_tokens_that_are_not_made(fleet: Fleet, site: str, valid_s: int) -> None
     assert fleet.authority.tokens() == []
 
 
+def test_the_number_of_tokens_is_bounded(fleet: Fleet) -> None:
+    record = TokenRecord("", bytes(32), "north", fleet.clock.now_ms + 1)
+    fleet.store.commit(
+        [Write("token", f"{number}", record.encode()) for number in range(TOKENS_MAX)]
+    )
+    with pytest.raises(MasterRefused, match="there are 10000 tokens"):
+        fleet.authority.create_token("north")
+
+
 def test_a_taken_id_is_refused_and_the_first_is_kept(fleet: Fleet) -> None:
     fleet.join("node-1", "north")
     token = fleet.authority.create_token("north").text
@@ -155,10 +159,12 @@ def test_revoked_keys_never_come_back_but_the_id_may(fleet: Fleet) -> None:
 
 
 def test_a_full_site_takes_no_more(fleet: Fleet) -> None:
+    writes = []
     for number in range(ROSTER_MAX):
         key = number.to_bytes(32, "big")
         record = NodeRecord(f"n{number}", "north", b"", key, key, 0)
-        fleet.store.commit([admission.put_node(record)])
+        writes.append(put_node(record))
+    fleet.store.commit(writes)
     fleet.reopen()
     token = fleet.authority.create_token("north").text
     refuse(fleet, token, "node-1", Machine(), "has 256 nodes, which is the most")

@@ -1,8 +1,10 @@
 """The authority: what it takes, what it refuses, and that it never signs two things as one."""
 
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from mesh.blobs.manifest import ManifestRefused, seal
 from mesh.desired.problems import ResourcesRefused
@@ -11,11 +13,12 @@ from mesh.heads.branches import open_released, open_revocations, open_site_branc
 from mesh.heads.outcome import Accepted, Known
 from mesh.heads.state import State
 from mesh.heads.tree import check_branch
-from mesh.signed import verify
+from mesh.signed import Signer, verify
+from node.disk.authority_folder import MeshPaths
 from node.master.authority import Authority, Change
 from node.master.errors import Busy, MasterRefused, NotFound
 from node.master.store import SqliteStore
-from protos.documents_pb2 import Manifest, Plan, StateBody
+from protos.documents_pb2 import Manifest, Plan, StateBody, TrustBody
 from tests.node.master.fleet import START_MS, Fleet
 
 MODEL = b"""\
@@ -37,11 +40,6 @@ metadata: {name: entrance}
 spec: {sites: [north], source: camera, service: faces}
 """
 ALL = b"---\n".join([PIPELINE, SERVICE, MODEL])
-
-
-@pytest.fixture
-def fleet(tmp_path: Path) -> Fleet:
-    return Fleet(tmp_path)
 
 
 def body(authority: Authority) -> StateBody:
@@ -107,7 +105,8 @@ def test_what_already_holds_changes_nothing(fleet: Fleet) -> None:
     fleet.release("face-detector", "1.2.0")
     fleet.authority.apply(ALL)
     before = fleet.authority.state()
-    again = fleet.authority.apply(SERVICE.replace(b"[north, south]", b"[ north,south ] # same"))
+    same = SERVICE.replace(b"[north, south]", b"[ north,south ]") + b"# a comment\n"
+    again = fleet.authority.apply(same)
     assert again.changes == (Change("Service", "faces", "unchanged"),)
     assert fleet.authority.state() == before
 
@@ -257,7 +256,7 @@ def test_what_does_not_run_is_not_restarted(fleet: Fleet) -> None:
 
 
 def test_a_master_from_yesterdays_backup_continues_above_what_its_peers_have(
-    fleet: Fleet, tmp_path: Path
+    fleet: Fleet,
 ) -> None:
     fleet.release("face-detector", "1.2.0")
     fleet.store.close()
@@ -312,6 +311,26 @@ def test_a_node_that_knows_the_state_learns_nothing_new_after_a_restart(fleet: F
     node.accept(fleet.authority.state(), fleet.authority.trust)
     fleet.reopen()
     assert isinstance(node.accept(fleet.authority.state(), fleet.authority.trust), Known)
+
+
+def test_a_new_trust_generation_is_signed_into_a_state_of_its_own(
+    fleet: Fleet, paths: MeshPaths
+) -> None:
+    fleet.release("bulk", "v1", "data")
+    counter = fleet.authority.counter
+    root_key = load_pem_private_key((paths.root / "root-key.pem").read_bytes(), None)
+    assert isinstance(root_key, Ed25519PrivateKey)
+    trust = TrustBody.FromString(
+        verify(fleet.keys.trust_envelope, "trust", [fleet.keys.root_key]).payload
+    )
+    trust.generation = 2
+    envelope = Signer(root_key).sign("trust", trust.SerializeToString(deterministic=True))
+    fleet.keys = replace(fleet.keys, trust_envelope=envelope)
+    fleet.reopen()
+    head = body(fleet.authority)
+    assert (head.trust_generation, head.counter) == (2, counter + 1)
+    fleet.reopen()
+    assert body(fleet.authority) == head
 
 
 def test_unknown_branches_and_blobs_are_none(fleet: Fleet) -> None:

@@ -119,8 +119,7 @@ def test_a_folder_in_its_place_is_refused(path: Path) -> None:
 
 def test_a_damaged_file_is_refused(path: Path) -> None:
     store = SqliteStore(path, "acme")
-    for number in range(200):
-        store.commit([Write("t", f"{number}", bytes(200))])
+    store.commit([Write("t", f"{number}", bytes(200)) for number in range(200)])
     store.close()
     data = bytearray(path.read_bytes())
     data[4096 * 3 : 4096 * 4] = b"\xff" * 4096
