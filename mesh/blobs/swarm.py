@@ -94,7 +94,8 @@ class Swarm:
         bits = bitmaps.of(chunk for chunk in held if 0 <= chunk < count)
         transfer = self._transfers.get(artifact.digest)
         if transfer is not None:
-            transfer.missing &= ~bits
+            for chunk in bitmaps.members(bits & transfer.missing):
+                self._end(transfer, chunk)
             return self._came(transfer, now_ms)
         whole = bits == bitmaps.full(count)
         if whole and artifact.digest in self._complete:
@@ -176,14 +177,11 @@ class Swarm:
         transfer = self._transfers.get(artifact)
         if transfer is None or not transfer.missing >> chunk & 1:
             return []
-        transfer.missing ^= 1 << chunk
-        transfer.own.pop(chunk, None)
         flights = self._flights.of(artifact, chunk)
         if len(flights) == 1:
             transfer.took(flights[0].wan, now_ms - flights[0].started_ms)
             self._credit.worked(flights[0].source)
-        for flight in flights:
-            self._flights.end(flight)
+        self._end(transfer, chunk)
         return self._came(transfer, now_ms)
 
     def failed(
@@ -257,6 +255,13 @@ class Swarm:
         transfer.wan_from_ms = now_ms + wait
         self._transfers[artifact.digest] = transfer
         return transfer
+
+    def _end(self, transfer: Transfer, chunk: int) -> None:
+        """The chunk is here: its claim and its flights end."""
+        transfer.missing ^= 1 << chunk
+        transfer.own.pop(chunk, None)
+        for flight in self._flights.of(transfer.digest, chunk):
+            self._flights.end(flight)
 
     def _came(self, transfer: Transfer, now_ms: int) -> list[Instruction]:
         """Chunks came: completes the transfer, or announces what came and asks for more."""

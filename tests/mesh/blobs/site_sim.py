@@ -67,7 +67,8 @@ class Site:
         self.bad_served: Counter[str] = Counter()
         self.messages: Counter[str] = Counter()
         self.message_bytes = 0
-        self.trace: list[str] = []
+        self.trace: list[str] | None = None
+        """Every instruction, if a test sets a list."""
 
     # -- the clock --
 
@@ -237,7 +238,8 @@ class Site:
         if not node.alive:
             return
         for instruction in instructions:
-            self.trace.append(f"{self.now} {node.name} {instruction}")
+            if self.trace is not None:
+                self.trace.append(f"{self.now} {node.name} {instruction}")
             match instruction:
                 case TellHoldings(peer, holdings):
                     self._send(node, peer, holdings)
