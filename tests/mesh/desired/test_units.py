@@ -1,5 +1,8 @@
 """Sizes and durations: what is read, what is written, what is refused with which advice."""
 
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -91,3 +94,8 @@ def test_the_largest_exact_unit_is_written() -> None:
     assert format_size(64 * 1024**2) == "64MiB"
     assert format_duration(90_000) == "90s"
     assert format_duration(120_000) == "2m"
+
+
+def test_a_node_can_read_units_without_pydantic() -> None:
+    code = "import sys, mesh.desired.units; sys.exit('pydantic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
