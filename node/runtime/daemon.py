@@ -43,6 +43,9 @@ from protos.runtime_pb2_grpc import add_RuntimeServicer_to_server
 
 log = logging.getLogger(__name__)
 
+ENDING = (signal.SIGTERM, signal.SIGINT)
+"""The signals that end the runtime in good order."""
+
 
 class Runtime:
     """The parts of the daemon, and what they have in common."""
@@ -126,7 +129,7 @@ async def run(config: RuntimeConfig) -> None:
     runtime = Runtime(config)
     servers = await _start_servers(runtime)
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in ENDING:
         loop.add_signal_handler(number, runtime.stopped.set)
     loads = asyncio.create_task(runtime.tell_loads())
     log.info("runtime serves inference on %s", runtime.inference_address)
@@ -136,10 +139,13 @@ async def run(config: RuntimeConfig) -> None:
         loads.cancel()
         # Requests at hand are answered first: workers are drained, then the servers close.
         await runtime.supervisor.stop()
+        runtime.hub.close()
         await asyncio.gather(*(server.stop(grace=1.0) for server in servers))
         await runtime.neighbours.close()
         config.socket_path.unlink(missing_ok=True)
         lock.close()
+        for number in ENDING:
+            loop.remove_signal_handler(number)
 
 
 async def _start_servers(runtime: Runtime) -> list[grpc.aio.Server]:

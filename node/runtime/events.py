@@ -68,6 +68,13 @@ class Hub:
         self._read_state = read_state
         self._watchers: list[Watcher] = []
         self._kept = Backlog()
+        self._closed = False
+
+    def close(self) -> None:
+        """Ends all watches, once what is there has been told."""
+        self._closed = True
+        for watcher in self._watchers:
+            watcher.news.set()
 
     def state_changed(self) -> None:
         """The state is another: each watcher will be given the newest."""
@@ -95,15 +102,19 @@ class Hub:
         watcher, self._kept = Watcher(self._kept), Backlog()
         self._watchers.append(watcher)
         try:
-            while True:
+            while not self._closed:
                 await watcher.news.wait()
                 watcher.news.clear()
-                if watcher.state_is_new:
-                    watcher.state_is_new = False
-                    yield RuntimeEvent(state=self._read_state())
-                while (item := watcher.backlog.take()) is not None:
-                    yield RuntimeEvent(journal=item)
+                while (event := self._next(watcher)) is not None:
+                    yield event
         finally:
             self._watchers.remove(watcher)
             if not self._watchers:
                 self._kept = watcher.backlog
+
+    def _next(self, watcher: Watcher) -> RuntimeEvent | None:
+        if watcher.state_is_new:
+            watcher.state_is_new = False
+            return RuntimeEvent(state=self._read_state())
+        item = watcher.backlog.take()
+        return None if item is None else RuntimeEvent(journal=item)

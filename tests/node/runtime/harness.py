@@ -1,4 +1,4 @@
-"""A real runtime in a process of its own, and what the tests ask of it."""
+"""A real runtime, on the test's loop or in a process of its own, and what the tests ask of it."""
 
 import asyncio
 import json
@@ -13,6 +13,8 @@ import grpc
 import grpc.aio
 import numpy as np
 
+from node.runtime.config import RuntimeConfig, TlsPaths
+from node.runtime.daemon import run
 from protos.documents_pb2 import Phase
 from protos.inference_pb2 import ModelInferRequest, ModelInferResponse
 from protos.inference_pb2_grpc import GRPCInferenceServiceStub
@@ -21,6 +23,7 @@ from protos.runtime_pb2 import (
     ReplicaStatus,
     RuntimeSpec,
     RuntimeState,
+    StopRequest,
     WatchRuntimeRequest,
 )
 from protos.runtime_pb2_grpc import RuntimeStub
@@ -45,10 +48,9 @@ for name in ("openvino", "cv2", "typer", "rich", "pydantic"):
 
 
 class RunningRuntime:
-    """A runtime process, seen through its sockets."""
+    """A runtime, seen through its sockets."""
 
-    def __init__(self, process: subprocess.Popen[bytes], socket_path: Path) -> None:
-        self.process = process
+    def __init__(self, socket_path: Path) -> None:
         self.channel = grpc.aio.insecure_channel(f"unix:{socket_path}")
         self.control = RuntimeStub(self.channel)
         self.state = RuntimeState()
@@ -73,6 +75,14 @@ class RunningRuntime:
         """Applies a spec of these replicas."""
         spec = RuntimeSpec(replicas=replicas, **more)  # type: ignore[arg-type]
         await self.control.Apply(spec, timeout=WAIT_S)
+
+    async def now(self) -> RuntimeState:
+        """The state as it is, also where nothing has changed since it was told."""
+        watch = self.control.Watch(WatchRuntimeRequest(), timeout=WAIT_S)
+        async for event in watch:
+            watch.cancel()
+            return event.state
+        raise AssertionError("a watch begins with the state")
 
     async def until(self, holds: Callable[[RuntimeState], object]) -> RuntimeState:
         """Waits until the state is so."""
@@ -100,19 +110,13 @@ class RunningRuntime:
         return float(np.frombuffer(answer.raw_output_contents[0], np.float32)[0])
 
     async def close(self) -> None:
-        """Ends the process and waits for it."""
+        """Ends what this end holds open."""
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.wait({self._watching})
         if self.inference_channel is not None:
             await self.inference_channel.close()
         await self.channel.close()
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-        try:
-            await asyncio.to_thread(self.process.wait, WAIT_S)
-        finally:
-            self.process.kill()
 
     async def _follow(self) -> None:
         stream = self.control.Watch(WatchRuntimeRequest(), timeout=10 * WAIT_S, wait_for_ready=True)
@@ -143,27 +147,70 @@ def replica(state: RuntimeState, index: int = 0) -> ReplicaStatus:
     return state.replicas[index]
 
 
+def configuration(folder: Path, **more: object) -> dict[str, object]:
+    """A runtime's configuration in `folder`, on ports of the system's choice."""
+    return {
+        "socket_path": str(folder / "run" / "runtime.sock"),
+        "data_dir": str(folder),
+        "node": "n1",
+        "mesh": "test",
+        "inference_address": "127.0.0.1:0",
+        **more,
+    }
+
+
 def start(config: dict[str, object]) -> subprocess.Popen[bytes]:
     """A runtime process with this configuration."""
     return subprocess.Popen([sys.executable, "-c", PROGRAM, json.dumps(config)])
 
 
 @asynccontextmanager
-async def running_runtime(folder: Path, **config: object) -> AsyncIterator[RunningRuntime]:
-    """A runtime on ports of the system's choice; its journal and state are followed."""
-    socket_path = folder / "run" / "runtime.sock"
-    given = {
-        "socket_path": str(socket_path),
-        "data_dir": str(folder),
-        "node": "n1",
-        "mesh": "test",
-        "inference_address": "127.0.0.1:0",
-        **config,
-    }
-    process = start(given)
-    runtime = RunningRuntime(process, socket_path)
+async def followed(folder: Path) -> AsyncIterator[RunningRuntime]:
+    """The runtime that serves in `folder`; its journal and state are followed."""
+    runtime = RunningRuntime(folder / "run" / "runtime.sock")
     try:
         await runtime.watch()
         yield runtime
     finally:
         await runtime.close()
+
+
+@asynccontextmanager
+async def runtime_process(
+    folder: Path, **more: object
+) -> AsyncIterator[tuple[RunningRuntime, "subprocess.Popen[bytes]"]]:
+    """A runtime in a process of its own, ended by SIGTERM."""
+    process = start(configuration(folder, **more))
+    try:
+        async with followed(folder) as runtime:
+            yield runtime, process
+        process.send_signal(signal.SIGTERM)
+        await asyncio.to_thread(process.wait, WAIT_S)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@asynccontextmanager
+async def runtime_here(
+    folder: Path, tls: TlsPaths | None = None, peer: str | None = None
+) -> AsyncIterator[RunningRuntime]:
+    """A runtime on this test's own loop; its workers are processes all the same."""
+    config = RuntimeConfig(
+        socket_path=folder / "run" / "runtime.sock",
+        data_dir=folder,
+        node="n1",
+        mesh="test",
+        inference_address="127.0.0.1:0",
+        peer_inference_address=peer,
+        tls=tls,
+    )
+    running = asyncio.create_task(run(config))
+    try:
+        async with followed(folder) as runtime:
+            yield runtime
+            await runtime.control.Stop(StopRequest(), timeout=WAIT_S)
+            await running
+    finally:
+        running.cancel()
+        await asyncio.wait({running})

@@ -87,18 +87,6 @@ def adder(folder: Path, amount: float = 1.0, *, dynamic: bool = False) -> Recipe
     return recipe
 
 
-def chain(folder: Path, layers: int = 60, width: int = 512) -> Recipe:
-    """A model that takes a while: matrix after matrix."""
-    x = op.parameter([width, width], dtype=np.float32, name="x")
-    x.output(0).get_tensor().set_names({"x"})
-    weights = op.constant(np.eye(width, dtype=np.float32))
-    y = x
-    for _ in range(layers):
-        y = op.relu(op.matmul(y, weights, False, False))
-    values = np.ones((width, width), np.float32)
-    return Recipe(save(folder, x, y), {"x": values}, {"y": values})
-
-
 def bomb(folder: Path, elements: int = 500_000_000) -> Recipe:
     """A few kilobytes that unfold into gigabytes as soon as they are compiled."""
     x = op.parameter([1], dtype=np.float32, name="x")
