@@ -22,7 +22,7 @@ from node.runtime.control import ControlService
 from node.runtime.dispatch import Dispatcher
 from node.runtime.events import Hub
 from node.runtime.inference import InferenceService
-from node.runtime.limits import LOAD_EVERY_S
+from node.runtime.limits import GRACE_S, LOAD_EVERY_S
 from node.runtime.load import Load
 from node.runtime.metadata import Describer
 from node.runtime.neighbours import Neighbours
@@ -125,25 +125,30 @@ async def run(config: RuntimeConfig) -> None:
     Raises CannotListen if an address is taken or another runtime uses this data folder; nothing
     was started then.
     """
-    lock = _lock(config.socket_path)
-    runtime = Runtime(config)
-    servers = await _start_servers(runtime)
+    with _lock(config.socket_path):
+        runtime = Runtime(config)
+        servers = await _start_servers(runtime)
+        loads = asyncio.create_task(runtime.tell_loads())
+        log.info("runtime serves inference on %s", runtime.inference_address)
+        try:
+            await _until_told_to_end(runtime)
+        finally:
+            loads.cancel()
+            # Requests at hand are answered first: workers are drained, then the servers close.
+            await runtime.supervisor.stop()
+            runtime.hub.close()
+            await asyncio.gather(*(server.stop(GRACE_S) for server in servers))
+            await runtime.neighbours.close()
+            config.socket_path.unlink(missing_ok=True)
+
+
+async def _until_told_to_end(runtime: Runtime) -> None:
     loop = asyncio.get_running_loop()
     for number in ENDING:
         loop.add_signal_handler(number, runtime.stopped.set)
-    loads = asyncio.create_task(runtime.tell_loads())
-    log.info("runtime serves inference on %s", runtime.inference_address)
     try:
         await runtime.stopped.wait()
     finally:
-        loads.cancel()
-        # Requests at hand are answered first: workers are drained, then the servers close.
-        await runtime.supervisor.stop()
-        runtime.hub.close()
-        await asyncio.gather(*(server.stop(grace=1.0) for server in servers))
-        await runtime.neighbours.close()
-        config.socket_path.unlink(missing_ok=True)
-        lock.close()
         for number in ENDING:
             loop.remove_signal_handler(number)
 

@@ -75,6 +75,9 @@ DRAIN_S_MAX = 10.0
 TERMINATE_S_MAX = 2.0
 """Seconds between SIGTERM and SIGKILL."""
 
+GRACE_S = 1.0
+"""Seconds for calls at hand when the runtime ends: their workers have been drained before."""
+
 PIPELINE_STALL_S = 20.0
 """Seconds without a line from a pipeline after which it hangs: it prints progress at least every
 15 s, also while its source cannot be opened."""

@@ -4,6 +4,10 @@ Read from verified bytes in memory where OpenVINO can (IR, ONNX); TFLite and Pad
 files of our own making in a private scratch folder, since their readers want names. Computed in
 the precision that the model states (execution mode ACCURACY): otherwise a CPU with bfloat16 units
 would answer differently from its neighbour, and golden outputs would depend on the machine.
+
+Run by `start_async` and `wait`, though one at a time: in OpenVINO 2026.4 the synchronous `infer`
+swallows what goes wrong within a dynamic model (an allocation, shapes that do not fit) and returns
+empty outputs as if they were the answer; `wait` raises it.
 """
 
 import statistics
@@ -65,7 +69,8 @@ class Model:
         try:
             for index, value in enumerate(values):
                 self._request.set_input_tensor(index, value)
-            self._request.infer()
+            self._request.start_async()
+            self._request.wait()
             return self._answers(outputs)
         except (RuntimeError, MemoryError) as error:
             raise FailedError(f"OpenVINO could not compute this: {last_line(error)}") from None

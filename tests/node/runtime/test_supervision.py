@@ -22,7 +22,7 @@ from tests.node.runtime.harness import (
     replica,
     runtime_here,
 )
-from tests.node.worker.models import Built, Recipe, adder, bomb, build, wrong
+from tests.node.worker.models import Built, Recipe, adder, bomb, build, late_bomb, wrong
 
 
 def second(model: Built) -> ReplicaSpec:
@@ -156,6 +156,20 @@ async def test_a_model_bomb_is_refused_while_others_serve(tmp_path: Path, model:
         await runtime.apply(model.spec, named(explosive, "bomb"))
         state = await runtime.until(lambda state: REFUSED in phases(state))
         assert "needs more memory than 256 MiB" in state.replicas[0].state.reason
+        assert await runtime.infer(1.0) == 2.0
+
+
+async def test_a_request_that_wants_all_memory_fails_alone(tmp_path: Path, model: Built) -> None:
+    explosive = build(tmp_path / "bomb", late_bomb(tmp_path / "saved"))
+    async with runtime_here(tmp_path) as runtime:
+        await runtime.apply(model.spec, named(explosive, "bomb"))
+        await runtime.until(lambda state: phases(state) == [SERVING] * 2)
+        huge = ModelInferRequest(model_name="bomb")
+        huge.inputs.add(name="x", datatype="INT32", shape=[1]).contents.int_contents.append(10**9)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await runtime.inference.ModelInfer(huge, timeout=WAIT_S)
+        assert caught.value.code() == grpc.StatusCode.INTERNAL
+        assert "could not compute this" in (caught.value.details() or "")
         assert await runtime.infer(1.0) == 2.0
 
 

@@ -95,6 +95,13 @@ def bomb(folder: Path, elements: int = 500_000_000) -> Recipe:
     return Recipe(save(folder, x, op.add(huge, x)))
 
 
+def late_bomb(folder: Path) -> Recipe:
+    """Harmless until a request names how large its answer is to be."""
+    x = op.parameter([1], dtype=np.int32, name="x")
+    x.output(0).get_tensor().set_names({"x"})
+    return Recipe(save(folder, x, op.relu(op.broadcast(op.constant(np.float32(1)), x))))
+
+
 def save(folder: Path, x: "ov.Node", y: "ov.Node") -> dict[str, bytes]:
     """The IR of the model from `x` to `y`, by role."""
     folder.mkdir(parents=True, exist_ok=True)
