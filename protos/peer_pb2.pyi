@@ -36,16 +36,14 @@ class Frame(_message.Message):
     def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., fingerprint: _Optional[_Union[Fingerprint, _Mapping]] = ..., digests: _Optional[_Union[Digests, _Mapping]] = ..., want: _Optional[_Union[Want, _Mapping]] = ..., documents: _Optional[_Union[Documents, _Mapping]] = ..., probe: _Optional[_Union[Probe, _Mapping]] = ..., probe_answer: _Optional[_Union[ProbeAnswer, _Mapping]] = ..., holdings: _Optional[_Union[Holdings, _Mapping]] = ..., claim: _Optional[_Union[Claim, _Mapping]] = ..., journal_offer: _Optional[_Union[JournalOffer, _Mapping]] = ..., journal_want: _Optional[_Union[JournalWant, _Mapping]] = ..., journal_batches: _Optional[_Union[JournalBatches, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("protocol", "boot", "peer_address", "role")
+    __slots__ = ("protocol", "boot", "role")
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     BOOT_FIELD_NUMBER: _ClassVar[int]
-    PEER_ADDRESS_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
     protocol: int
     boot: _documents_pb2.Boot
-    peer_address: str
     role: str
-    def __init__(self, protocol: _Optional[int] = ..., boot: _Optional[_Union[_documents_pb2.Boot, _Mapping]] = ..., peer_address: _Optional[str] = ..., role: _Optional[str] = ...) -> None: ...
+    def __init__(self, protocol: _Optional[int] = ..., boot: _Optional[_Union[_documents_pb2.Boot, _Mapping]] = ..., role: _Optional[str] = ...) -> None: ...
 
 class Fingerprint(_message.Message):
     __slots__ = ("value", "echo")

@@ -11,7 +11,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from mesh.heads.certificates import check_certificate, der_from_pem, tls_key_digest
+from mesh.heads.certificates import (
+    Certified,
+    check_certificate,
+    der_from_pem,
+    read_certificate,
+    tls_key_digest,
+)
 from mesh.heads.identity import Identity, IdentityRefused
 from mesh.heads.outcome import HeadRefused
 from mesh.heads.trust import open_trust
@@ -186,3 +192,33 @@ class _Reader:
     def _refused(self, name: str, what: str) -> FolderRefused:
         advice = f"name the {self._role}'s folder that `meshctl init` made, or restore it"
         return FolderRefused(f"{self._folder / name}: {what}; nothing was changed; {advice}")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeKeys:
+    """A node's identity. It can sign nothing but what the node says of itself."""
+
+    identity: Identity
+    root_key: bytes
+    trust_envelope: bytes
+    tls: TlsFiles
+    signer: Signer
+    certified: Certified
+
+    @property
+    def mesh(self) -> str:
+        """The mesh's name."""
+        return self.identity.mesh
+
+    @classmethod
+    def load(cls, folder: Path) -> "NodeKeys":
+        """Reads a node's data folder. Raises FolderRefused, which names the file."""
+        reader = _Reader(folder, "node")
+        return cls(
+            identity=reader.identity,
+            root_key=reader.root_key,
+            trust_envelope=reader.trust_envelope,
+            tls=reader.tls,
+            signer=reader.signer,
+            certified=read_certificate(der_from_pem(reader.tls.certificate_pem)),
+        )

@@ -207,6 +207,10 @@ class BlobStore(SmallBlobs):
             raise UnknownArtifact(f"{artifact.hex()} is not whole here: begin, fetch and finish it")
         return [stored.whole(number) for number in range(len(stored.manifest.files))]
 
+    def manifest_path(self, artifact: bytes) -> Path:
+        """Where the signed manifest of an artifact that was begun lies."""
+        return self._artifacts / artifact.hex() / "manifest"
+
     def verify(self, artifact: bytes) -> bool:
         """Reads and hashes all of a whole artifact.
 

@@ -101,6 +101,10 @@ class Authority:
             return None
         return published.tree.branch(name), published.branches[name]
 
+    def branch_names(self) -> list[str]:
+        """The branches of the state of now."""
+        return sorted(self._publisher.published.branches)
+
     def blob(self, digest: bytes) -> bytes | None:
         """The branch's blob or the manifest of that digest, or None."""
         found = self._publisher.published.blobs.get(digest)

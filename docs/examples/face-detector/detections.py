@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 SIDE = 320
 """Width and height in pixels of the model's input."""
 
-THRESHOLD = 0.9
-"""Windows that score less are no faces. Fixed beforehand, not fitted to the check picture."""
+THRESHOLD = 0.8
+"""Windows that score less are no faces. Chosen by choose.py, without the check picture."""
 
-OVERLAP = 0.3
-"""Of two boxes whose IoU is above this, only the better one is kept."""
+OVERLAP = 0.4
+"""Windows whose IoU is above this are one heap; so much of a smaller box covered drops it."""
+
+SUPPORT = 3
+"""A face is seen in at least this many windows; what fewer see is chance. Chosen as above."""
 
 Floats = NDArray[np.float32]
 
@@ -38,27 +41,43 @@ def letterbox(frame: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
 
 def nms(
     boxes: NDArray[Any], scores: NDArray[Any], threshold: float = THRESHOLD,
-    overlap: float = OVERLAP,
+    overlap: float = OVERLAP, support: int = SUPPORT,
 ) -> Floats:  # fmt: skip
-    """Keep the best of each heap of overlapping windows.
+    """Make one face of each heap of overlapping windows.
 
     `boxes` [1, N, 4] as (x, y, w, h) and `scores` [1, N] are the model's outputs. Gives
-    (x, y, w, h, score) rows, float32 [F, 5], the best first, in input pixels.
+    (x, y, w, h, score) rows, float32 [F, 5], the best first, in input pixels. A heap is the best
+    window and those whose IoU with it is above `overlap`. A face's box is its heap's mean, which
+    is steadier than the best one's; its score is the best one. Heaps of fewer than `support`
+    windows are no faces. What a face covers, or is covered by, goes with it: mouths, eyes.
     """
     rows = np.concatenate([boxes.reshape(-1, 4), scores.reshape(-1, 1)], axis=1)
     rows = rows[rows[:, 4] >= threshold]
     rows = rows[np.argsort(-rows[:, 4], kind="stable")]
-    kept = []
+    faces = []
     while len(rows):
-        kept.append(rows[0])
-        rows = rows[iou(rows[0], rows) <= overlap]
-    return np.array(kept, np.float32).reshape(-1, 5)
+        heap = rows[iou(rows[0], rows) > overlap]
+        face = np.append(heap[:, :4].mean(axis=0), rows[0, 4])
+        if len(heap) >= support:
+            faces.append(face)
+        rows = rows[1:][np.maximum(covered(rows[0], rows[1:]), covered(face, rows[1:])) <= overlap]
+    return np.array(faces, np.float32).reshape(-1, 5)
+
+
+def _shared(box: NDArray[Any], others: NDArray[Any]) -> NDArray[Any]:
+    """Give the area that one (x, y, w, h, ...) shares with each of [M, 4 or more]."""
+    low = np.maximum(box[:2], others[:, :2])
+    high = np.minimum(box[:2] + box[2:4], others[:, :2] + others[:, 2:4])
+    return np.asarray(np.prod(np.clip(high - low, 0, None), axis=1))
+
+
+def covered(box: NDArray[Any], others: NDArray[Any]) -> Floats:
+    """Give the share of the smaller box that one box and each of the others have in common."""
+    smaller = np.minimum(box[2] * box[3], others[:, 2] * others[:, 3])
+    return np.asarray(_shared(box, others) / smaller, np.float32)
 
 
 def iou(box: NDArray[Any], others: NDArray[Any]) -> Floats:
-    """Give the intersection over union of one (x, y, w, h, ...) with each of [M, 4 or more]."""
-    low = np.maximum(box[:2], others[:, :2])
-    high = np.minimum(box[:2] + box[2:4], others[:, :2] + others[:, 2:4])
-    both = np.prod(np.clip(high - low, 0, None), axis=1)
-    areas = others[:, 2] * others[:, 3]
-    return np.asarray(both / (box[2] * box[3] + areas - both), np.float32)
+    """Give the intersection over union of one box and each of the others."""
+    both = _shared(box, others)
+    return np.asarray(both / (box[2] * box[3] + others[:, 2] * others[:, 3] - both), np.float32)

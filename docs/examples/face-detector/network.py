@@ -101,9 +101,7 @@ def pyramid(picture: Tensor) -> list[Tensor]:
 
 def _resize(picture: Tensor, side: int) -> Tensor:
     """Scale bilinearly to side x side pixels."""
-    return functional.interpolate(
-        picture, size=(side, side), mode="bilinear", align_corners=False
-    )
+    return functional.interpolate(picture, size=(side, side), mode="bilinear", align_corners=False)
 
 
 def windows_across(side: int) -> int:

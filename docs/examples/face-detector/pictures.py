@@ -11,10 +11,9 @@ from typing import Any
 
 import cv2
 import numpy as np
+from network import SIDE, WINDOW
 from numpy.typing import NDArray
 from skimage import data
-
-from network import SIDE, WINDOW
 
 Grey = NDArray[np.uint8]
 Rng = np.random.Generator
@@ -41,8 +40,8 @@ def bundled() -> list[Grey]:
     found = [_grey(getattr(data, name)()) for name in BUNDLED]
     camera = found[BUNDLED.index("camera")]
     camera[CAMERA_HEAD] = int(np.median(camera[:60]))
-    left, right, _ = data.stereo_motorcycle()
-    return [*found, _grey(left), _grey(right)]
+    left, _, _ = data.stereo_motorcycle()
+    return [*found, _grey(left)]
 
 
 def _grey(picture: NDArray[Any]) -> Grey:
@@ -98,7 +97,7 @@ def clouds(rng: Rng, side: int) -> Grey:
         weight = rng.uniform(0, 1) / np.sqrt(cells)
         total += cv2.resize(grain, (side, side), interpolation=cv2.INTER_CUBIC) * weight
     total = total / (np.abs(total).max() + 1e-6) * rng.uniform(10, 100) + rng.uniform(50, 200)
-    return np.clip(total, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(total, 0, 255), np.uint8)
 
 
 def _point(scene: Grey, rng: Rng) -> tuple[int, int]:
@@ -152,7 +151,7 @@ def _rectangle(scene: Grey, rng: Rng) -> None:
 
 def _polygon(scene: Grey, rng: Rng) -> None:
     (x, y), size = _point(scene, rng), _size(scene, rng)
-    corners = rng.integers(-size, size + 1, (int(rng.integers(3, 7)), 2)) + (x, y)
+    corners = np.array([x, y]) + rng.integers(-size, size + 1, (int(rng.integers(3, 7)), 2))
     cv2.fillPoly(scene, [corners.astype(np.int32)], _tone(rng), cv2.LINE_AA)
 
 
@@ -255,7 +254,10 @@ def cut(face: Grey, other: Grey, rng: Rng) -> Grey:
     """Keep only one half of a face and show something else in place of the other half."""
     patch = other.copy()
     edge = int(rng.integers(9, 15))
-    half = [np.s_[:edge], np.s_[edge:], np.s_[:, :edge], np.s_[:, edge:]][int(rng.integers(4))]
+    first, second = slice(None, edge), slice(edge, None)
+    whole = slice(None)
+    halves = ((first, whole), (second, whole), (whole, first), (whole, second))
+    half = halves[int(rng.integers(4))]
     patch[half] = face[half]
     return patch
 
@@ -290,10 +292,10 @@ def negative(face: Grey, other: Grey, rng: Rng) -> Grey:
     return relight(np.ascontiguousarray(patch), rng)
 
 
-def paste_faces(scene: Grey, faces: list[Grey], rng: Rng) -> NDArray[np.float32]:
-    """Put one to three faces on the scene; give their windows (x, y, side), float32 [M, 3]."""
+def paste_faces(scene: Grey, faces: list[Grey], rng: Rng, most: int = 3) -> NDArray[np.float32]:
+    """Put one to `most` faces on the scene; give their windows (x, y, side), float32 [M, 3]."""
     placed: list[tuple[float, float, float]] = []
-    for _ in range(int(rng.integers(1, 4))):
+    for _ in range(int(rng.integers(1, most + 1))):
         size = int(np.exp(rng.uniform(np.log(WINDOW), np.log(SIDE * 0.75))))
         x, y = (int(v) for v in rng.integers(0, SIDE - size + 1, 2))
         if any(abs(x - px) < max(size, s) and abs(y - py) < max(size, s) for px, py, s in placed):

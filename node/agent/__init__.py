@@ -1,0 +1,1 @@
+"""The daemons: configuration, start-up order, wiring, status."""

@@ -1,0 +1,68 @@
+"""The peers that a node remembers: the registers it last saw, and what is configured.
+
+Peers are remembered on disk and dialled for ever. Addresses come from, in this order: what the
+peer says of itself, hints by mDNS, and the configuration. All of them are candidates, none is
+trusted: mTLS says who is really there.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from mesh.heads.identity import Identity, IdentityRefused
+from mesh.registers.store import Registers
+from node.agent.config import ConfigError
+from protos.peer_pb2 import Documents
+
+REMEMBERED = "registers"
+"""The document in which registers are kept. At most 256 of 16 KiB."""
+HINTS_A_NODE_MAX = 4
+
+
+def split_peer(text: str) -> tuple[str, str]:
+    """ID and HOST:PORT of `ID@HOST:PORT`. Raises ConfigError."""
+    node, at, address = text.partition("@")
+    host, colon, port = address.rpartition(":")
+    if not (at and node and colon and host and port.isdigit()):
+        raise ConfigError(f"{text!r} is no peer: write ID@HOST:PORT")
+    return node, address
+
+
+class Book:
+    """The addresses of a site's nodes."""
+
+    def __init__(self, mesh: str, site: str, seeds: Sequence[str]) -> None:
+        self._mesh = mesh
+        self._site = site
+        self._seeds = dict(split_peer(seed) for seed in seeds)
+        self._hints: dict[str, list[str]] = {}
+
+    def hint(self, node: str, addresses: Iterable[str]) -> None:
+        """Where a neighbour may be, by mDNS."""
+        self._hints[node] = list(addresses)[:HINTS_A_NODE_MAX]
+
+    def targets(self, registers: Registers) -> list[tuple[Identity, list[str]]]:
+        """Who is to be dialled, and at which addresses."""
+        said = {r.body.node: r.body.peer_address for r in registers.records()}
+        targets = []
+        for node in sorted(said.keys() | self._hints.keys() | self._seeds.keys()):
+            known = [said.get(node, ""), *self._hints.get(node, []), self._seeds.get(node, "")]
+            addresses = list(dict.fromkeys(address for address in known if address))
+            try:
+                targets.append((Identity(self._mesh, "node", node, self._site), addresses))
+            except IdentityRefused:
+                continue  # a hint or a seed with an impossible name
+        return targets
+
+
+def remember(registers: Registers) -> bytes:
+    """The registers, as the document to keep."""
+    envelopes = [record.envelope for record in registers.records()]
+    return Documents(registers=envelopes).SerializeToString()
+
+
+def recall(data: bytes | None, registers: Registers, own: str) -> None:
+    """Takes the remembered registers back; those that are refused now are left out."""
+    for envelope in Documents.FromString(data or b"").registers:
+        try:
+            registers.accept(envelope, protected=own)
+        except ValueError:
+            continue

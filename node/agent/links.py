@@ -1,0 +1,208 @@
+"""The links of one daemon: who is dialled, when, and which of two links is kept.
+
+Neighbours are dialled for ever, dead or not, at every address that is known of them. Between two
+nodes one link is enough: of two that are made at once both ends keep the one that the lower ID
+dialled; of two made one after the other, the newer, because its other end knows no older one.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from mesh.events import Contact, DialFailed, LinkDown, LinkUp, Received
+from mesh.heads.certificates import Certified
+from mesh.heads.identity import Identity
+from node.agent.backoff import Backoff
+from node.net.failures import DialFailed as DialError
+from node.net.links import Link
+
+LAN_RETRY_FIRST_S = 0.25
+LAN_RETRY_MAX_S = 30.0
+SAME_TIME_S = 2.0
+"""Two links within this time were dialled at once, one from each end."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass
+class Target:
+    """A neighbour that is dialled, and where."""
+
+    identity: Identity
+    addresses: list[str]
+    backoff: Backoff = field(default_factory=lambda: Backoff(LAN_RETRY_FIRST_S, LAN_RETRY_MAX_S))
+    next_s: float = 0.0
+    dialling: bool = False
+
+
+@dataclass
+class _Open:
+    link: Link
+    since_s: float
+
+
+def contact_of(certified: Certified) -> Contact:
+    """The core's view of who is at the other end."""
+    identity = certified.identity
+    return Contact(
+        identity.name, identity.role, identity.site, certified.tls_key, certified.signing_key
+    )
+
+
+class Links:
+    """All links of a daemon. `feed` takes the core's events, `dial` opens a link."""
+
+    def __init__(
+        self,
+        own: str,
+        feed: Callable[[Any], None],
+        dial: Callable[[str, Identity, bool], Awaitable[Link]],
+    ) -> None:
+        self._own = own
+        self._feed = feed
+        self._dial = dial
+        self._open: dict[str, _Open] = {}
+        self._targets: dict[str, Target] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed_bytes = {"sent": 0, "received": 0}
+
+    # ---- what is known ----
+
+    def linked(self, peer: str) -> bool:
+        """Whether a link with the peer stands."""
+        return peer in self._open
+
+    def open(self) -> list[tuple[str, Link, bool, float]]:
+        """The links that stand: peer, link, whether it leaves the site, monotonic start."""
+        return [(p, o.link, o.link.wan, o.since_s) for p, o in sorted(self._open.items())]
+
+    def wan_bytes(self) -> dict[str, int]:
+        """Payload over links that leave the site, since the start: sent and received."""
+        total = dict(self._closed_bytes)
+        for opened in self._open.values():
+            if opened.link.wan:
+                total["sent"] += opened.link.sent_bytes
+                total["received"] += opened.link.received_bytes
+        return total
+
+    # ---- the core's wishes ----
+
+    def send(self, peer: str, data: bytes) -> None:
+        """Hands a frame to the link with the peer; without a link it is dropped."""
+        opened = self._open.get(peer)
+        if opened is not None:
+            opened.link.send(data)
+
+    def drop(self, peer: str, cause: str) -> None:
+        """Closes the link with the peer."""
+        opened = self._open.get(peer)
+        if opened is not None:
+            log.info("link closed", peer=peer, cause=cause)
+            opened.link.close(cause)
+
+    # ---- links come and go ----
+
+    def accepted(self, link: Link) -> None:
+        """A peer dialled us."""
+        self._keep(link)
+
+    def _keep(self, link: Link) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(self._serve(link))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _serve(self, link: Link) -> None:
+        peer = link.peer.identity.name
+        before = self._open.get(peer)
+        if before is not None:
+            if self._keeps(before, peer, link.dialled):
+                link.close("there is a link already")
+                return
+            self._forget(peer, before, "a newer link took its place")
+        opened = _Open(link, time.monotonic())
+        self._open[peer] = opened
+        self._feed(LinkUp(contact_of(link.peer), link.wan))
+        async for data in link:
+            self._feed(Received(peer, data))
+        self._forget(peer, opened, link.reason or "closed")
+
+    def _keeps(self, before: _Open, peer: str, dialled: bool) -> bool:
+        """Whether the older of two links stays."""
+        if before.link.dialled == dialled or time.monotonic() - before.since_s > SAME_TIME_S:
+            return False
+        lower_dialled_before = before.link.dialled == (self._own < peer)
+        return lower_dialled_before
+
+    def _forget(self, peer: str, opened: _Open, reason: str) -> None:
+        opened.link.close(reason)
+        if self._open.get(peer) is not opened:
+            return
+        del self._open[peer]
+        if opened.link.wan:
+            self._closed_bytes["sent"] += opened.link.sent_bytes
+            self._closed_bytes["received"] += opened.link.received_bytes
+        target = self._targets.get(peer)
+        if target is not None:
+            target.next_s = 0.0  # a broken connection is a reason to probe at once
+            target.backoff.reset()
+        self._feed(LinkDown(peer, reason))
+
+    # ---- dialling ----
+
+    def know(self, identity: Identity, addresses: list[str]) -> None:
+        """A neighbour and all addresses known of it, the best first."""
+        if identity.name == self._own or not addresses:
+            return
+        target = self._targets.get(identity.name)
+        if target is None:
+            self._targets[identity.name] = Target(identity, addresses)
+        elif target.addresses != addresses:
+            target.addresses = addresses
+            target.next_s = 0.0
+
+    def known(self) -> dict[str, list[str]]:
+        """The neighbours that are dialled, and where."""
+        return {name: target.addresses for name, target in sorted(self._targets.items())}
+
+    async def dial_neighbours(self) -> None:
+        """Dials neighbours without a link, for ever. Cancel to end."""
+        while True:
+            now = time.monotonic()
+            for name, target in list(self._targets.items()):
+                if not (name in self._open or target.dialling or now < target.next_s):
+                    target.dialling = True
+                    self._spawn(self._dial_one(name, target))
+            await asyncio.sleep(0.1)
+
+    async def _dial_one(self, name: str, target: Target) -> None:
+        reason = ""
+        try:
+            for address in target.addresses:
+                try:
+                    link = await self._dial(address, target.identity, False)
+                except DialError as error:
+                    reason = str(error)
+                    continue
+                self._keep(link)
+                target.backoff.reset()
+                return
+            target.next_s = time.monotonic() + target.backoff.next_s()
+            if name not in self._open:
+                self._feed(DialFailed(name, reason))
+        finally:
+            target.dialling = False
+
+    async def dial_wan(self, address: str, identity: Identity) -> asyncio.Task[None]:
+        """Opens a link with a master. Raises DialError. The task ends with the link."""
+        link = await self._dial(address, identity, True)
+        return self._keep(link)
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

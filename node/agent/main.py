@@ -1,0 +1,195 @@
+"""`meshd`: the daemons, and the one command that makes a machine a node."""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+import structlog
+import uvloop
+
+from node.agent.config import Config, ConfigError, load_config
+
+DATA = Path("/var/lib/meshd")
+EXIT_BAD_INPUT, EXIT_UNREACHABLE, EXIT_REFUSED, EXIT_FAILED = 2, 3, 4, 1
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one of meshd's commands; returns its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        config = load_config(options.config, os.environ)
+    except ConfigError as error:
+        return _complain(str(error), EXIT_BAD_INPUT)
+    _set_up_log(config)
+    # gRPC's own handlers for fork would only log: nothing here ever forks after gRPC started.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
+    command: Callable[[argparse.Namespace, Config], int] = options.run
+    return command(options, config)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("meshd", description="The daemons of the edge mesh.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _command(commands, "master", "run the authority's peer", _master)
+    node = _command(commands, "node", "run the agent of this machine", _node)
+    _command(commands, "runtime", "run the inference runtime (the agent starts it)", _runtime)
+    inner = node.add_subparsers(metavar="join")
+    join = _command(inner, "join", "enrol this machine, once", _join)
+    join.add_argument("--master", required=True, help="HOST:PORT of a master's enrolment port")
+    join.add_argument("--token", required=True, help="from `meshctl token create --site SITE`")
+    join.add_argument("--id", default="", help="this node's ID (default: the machine's name)")
+    return parser
+
+
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    text: str,
+    run: Callable[[argparse.Namespace, Config], int],
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=text, description=text)
+    command.add_argument("--config", type=Path, default=None, help="configuration (TOML)")
+    command.add_argument("--data", type=Path, default=DATA, help="data folder")
+    command.set_defaults(run=run)
+    return command
+
+
+def _complain(text: str, code: int) -> int:
+    print(f"meshd: {text}", file=sys.stderr)
+    return code
+
+
+def _set_up_log(config: Config) -> None:
+    level = logging.getLevelNamesMapping().get(config.log.level.upper(), logging.INFO)
+    shown = (
+        structlog.dev.ConsoleRenderer()
+        if sys.stderr.isatty()
+        else structlog.processors.JSONRenderer()
+    )
+    logging.basicConfig(stream=sys.stderr, level=level, format="%(levelname)s %(name)s %(message)s")
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            shown,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+# ---- commands ----
+
+
+def _master(options: argparse.Namespace, config: Config) -> int:
+    # Imported here: a node needs neither SQLite nor pydantic, and starts the faster.
+    from node.agent.master_daemon import MasterDaemon
+    from node.disk.authority_folder import FolderRefused as KeysRefused
+    from node.disk.authority_keys import MasterKeys
+    from node.disk.folder import DataFolder
+    from node.master.store import StoreRefused
+
+    try:
+        keys = MasterKeys.load(options.data)
+        with DataFolder(options.data) as folder:
+            folder.claim(keys.mesh, keys.identity.name)
+            return _serve(lambda stop: MasterDaemon(config, folder, keys).run(stop))
+    except (KeysRefused, StoreRefused, OSError) as error:
+        return _complain(str(error), EXIT_FAILED)
+    except _refusals() as error:
+        return _complain(str(error), EXIT_BAD_INPUT)
+
+
+def _node(options: argparse.Namespace, config: Config) -> int:
+    from node.agent.node_daemon import NodeDaemon
+    from node.disk.authority_folder import FolderRefused as KeysRefused
+    from node.disk.authority_keys import NodeKeys
+    from node.disk.folder import DataFolder
+
+    try:
+        keys = NodeKeys.load(options.data)
+        with DataFolder(options.data) as folder:
+            folder.claim(keys.mesh, keys.identity.name)
+            return _serve(lambda stop: NodeDaemon(config, folder, keys).run(stop))
+    except KeysRefused as error:
+        return _complain(f"{error}; to enrol this machine: meshd node join", EXIT_BAD_INPUT)
+    except OSError as error:
+        return _complain(str(error), EXIT_FAILED)
+    except _refusals() as error:
+        return _complain(str(error), EXIT_BAD_INPUT)
+
+
+def _join(options: argparse.Namespace, config: Config) -> int:
+    from mesh.heads.identity import IdentityRefused
+    from mesh.heads.tokens import TokenRefused
+    from node.agent.join import JoinRefused, join
+    from node.net.failures import DialFailed
+
+    try:
+        identity = uvloop.run(join(options.master, options.token, options.data, options.id))
+    except (JoinRefused, TokenRefused, IdentityRefused) as error:
+        return _complain(str(error), EXIT_BAD_INPUT)
+    except DialFailed as error:
+        return _complain(
+            str(error), EXIT_UNREACHABLE if error.kind == "unreachable" else EXIT_REFUSED
+        )
+    print(f"{identity.name} is a node of the site {identity.site} in the mesh {identity.mesh}.")
+    print(f"Start it: meshd node --data {options.data}")
+    return 0
+
+
+def _runtime(options: argparse.Namespace, config: Config) -> int:
+    from node.disk.authority_keys import NodeKeys
+    from node.runtime.config import ConfigRefused, RuntimeConfig, TlsPaths
+    from node.runtime.daemon import run
+    from node.runtime.servers import CannotListen
+
+    try:
+        identity = NodeKeys.load(options.data).identity
+        keys = options.data / "keys"
+        runtime = RuntimeConfig(
+            socket_path=options.data / "run" / "runtime.sock",
+            data_dir=options.data,
+            node=identity.name,
+            mesh=identity.mesh,
+            inference_address=config.inference.listen,
+            peer_inference_address=config.inference.peer_listen,
+            tls=TlsPaths(keys / "tls-key.pem", keys / "tls.pem", keys / "authorities.pem"),
+        )
+    except (ConfigRefused, ValueError) as error:
+        return _complain(str(error), EXIT_BAD_INPUT)
+    try:
+        uvloop.run(run(runtime))
+    except CannotListen as error:
+        return _complain(str(error), EXIT_FAILED)
+    return 0
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    from node.disk.errors import DiskError
+
+    return (DiskError, ConfigError)
+
+
+def _serve(daemon: Callable[[asyncio.Event], Awaitable[None]]) -> int:
+    """Runs a daemon until SIGTERM or SIGINT."""
+
+    async def until_told() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        await daemon(stop)
+
+    uvloop.run(until_told())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

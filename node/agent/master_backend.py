@@ -1,0 +1,400 @@
+"""A master behind the Admin service: the fleet as it is told and reports, and every change."""
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mesh.blobs.manifest import Artifact, ManifestRefused
+from mesh.desired.parse import to_json
+from mesh.desired.problems import ResourcesRefused
+from mesh.heads.revocations import Revoked
+from mesh.peer import Peer
+from mesh.registers.store import Record
+from node.admin.backend import (
+    Applied,
+    BadInput,
+    Change,
+    Exhausted,
+    NewToken,
+    NotFound,
+    Pushed,
+    Refused,
+    Restarted,
+)
+from node.agent import site_documents as documents
+from node.agent.event_log import events
+from node.agent.links import Links
+from node.agent.node_backend import VERSION, watch_by_looking
+from node.disk.blobs import BlobStore, ChunkCorrupt, UnknownArtifact
+from node.disk.errors import DiskError
+from node.disk.journals import JournalStore
+from node.master import errors as master_errors
+from node.master.authority import Authority
+from node.master.outages import LinkHistory, SiteEvent, build_outages
+
+Document = dict[str, Any]
+OUTAGE_EVENTS_READ = 20_000
+
+
+@dataclass
+class MasterParts:
+    """What a master's backend looks at and changes. `changed` tells the peer of a new state."""
+
+    name: str
+    authority: Authority
+    peer: Peer
+    links: Links
+    blobs: BlobStore
+    journals: JournalStore
+    history: LinkHistory
+    heard_ms: dict[str, int]
+    changed: Callable[[], Awaitable[None]]
+    started_ms: int
+
+
+class MasterBackend:
+    """The Backend of a master (node/admin/backend.py)."""
+
+    def __init__(self, parts: MasterParts) -> None:
+        self._p = parts
+        self._pushed: dict[bytes, Artifact] = {}
+        self._kinds: dict[str, Callable[[], list[Document]]] = {
+            "status": lambda: [self.status()],
+            "nodes": self.nodes,
+            "sites": self.sites,
+            "workloads": self.workloads,
+            "models": lambda: self._resources("Model"),
+            "services": lambda: self._resources("Service"),
+            "pipelines": lambda: self._resources("Pipeline"),
+            "resources": lambda: self._resources(""),
+            "artifacts": self.artifacts,
+            "alarms": self.alarms,
+            "tokens": self.tokens,
+        }
+
+    # ---- reading ----
+
+    async def get(self, kind: str, name: str, site: str, limit: int) -> list[Document]:
+        """The documents of a kind; see node/admin/documents.py."""
+        if kind == "events":
+            found = await asyncio.to_thread(self._events, name, limit)
+        elif kind == "outages":
+            found = await asyncio.to_thread(self._outages, site)
+            return found[-limit:]
+        elif kind in self._kinds:
+            keys = {
+                "nodes": "node",
+                "sites": "site",
+                "workloads": "workload",
+                "alarms": "kind",
+                "tokens": "id",
+            }
+            key = keys.get(kind, "name")
+            found = [d for d in self._kinds[kind]() if not name or d.get(key) == name]
+        else:
+            raise BadInput(f"{kind!r} is no kind of document")
+        if site:
+            found = [d for d in found if d.get("site") == site or site in d.get("sites", ())]
+        return found[-limit:] if kind == "events" else found[:limit]
+
+    async def watch(
+        self, kind: str, name: str, site: str, limit: int
+    ) -> AsyncIterator[list[Document]]:
+        """What `get` gives, then again on each change; of events the new ones alone."""
+        async for batch in watch_by_looking(self.get, kind, name, site, limit):
+            yield batch
+
+    def status(self) -> Document:
+        """The one document about this daemon."""
+        p = self._p
+        now = time.time_ns() // 1_000_000
+        counter = p.authority.counter
+        links = p.links.open()
+        return {
+            "role": "master",
+            "node": p.name,
+            "site": "",
+            "mesh": p.authority.trust.mesh,
+            "version": VERSION,
+            "started": p.started_ms,
+            "uptime_s": round((now - p.started_ms) / 1000, 1),
+            "pid": os.getpid(),
+            "wan": {"up": True, "since": p.started_ms, "via_gateway": ""},
+            "state": {
+                "trust_generation": p.authority.trust.generation,
+                "seen": counter,
+                "applied": counter,
+                "synced": True,
+                "signed": p.authority.signed_unix_ms,
+            },
+            "peers": [
+                {"id": peer, "role": "node", "site": link.peer.identity.site, "wan": wan}
+                for peer, link, wan, _ in links
+            ],
+            "artifacts": self.artifacts(),
+            "alarms": len(self.alarms()),
+            "wan_bytes": {**p.links.wan_bytes()},
+        }
+
+    def _records(self) -> list[Record]:
+        peer = self._p.peer
+        return [r for site in peer.sites() for r in peer.registers_of(site).records()]
+
+    def _gateways(self) -> set[str]:
+        return {peer for peer, _, _, _ in self._p.links.open()}
+
+    def nodes(self) -> list[Document]:
+        """Every enrolled node, with what it last said of itself."""
+        known = {record.body.node: record for record in self._records()}
+        gateways = self._gateways()
+        linked_sites = self._linked_sites()
+        found = []
+        for name, enrolled in sorted(self._p.authority.content.nodes.items()):
+            record = known.get(name)
+            if record is None:
+                document: Document = {"node": name, "site": enrolled.site, "live": "unknown"}
+            else:
+                live = self._live(record, linked_sites)
+                document = documents.node_document(
+                    record, live, name in gateways, Revoked(), self._p.heard_ms.get(name, 0)
+                )
+            if enrolled.revoked:
+                document["revoked"] = enrolled.revoked
+            found.append(document)
+        return found
+
+    def _linked_sites(self) -> set[str]:
+        return {link.peer.identity.site for _, link, _, _ in self._p.links.open()}
+
+    def _live(self, record: Record, linked_sites: set[str]) -> str:
+        """A node of a linked site is what its neighbours say; of another, nothing is known."""
+        site, node = record.body.site, record.body.node
+        if site not in linked_sites:
+            return "unknown"
+        offline = {
+            alarm.subject
+            for other in self._p.peer.registers_of(site).records()
+            if other.body.node != node
+            for alarm in other.body.alarms
+            if alarm.kind == "Offline"
+        }
+        return "dead" if node in offline else "live"
+
+    def sites(self) -> list[Document]:
+        """Each site that has a node or is named."""
+        content, linked = self._p.authority.content, self._linked_sites()
+        gateways = {link.peer.identity.site: peer for peer, link, _, _ in self._p.links.open()}
+        nodes = self.nodes()
+        found = []
+        for site in sorted(content.known_sites()):
+            members = [d for d in nodes if d["site"] == site and not d.get("revoked")]
+            live = [d for d in members if d["live"] == "live"]
+            bodies = [r.body for r in self._p.peer.registers_of(site).records()]
+            found.append(
+                {
+                    "site": site,
+                    "nodes": len(members),
+                    "live": len(live),
+                    "wan": "up" if site in linked else "down",
+                    "gateway": gateways.get(site, ""),
+                    "applied": min((d.get("applied", 0) for d in live), default=0),
+                    "seen": max((d.get("seen", 0) for d in live), default=0),
+                    "alarms": len(documents.merged_alarms(bodies)),
+                }
+            )
+        return found
+
+    def workloads(self) -> list[Document]:
+        """Each replica and pipeline that nodes report."""
+        found = [d for r in self._records() for d in documents.workload_documents(r.body)]
+        return sorted(found, key=lambda d: (d["workload"], d["site"], d["node"], d["index"]))
+
+    def artifacts(self) -> list[Document]:
+        """What was released."""
+        held = [digest for r in self._records() for digest in r.body.artifacts]
+        whole = set(self._p.blobs.held())
+        return [
+            {
+                "artifact": one.digest.hex(),
+                "name": one.name,
+                "version": one.version,
+                "kind": one.kind,
+                "bytes": one.total_bytes,
+                "chunks": one.chunks,
+                "held": one.chunks if one.digest in whole else 0,
+                "complete": one.digest in whole,
+                "released": True,
+                "nodes": held.count(one.digest),
+            }
+            for _, one in sorted(self._p.authority.content.releases.items())
+        ]
+
+    def alarms(self) -> list[Document]:
+        """The fleet's alarms, the authority's own first."""
+        own = [
+            {
+                "site": alarm.site,
+                "node": self._p.name,
+                "kind": alarm.kind,
+                "subject": alarm.subject,
+                "severity": alarm.severity,
+                "since": alarm.since_unix_ms,
+                "message": alarm.message,
+            }
+            for alarm in self._p.authority.alarms()
+        ]
+        return own + documents.merged_alarms(r.body for r in self._records())
+
+    def tokens(self) -> list[Document]:
+        """The join tokens that can still be used."""
+        return [
+            {"id": t.id, "site": t.site, "expires": t.expires_unix_ms, "used_by": t.used_by}
+            for t in self._p.authority.tokens()
+        ]
+
+    def _resources(self, kind: str) -> list[Document]:
+        content = self._p.authority.content
+        bodies = [record.body for record in self._records()]
+        found = []
+        for (one_kind, name), resource in sorted(content.resources.by_key.items()):
+            if kind not in ("", one_kind):
+                continue
+            spec = json.loads(to_json(resource))["spec"]
+            selector = spec.get("sites")
+            document: Document = {
+                "kind": one_kind,
+                "name": name,
+                "generation": content.generations.get((one_kind, name), 0),
+                "spec": spec,
+            }
+            if one_kind == "Model":
+                document["version"] = spec["version"]
+            if one_kind in ("Service", "Pipeline"):
+                sites = self._sites_of(resource)
+                document["sites"] = sites
+                document["serving"] = documents.serving_count(
+                    [b for b in bodies if b.site in sites], name
+                )
+            if one_kind == "Service":
+                document["version"] = spec["model"]
+                document["desired"] = spec["replicas"]["min"] * len(document["sites"])
+            elif selector is None:
+                document["sites"] = [name] if one_kind == "Site" else []
+            found.append(document)
+        return found
+
+    def _sites_of(self, resource: Any) -> list[str]:
+        content = self._p.authority.content
+        known = sorted(content.known_sites())
+        return [s for s in known if content.resources.selects(resource.spec.sites, s)]
+
+    def _site_of_node(self) -> dict[str, str]:
+        return {name: one.site for name, one in self._p.authority.content.nodes.items()}
+
+    def _events(self, name: str, limit: int) -> list[Document]:
+        return events(self._p.journals, self._site_of_node(), name, limit)
+
+    def _outages(self, site: str) -> list[Document]:
+        found = events(self._p.journals, self._site_of_node(), "", OUTAGE_EVENTS_READ)
+        records = [_site_event(event) for event in found if event["kind"] == "record"]
+        outages = build_outages(records, self._p.history.changes(), site)
+        return [outage.document() for outage in outages]
+
+    # ---- writing ----
+
+    async def apply(self, yaml: bytes, source: str, dry_run: bool) -> Applied:
+        """All of the documents or none."""
+        applied = await self._change(self._p.authority.apply, yaml, dry_run)
+        return _applied(applied)
+
+    async def delete(self, kind: str, name: str) -> Applied:
+        """Deletes one resource."""
+        return _applied(await self._change(self._p.authority.delete, kind, name))
+
+    async def create_token(self, site: str, valid_s: int) -> NewToken:
+        """A join token for one machine of the site."""
+        made = await self._change(self._p.authority.create_token, site, valid_s)
+        return NewToken(made.text, made.expires_unix_ms)
+
+    async def push_manifest(self, manifest: bytes) -> Pushed:
+        """Takes a signed manifest, and says which chunks are missing."""
+        artifact = await self._change(self._p.authority.check_artifact, manifest)
+        held = await self._change(self._p.blobs.begin, artifact)
+        self._pushed[artifact.digest] = artifact
+        return Pushed(artifact.digest, [c.index for c in artifact.chunks if c.index not in held])
+
+    async def push_chunk(self, artifact: bytes, chunk: int, data: bytes) -> None:
+        """Checks the chunk and keeps it."""
+        await self._change(self._p.blobs.write_chunk, artifact, chunk, data)
+
+    async def missing(self, artifact: bytes) -> Sequence[int]:
+        """The chunks that are not here yet."""
+        pushed = self._of(artifact)
+        held = await self._change(self._p.blobs.begin, pushed)
+        return [c.index for c in pushed.chunks if c.index not in held]
+
+    async def release(self, artifact: bytes) -> int:
+        """Publishes a whole artifact under its name and version."""
+        pushed = self._of(artifact)
+        await self._change(self._p.blobs.finish, artifact)
+        await self._change(self._p.blobs.put, pushed.envelope)
+        counter: int = await self._change(self._p.authority.release, pushed.envelope)
+        self._pushed.pop(artifact, None)
+        return counter
+
+    async def revoke(self, node: str, reason: str) -> int:
+        """Takes a node's keys out of the mesh."""
+        counter: int = await self._change(self._p.authority.revoke, node, reason)
+        return counter
+
+    async def restart(self, workload: str, site: str, reason: str) -> Restarted:
+        """Raises the plan's counter, so that the sites restart the workload."""
+        return Restarted(0, await self._change(self._p.authority.restart, workload, site))
+
+    def _of(self, artifact: bytes) -> Artifact:
+        if artifact not in self._pushed:
+            raise NotFound("no manifest of this artifact was pushed here; push it again")
+        return self._pushed[artifact]
+
+    async def _change(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Calls the authority or a store in a thread, tells its refusals in the service's words,
+        and lets the peer announce a state that is new."""
+        try:
+            result = await asyncio.to_thread(function, *arguments)
+        except (ResourcesRefused, ManifestRefused, ChunkCorrupt) as refused:
+            raise BadInput(str(refused)) from None
+        except (master_errors.NotFound, UnknownArtifact) as refused:
+            raise NotFound(str(refused)) from None
+        except master_errors.Busy as busy:
+            raise Exhausted(str(busy)) from None
+        except master_errors.MasterRefused as refused:
+            raise Refused(str(refused)) from None
+        except DiskError as error:
+            raise Exhausted(str(error)) from None
+        await self._p.changed()
+        return result
+
+
+def _applied(applied: Any) -> Applied:
+    changes = [Change(c.kind, c.name, c.change) for c in applied.changes]
+    return Applied(changes, applied.counter)
+
+
+def _site_event(event: Document) -> SiteEvent:
+    return SiteEvent(
+        site=event["site"],
+        node=event["node"],
+        boot=event["boot"],
+        nonce=event["nonce"],
+        sequence=event["sequence"],
+        unix_ms=event["time"],
+        event=event["event"],
+        kind=event["kind"],
+        subject=event["subject"],
+        cause=event["cause"],
+        fields=event["fields"],
+    )

@@ -1,0 +1,247 @@
+"""`meshd master`: the authority's peer. One process on SQLite.
+
+It signs the state, enrols nodes, takes the fleet's journals and acknowledges what is on its disk.
+To a node it is a peer like any other, the one that can sign heads.
+"""
+
+import asyncio
+import os
+import secrets
+import time
+from typing import Any
+
+import grpc
+import structlog
+
+from mesh.events import Acknowledge, AcknowledgementsSigned, LinkDown, LinkUp, Received
+from mesh.exchange.heads_flow import HeadsFlow
+from mesh.heads.certificates import check_certificate
+from mesh.heads.state import State
+from mesh.journals.logs import Logs
+from mesh.peer import Peer, PeerConfig
+from mesh.registers.store import NodeKeys as RegisterKeys
+from node.agent.config import Config
+from node.agent.edge import Edge, Stores, now_ms, wall_ms
+from node.agent.folder_files import remove_ready, write_ready
+from node.agent.links import Links
+from node.agent.machine import advertised
+from node.agent.master_backend import MasterBackend, MasterParts
+from node.agent.ports import Ports
+from node.disk.authority_keys import MasterKeys
+from node.disk.blobs import BlobStore
+from node.disk.boot import next_boot
+from node.disk.folder import DataFolder
+from node.disk.journals import JournalStore
+from node.master.authority import Authority
+from node.master.cursors import Cursors
+from node.master.enrolment import EnrolmentServicer
+from node.master.outages import LinkHistory
+from node.master.store import SqliteStore
+from node.net.credentials import TlsMaterial
+from node.net.policy import Policy
+from node.net.server import Server
+from protos.documents_pb2 import Branch
+from protos.enrolment_pb2_grpc import add_EnrolmentServicer_to_server
+from protos.peer_pb2 import Documents
+
+JOURNAL_QUOTA_BYTES = 64 << 30
+"""Of data entries, for the whole fleet; records are never dropped."""
+
+log = structlog.get_logger(__name__)
+
+
+class MasterDaemon:
+    """The parts of one master, wired."""
+
+    def __init__(self, config: Config, folder: DataFolder, keys: MasterKeys) -> None:
+        self.config = config
+        self.folder = folder
+        self.keys = keys
+        self.name = keys.identity.name
+        self.started_ms = wall_ms()
+        self.stores = Stores(
+            folder.documents,
+            BlobStore(folder.folder("blobs")),
+            JournalStore(folder.folder("journals"), JOURNAL_QUOTA_BYTES),
+        )
+        self.boot = next_boot(folder.documents, secrets.token_bytes(8))
+        self.store = SqliteStore(folder.path / "master.sqlite", keys.mesh)
+        self.authority = Authority(self.store, keys, wall_ms)
+        self.cursors = Cursors(self.store, self.name, keys.acknowledge_signer)
+        self.history = LinkHistory(self.store)
+        self.heard_ms: dict[str, int] = {}
+        self.ports = Ports(
+            keys.identity, keys.tls, lambda: self.authority.trust.authorities, self._revoked
+        )
+        self.links = Links(self.name, self._feed, self._no_dial)
+        self.enrolment = Server()
+        self.peer = self._make_peer()
+        self.edge = Edge(
+            self.peer,
+            self.stores,
+            self.links,
+            {Acknowledge: self._acknowledge},
+            lambda message: log.error("the disk", message=message or "works again"),
+        )
+        self._announced = b""
+        self._announcing = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def _make_peer(self) -> Peer:
+        heads = HeadsFlow(self.authority.trust, State(), (), {}, {})
+        config = PeerConfig(
+            name=self.name,
+            role="master",
+            site="",
+            boot=self.boot,
+            check_certificate=self._check_certificate,
+            archive=True,
+        )
+        logs = Logs(self.stores.journals.tails(), archive=True)
+        return Peer(config, heads, logs, None, now_ms())
+
+    # ---- checks ----
+
+    def _revoked(self, tls_key: bytes) -> str | None:
+        record = self.authority.content.revocations.get(tls_key)
+        return None if record is None else (record.reason or "no reason was given")
+
+    def _check_certificate(self, der: bytes) -> RegisterKeys:
+        certified = check_certificate(der, self.authority.trust.authorities, self.keys.mesh)
+        reason = self._revoked(certified.tls_key)
+        if reason is not None:
+            raise ValueError(f"{certified.identity.uri} is revoked: {reason}")
+        identity = certified.identity
+        return RegisterKeys(identity.name, identity.site, certified.signing_key, certified.tls_key)
+
+    # ---- running ----
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serves until `stop` is set."""
+        remove_ready(self.folder.path)
+        await self.announce()
+        backend = MasterBackend(self._parts())
+        listening = await self.ports.serve(
+            self.config.peer.listen, backend, self.links.accepted, self._read_chunk
+        )
+        peer_address = advertised(listening, self.config.peer.advertise)
+        enrolment = await self._serve_enrolment(peer_address)
+        edge = asyncio.create_task(self.edge.run(), name="edge")
+        signed = await asyncio.to_thread(self.cursors.all)
+        self._feed(AcknowledgementsSigned(tuple(signed.values())))
+        write_ready(
+            self.folder.path,
+            {
+                "pid": os.getpid(),
+                "peer_address": peer_address,
+                "enrolment_address": enrolment,
+                "started_unix_ms": self.started_ms,
+            },
+        )
+        log.info("the master serves", peer=peer_address, enrolment=enrolment)
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait([stopping, edge], return_when=asyncio.FIRST_COMPLETED)
+            if edge.done():
+                edge.result()
+        finally:
+            remove_ready(self.folder.path)
+            await self.enrolment.stop(1.0)
+            await self.ports.stop()
+            for task in (stopping, edge):
+                task.cancel()
+            await asyncio.gather(stopping, edge, return_exceptions=True)
+            self.store.close()
+
+    async def _serve_enrolment(self, peer_address: str) -> str:
+        """Opens the enrolment port. Nodes learn no address of this master but their own way to it:
+        what they reach is what they dialled."""
+        servicer = EnrolmentServicer(self.authority, now_ms)
+
+        def add(server: grpc.aio.Server) -> None:
+            add_EnrolmentServicer_to_server(servicer, server)
+
+        tls = self.keys.tls
+        material = TlsMaterial(tls.key_pem, tls.certificate_pem, tls.authorities_pem)
+        services = [("mesh.v1.Enrolment", add)]
+        address = self.config.enrolment.listen
+        return await self.enrolment.start(address, material, services, Policy.enrolment())
+
+    def _parts(self) -> MasterParts:
+        return MasterParts(
+            name=self.name,
+            authority=self.authority,
+            peer=self.peer,
+            links=self.links,
+            blobs=self.stores.blobs,
+            journals=self.stores.journals,
+            history=self.history,
+            heard_ms=self.heard_ms,
+            changed=self.announce,
+            started_ms=self.started_ms,
+        )
+
+    async def announce(self) -> None:
+        """Tells the peer of the state of now, if it is new: all peers hear of it at once."""
+        async with self._announcing:
+            envelope = self.authority.state()
+            if envelope == self._announced:
+                return
+            self._announced = envelope
+            documents = await asyncio.to_thread(self._all_branches)
+            self.edge.carry(self.peer.install_state(envelope, documents))
+            self._shut_out_revoked()
+
+    def _all_branches(self) -> Documents:
+        published = [self.authority.branch(name) for name in self.authority.branch_names()]
+        found = [pair for pair in published if pair is not None]
+        branches: list[Branch] = [branch for branch, _ in found]
+        for _, blob in found:
+            self.stores.blobs.put(blob)
+        return Documents(branches=branches, blobs=[blob for _, blob in found])
+
+    def _shut_out_revoked(self) -> None:
+        for tls_key, record in self.authority.content.revocations.items():
+            self.ports.shut_out(tls_key, f"revoked: {record.reason}")
+
+    # ---- what the parts call ----
+
+    def _feed(self, event: Any) -> None:
+        match event:
+            case LinkUp():
+                self._spawn(self._note(event.contact.site, up=True))
+            case Received():
+                self.heard_ms[event.peer] = time.time_ns() // 1_000_000
+            case LinkDown():
+                self._lost(event.peer)
+        self.edge.feed(event)
+
+    def _lost(self, peer: str) -> None:
+        link = self.peer.links.get(peer)
+        if link is None:
+            return
+        site = link.contact.site
+        others = [n for n, one in self.peer.links.items() if one.contact.site == site and n != peer]
+        if not others:
+            self._spawn(self._note(site, up=False))
+
+    async def _note(self, site: str, up: bool) -> None:
+        await self.edge.in_thread(self.history.note, site, up, wall_ms())
+
+    def _acknowledge(self, i: Acknowledge) -> None:
+        self._spawn(self._sign(i))
+
+    async def _sign(self, i: Acknowledge) -> None:
+        signed = await self.edge.in_thread(self.cursors.acknowledge, dict(i.tails))
+        self.edge.feed(AcknowledgementsSigned(tuple(signed.values())))
+
+    async def _read_chunk(self, artifact: bytes, chunk: int) -> bytes | None:
+        return await asyncio.to_thread(self.stores.blobs.read_chunk, artifact, chunk)
+
+    async def _no_dial(self, *_: Any) -> Any:
+        raise AssertionError("a master dials nobody: sites open every connection")
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

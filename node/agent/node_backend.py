@@ -1,0 +1,393 @@
+"""A node behind the Admin service: it shows what it knows, and restarts what runs on it.
+
+What only the authority may say is refused here, with the way to where it can be said.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import psutil
+
+from mesh.core.node import NodeCore
+from mesh.core.runtime_view import key_of
+from mesh.registers.liveness import Verdict
+from node.admin.backend import Applied, BadInput, NewToken, NotFound, NotHere, Pushed, Restarted
+from node.agent import site_documents as documents
+from node.agent.artifacts import Artifacts
+from node.agent.event_log import events
+from node.agent.links import Links
+from node.agent.wan import WanKeeper
+from node.disk.journals import JournalStore
+from protos.documents_pb2 import Phase
+
+VERSION = "0.1.0"
+WATCH_S = 0.5
+"""Between two looks at what is watched."""
+Document = dict[str, Any]
+
+
+@dataclass
+class NodeParts:
+    """What a node's backend looks at."""
+
+    core: NodeCore
+    links: Links
+    wan: WanKeeper
+    artifacts: Artifacts
+    journals: JournalStore
+    in_thread: Callable[..., Awaitable[Any]]
+    restart: Callable[[str], Awaitable[int]]
+    write: Callable[[str, str, str, str, dict[str, str]], None]
+    mdns: Callable[[], str]
+    records: Callable[[], int]
+    started_ms: int
+
+
+class NodeBackend:
+    """The Backend of a node (node/admin/backend.py)."""
+
+    def __init__(self, parts: NodeParts) -> None:
+        self._p = parts
+        self._kinds: dict[str, Callable[[], list[Document]]] = {
+            "status": lambda: [self.status()],
+            "nodes": self.nodes,
+            "sites": self.sites,
+            "workloads": self.workloads,
+            "models": lambda: self._resources("Model"),
+            "services": lambda: self._resources("Service"),
+            "pipelines": lambda: self._resources("Pipeline"),
+            "resources": lambda: self._resources(""),
+            "artifacts": self.artifacts,
+            "alarms": self.alarms,
+        }
+
+    # ---- reading ----
+
+    async def get(self, kind: str, name: str, site: str, limit: int) -> list[Document]:
+        """The documents of a kind; see node/admin/documents.py."""
+        own = self._p.core.peer.config.site
+        if site and site != own:
+            raise NotFound(f"this node is of the site {own!r}; ask a master about {site!r}")
+        if kind in ("events", "outages"):
+            found = await self._events(name if kind == "events" else "", limit)
+            return found if kind == "events" else self._outages(found)
+        if kind == "tokens":
+            raise NotHere("only a master has tokens; use a master's address")
+        if kind not in self._kinds:
+            raise BadInput(f"{kind!r} is no kind of document")
+        keys = {"nodes": "node", "sites": "site", "workloads": "workload", "alarms": "kind"}
+        found = self._kinds[kind]()
+        key = keys.get(kind, "name")
+        return [d for d in found if not name or d.get(key) == name][:limit]
+
+    async def watch(
+        self, kind: str, name: str, site: str, limit: int
+    ) -> AsyncIterator[list[Document]]:
+        """What `get` gives, then again on each change; of events the new ones alone."""
+        async for batch in watch_by_looking(self.get, kind, name, site, limit):
+            yield batch
+
+    def status(self) -> Document:
+        """The one document about this daemon."""
+        p, core = self._p, self._p.core
+        heads = core.peer.heads.state
+        seen = heads.seen.counter if heads.seen else 0
+        applied = heads.applied.counter if heads.applied else 0
+        now = time.time_ns() // 1_000_000
+        return {
+            "role": "node",
+            "node": core.name,
+            "site": core.peer.config.site,
+            "mesh": core.peer.heads.trust.mesh,
+            "version": VERSION,
+            "boot": core.peer.config.boot.counter,
+            "started": p.started_ms,
+            "uptime_s": round((now - p.started_ms) / 1000, 1),
+            "pid": os.getpid(),
+            "wan": {
+                "up": core.wan,
+                "since": p.wan.since_ms,
+                "via_gateway": core.peer.gateway() or "",
+            },
+            "state": {
+                "trust_generation": core.peer.heads.trust.generation,
+                "seen": seen,
+                "applied": applied,
+                "synced": seen == applied and core.in_sync,
+                "signed": heads.applied.signed_unix_ms if heads.applied else 0,
+            },
+            "peers": self._peers(),
+            "replicas": self._own_replicas(),
+            "pipelines": self._own_pipelines(),
+            "artifacts": self.artifacts(),
+            "journal": {
+                "records": p.records(),
+                "unacknowledged": core.unacknowledged_records(),
+                "copy_holder": core.register.copy_holder,
+            },
+            "alarms": len(self.alarms()),
+            "wan_bytes": self._wan_bytes(),
+            "mdns": p.mdns(),
+            "memory": self._memory(),
+        }
+
+    def nodes(self) -> list[Document]:
+        """The site's nodes as this one sees them."""
+        core = self._p.core
+        verdicts = {Verdict.ALIVE: "live", Verdict.SUSPECT: "suspect", Verdict.DEAD: "dead"}
+        gateway = core.peer.gateway()
+        return [
+            documents.node_document(
+                record,
+                verdicts[core.membership.liveness.verdict(record.body.node)],
+                record.body.node == gateway,
+                core.revoked,
+            )
+            for record in core.membership.registers.records()
+        ]
+
+    def sites(self) -> list[Document]:
+        """This site."""
+        core = self._p.core
+        live = set(core.membership.liveness.live())
+        bodies = [r.body for r in core.membership.registers.records()]
+        gateway = core.peer.gateway() or ""
+        return [
+            {
+                "site": core.peer.config.site,
+                "nodes": len(core.branch.roster),
+                "live": len(live),
+                "wan": "up" if gateway else "down",
+                "since": self._p.wan.since_ms,
+                "gateway": gateway,
+                "applied": min((b.applied_counter for b in bodies if b.node in live), default=0),
+                "seen": max((b.seen_counter for b in bodies), default=0),
+                "alarms": len(self.alarms()),
+                "labels": dict(core.branch.labels),
+            }
+        ]
+
+    def workloads(self) -> list[Document]:
+        """Each replica and pipeline of the site; this node's own with their processes."""
+        core = self._p.core
+        live = set(core.membership.liveness.live())
+        found = self._own_replicas() + self._own_pipelines()
+        for record in core.membership.registers.records():
+            if record.body.node != core.name and record.body.node in live:
+                found += documents.workload_documents(record.body)
+        found += documents.pending_documents(core.peer.config.site, core.placement.pending)
+        return sorted(found, key=lambda d: (d["workload"], d["node"], d.get("index", 0)))
+
+    def artifacts(self) -> list[Document]:
+        """Each artifact that the plan names."""
+        core, counts = self._p.core, self._p.artifacts
+        found = []
+        for digest, artifact in sorted(core.artifacts.known.items()):
+            complete = digest in core.artifacts.complete
+            held = core.artifacts.held_chunks(digest)
+            found.append(
+                {
+                    "artifact": digest.hex(),
+                    "name": artifact.manifest.name,
+                    "version": artifact.manifest.version,
+                    "kind": artifact.manifest.kind,
+                    "bytes": artifact.total_bytes,
+                    "chunks": len(artifact.chunks),
+                    "held": len(artifact.chunks) if complete else held,
+                    "complete": complete,
+                    "released": True,
+                    "wan_bytes": counts.wan_bytes[digest],
+                    "lan_bytes": counts.lan_bytes[digest],
+                }
+            )
+        return found
+
+    def alarms(self) -> list[Document]:
+        """The site's alarms, each once."""
+        records = self._p.core.membership.registers.records()
+        live = set(self._p.core.membership.liveness.live())
+        return documents.merged_alarms(r.body for r in records if r.body.node in live)
+
+    # ---- inside ----
+
+    def _resources(self, kind: str) -> list[Document]:
+        core = self._p.core
+        applied = core.peer.heads.state.applied
+        bodies = [r.body for r in core.membership.registers.records()]
+        found = documents.plan_documents(core.branch, applied.counter if applied else 0, bodies)
+        return [d for d in found if not kind or d["kind"] == kind]
+
+    def _own_replicas(self) -> list[Document]:
+        core = self._p.core
+        statuses = (
+            {}
+            if core.runtime.gone
+            else {
+                (s.state.workload, s.state.index, s.state.config): s
+                for s in core.runtime.state.replicas
+            }
+        )
+        found = []
+        for document in documents.workload_documents(core.register):
+            key = (document["workload"], document["index"], document["config"])
+            status = statuses.get(key)
+            if document["kind"] != "service":
+                continue
+            if status is not None:
+                document |= {
+                    "phase": Phase.Name(status.state.phase).lower(),
+                    "pid": status.pid,
+                    "started": status.started_unix_ms,
+                    "restarts": status.restarts,
+                }
+            found.append(document)
+        return found
+
+    def _own_pipelines(self) -> list[Document]:
+        core = self._p.core
+        if core.runtime.gone:
+            return []
+        return [
+            {
+                "site": core.peer.config.site,
+                "node": core.name,
+                "workload": s.state.workload,
+                "kind": "pipeline",
+                "index": 0,
+                "phase": documents.pipeline_phase(s.state.phase),
+                "reason": s.state.reason,
+                "config": s.state.config,
+                "pid": s.pid,
+                "started": s.started_unix_ms,
+                "restarts": s.restarts,
+            }
+            for s in core.runtime.state.pipelines
+        ]
+
+    def _peers(self) -> list[Document]:
+        now = time.monotonic()
+        return [
+            {
+                "id": peer,
+                "role": link.peer.identity.role,
+                "site": link.peer.identity.site,
+                "wan": wan,
+                "since": int(time.time() * 1000 - (now - since) * 1000),
+            }
+            for peer, link, wan, since in self._p.links.open()
+        ]
+
+    def _wan_bytes(self) -> Document:
+        chunks = sum(self._p.artifacts.wan_bytes.values())
+        counted = self._p.links.wan_bytes()
+        return {
+            "sent": counted["sent"],
+            "received": counted["received"] + chunks,
+            "chunks_received": chunks,
+        }
+
+    def _memory(self) -> Document:
+        memory = {"agent_bytes": psutil.Process().memory_info().rss}
+        runtime = self._p.core.runtime
+        if not runtime.gone and psutil.pid_exists(runtime.state.pid):
+            memory["runtime_bytes"] = psutil.Process(runtime.state.pid).memory_info().rss
+            memory["workers_bytes"] = sum(s.resident_bytes for s in runtime.state.replicas)
+        return memory
+
+    async def _events(self, name: str, limit: int) -> list[Document]:
+        core = self._p.core
+        sites = {r.body.node: r.body.site for r in core.membership.registers.records()}
+        found: list[Document] = await self._p.in_thread(
+            events, self._p.journals, sites, name, limit
+        )
+        return found
+
+    def _outages(self, found: Sequence[Document]) -> list[Document]:
+        """The outages that this node's own journal tells of."""
+        outages: list[Document] = []
+        for event in found:
+            if event["node"] != self._p.core.name:
+                continue
+            if event["event"] == "outage.began":
+                outages.append({"site": event["site"], "began": event["time"], "events": []})
+            elif outages and "ended" not in outages[-1]:
+                if event["event"] == "outage.ended":
+                    outages[-1]["ended"] = event["time"]
+                    outages[-1]["duration_s"] = (event["time"] - outages[-1]["began"]) / 1000
+                else:
+                    outages[-1]["events"].append(event)
+        return outages
+
+    # ---- writing ----
+
+    async def restart(self, workload: str, site: str, reason: str) -> Restarted:
+        """Restarts this node's replicas of a workload, one after the other."""
+        core = self._p.core
+        own = core.peer.config.site
+        if site and site != own:
+            raise NotFound(f"this node is of the site {own!r}")
+        names = {key_of(s).workload for s in core.runtime.state.replicas}
+        names |= {s.state.workload for s in core.runtime.state.pipelines}
+        if workload not in names:
+            raise NotFound(
+                f"no replica of {workload!r} runs on {core.name}; see `meshctl get workloads`"
+            )
+        self._p.write("record", "workload.restart", workload, reason or "asked by an operator", {})
+        return Restarted(await self._p.restart(workload), 0)
+
+    async def apply(self, yaml: bytes, source: str, dry_run: bool) -> Applied:
+        _refuse("apply")
+
+    async def delete(self, kind: str, name: str) -> Applied:
+        _refuse("delete")
+
+    async def create_token(self, site: str, valid_s: int) -> NewToken:
+        _refuse("make tokens")
+
+    async def push_manifest(self, manifest: bytes) -> Pushed:
+        _refuse("take models")
+
+    async def push_chunk(self, artifact: bytes, chunk: int, data: bytes) -> None:
+        _refuse("take models")
+
+    async def missing(self, artifact: bytes) -> Sequence[int]:
+        _refuse("take models")
+
+    async def release(self, artifact: bytes) -> int:
+        _refuse("release models")
+
+    async def revoke(self, node: str, reason: str) -> int:
+        _refuse("revoke")
+
+
+def _refuse(what: str) -> NoReturn:
+    raise NotHere(f"only a master can {what}; use a master's address (meshctl --address HOST:7400)")
+
+
+async def watch_by_looking(
+    get: Callable[[str, str, str, int], Awaitable[list[Document]]],
+    kind: str,
+    name: str,
+    site: str,
+    limit: int,
+) -> AsyncIterator[list[Document]]:
+    """A watch on anything that can be looked at: the list again when it has changed; of events the
+    new ones alone."""
+    last: list[Document] = []
+    seen: set[tuple[Any, ...]] = set()
+    while True:
+        found = await get(kind, name, site, limit)
+        if kind == "events":
+            keys = [(d["node"], d["boot"], d["nonce"], d["kind"], d["sequence"]) for d in found]
+            news = [d for d, key in zip(found, keys, strict=True) if key not in seen]
+            seen = set(keys)
+            if news:
+                yield news
+        elif found != last:
+            last = found
+            yield found
+        await asyncio.sleep(WATCH_S)

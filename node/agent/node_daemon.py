@@ -1,0 +1,407 @@
+"""`meshd node`: the agent of one machine.
+
+Start-up needs nobody: the disk, then the runtime and the ports, then the network. No step waits for
+a master, a clock, DNS or a neighbour.
+"""
+
+import asyncio
+import os
+import secrets
+import time
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from mesh.blobs.instructions import FetchChunks
+from mesh.blobs.swarm import Swarm
+from mesh.core.artifacts import Artifacts as CoreArtifacts
+from mesh.core.messages import BeginArtifact, FinishArtifact, Run, Trouble
+from mesh.core.node import NodeCore, NodeFacts
+from mesh.desired.units import parse_duration, parse_size
+from mesh.events import SaveDocument, WriteJournal
+from mesh.exchange.heads_flow import HeadsFlow
+from mesh.exchange.membership import Membership, Self
+from mesh.heads.branches import open_site_branch
+from mesh.heads.certificates import check_certificate
+from mesh.heads.identity import Identity
+from mesh.heads.state import State
+from mesh.heads.tree import BranchRefused
+from mesh.heads.trust import Trust
+from mesh.journals.batches import Batch
+from mesh.journals.logs import Logs
+from mesh.peer import Peer, PeerConfig
+from mesh.registers.store import NodeKeys as RegisterKeys
+from mesh.registers.store import Registers
+from node.agent import book
+from node.agent.artifacts import Artifacts
+from node.agent.config import Config
+from node.agent.edge import Edge, Stores, now_ms, wall_ms
+from node.agent.folder_files import remove_ready, write_ready
+from node.agent.journal import OwnJournal
+from node.agent.links import Links
+from node.agent.machine import advertised, capacity
+from node.agent.node_backend import NodeBackend, NodeParts
+from node.agent.ports import Ports
+from node.agent.runtime_client import RuntimeClient, runtime_command
+from node.agent.wan import WanKeeper
+from node.disk.authority_keys import NodeKeys
+from node.disk.blobs import BlobStore
+from node.disk.boot import next_boot
+from node.disk.documents import DocumentDamaged, DocumentStore
+from node.disk.folder import DataFolder
+from node.disk.journals import JournalStore
+from node.net.discovery import Discovery
+from node.net.mdns_records import Advertisement, Hint
+from protos.documents_pb2 import Boot
+from protos.peer_pb2 import Documents
+from protos.runtime_pb2 import JournalItem
+
+REMEMBER_S = 5.0
+BRANCHES = ("revocations", "released")
+
+log = structlog.get_logger(__name__)
+
+
+class NodeDaemon:
+    """The parts of one agent, wired."""
+
+    def __init__(self, config: Config, folder: DataFolder, keys: NodeKeys) -> None:
+        self.config = config
+        self.folder = folder
+        self.keys = keys
+        self.identity = keys.identity
+        self.started_ms = wall_ms()
+        documents = folder.documents
+        self.stores = Stores(
+            documents,
+            BlobStore(folder.folder("blobs")),
+            JournalStore(
+                folder.folder("journals"), parse_size(config.journal.quota), keys.identity.name
+            ),
+        )
+        self.damaged: list[str] = []
+        self.edge: Edge | None = None
+        self.boot = self._next_boot(documents)
+        self.book = book.Book(keys.mesh, keys.identity.site, config.peer.seeds)
+        self.links = Links(keys.identity.name, self._feed, self._dial)
+        self.trust = Trust(keys.root_key, self._document("trust") or keys.trust_envelope)
+        self.ports = Ports(keys.identity, keys.tls, lambda: self.trust.authorities, self._revoked)
+        self.discovery = Discovery(config.discovery.interfaces)
+        self._remembered = b""
+
+    # ---- from the disk ----
+
+    def _next_boot(self, documents: DocumentStore) -> Boot:
+        own = self.identity.name
+        floor = max((k.counter for k in self.stores.journals.tails() if k.node == own), default=0)
+        return next_boot(documents, secrets.token_bytes(8), floor)
+
+    def _document(self, name: str) -> bytes | None:
+        """A document, or None with a word about it: what is damaged comes from the peers again."""
+        try:
+            return self.stores.documents.get(name)
+        except DocumentDamaged as damaged:
+            self.damaged.append(str(damaged))
+            log.error("a document is damaged", document=name, error=str(damaged))
+            return None
+
+    def make_core(self) -> NodeCore:
+        """The core, from what the disk holds."""
+        heads = self._heads()
+        self.registers = Registers(self.identity.site, self._check_certificate)
+        me = self.keys.certified
+        own = RegisterKeys(self.identity.name, self.identity.site, me.signing_key, me.tls_key)
+        book.recall(self._document(book.REMEMBERED), self.registers, self.identity.name)
+        now = now_ms()
+        membership = Membership(Self(own, self.boot, self.keys.signer), self.registers, now)
+        peer_config = PeerConfig(
+            name=self.identity.name,
+            role="node",
+            site=self.identity.site,
+            boot=self.boot,
+            check_certificate=self._check_certificate,
+            wan_exchange_ms=parse_duration(self.config.wan.exchange),
+        )
+        logs = Logs(self.stores.journals.tails(), own=self.identity.name)
+        peer = Peer(peer_config, heads, logs, membership, now)
+        artifacts = CoreArtifacts(
+            Swarm(self.identity.name),
+            lambda: self.trust.keys("release"),
+            peer.neighbours,
+            peer.masters,
+        )
+        complete = self.stores.blobs.held()
+        artifacts.restored(self._manifests(heads), complete, now)
+        facts = NodeFacts(
+            certificate=me.der,
+            peer_address="",
+            labels=self.config.node.labels,
+            capacity=capacity(self.config.node),
+            sources=tuple(sorted(self.config.sources)),
+            masters=tuple(identity.name for identity, _ in self.masters()),
+        )
+        return NodeCore(peer, membership, artifacts, facts, now)
+
+    def _heads(self) -> HeadsFlow:
+        state = State(self._document("state-seen"), self._document("state-applied"))
+        kept = Documents.FromString(self._document("branches") or b"")
+        branches = {branch.name: branch for branch in kept.branches}
+        blobs = {}
+        for branch in kept.branches:
+            data = self.stores.blobs.get(branch.digest)
+            if data is not None:
+                blobs[branch.digest] = data
+        names = [f"site/{self.identity.site}", *BRANCHES]
+        return HeadsFlow(self.trust, state, names, branches, blobs)
+
+    def _manifests(self, heads: HeadsFlow) -> list[bytes]:
+        """The manifests of the plan in force that lie on this disk."""
+        blob = heads.contents().get(f"site/{self.identity.site}")
+        if blob is None:
+            return []
+        try:
+            plan = open_site_branch(blob, self.identity.site).plan
+        except BranchRefused:
+            return []
+        found = (self.stores.blobs.get(model.artifact) for model in plan.models)
+        return [envelope for envelope in found if envelope is not None]
+
+    def masters(self) -> list[tuple[Identity, str]]:
+        """The masters, and where: configured, or as learnt at enrolment."""
+        addresses = self.config.master.addresses or _enrolled_masters(self.folder.path)
+        pairs = [book.split_peer(text) for text in addresses]
+        return [(Identity(self.keys.mesh, "master", name), address) for name, address in pairs]
+
+    # ---- checks ----
+
+    def _revoked(self, tls_key: bytes) -> str | None:
+        core = self.core
+        return core.revoked.is_revoked(tls_key) if core is not None else None
+
+    def _check_certificate(self, der: bytes) -> RegisterKeys:
+        certified = check_certificate(der, self.trust.authorities, self.keys.mesh)
+        reason = self._revoked(certified.tls_key)
+        if reason is not None:
+            raise ValueError(f"{certified.identity.uri} is revoked: {reason}")
+        identity = certified.identity
+        if identity.role != "node":
+            raise ValueError(f"{identity.uri} is no node")
+        return RegisterKeys(identity.name, identity.site, certified.signing_key, certified.tls_key)
+
+    @property
+    def core(self) -> NodeCore | None:
+        """The core, once it is made."""
+        edge = self.edge
+        return edge.core if edge is not None else None  # type: ignore[return-value]
+
+    def _feed(self, event: Any) -> None:
+        if self.edge is not None:
+            self.edge.feed(event)
+
+    # ---- running ----
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serves until `stop` is set."""
+        remove_ready(self.folder.path)
+        core = self.make_core()
+        self._wire(core)
+        edge = self.edge
+        assert edge is not None
+        listening = await self.ports.serve(
+            self.config.peer.listen,
+            NodeBackend(self._parts(core)),
+            self.links.accepted,
+            self.artifacts.read_chunk,
+        )
+        peer_address = advertised(listening, self.config.peer.advertise)
+        core.listens(peer_address)
+        tasks = [
+            asyncio.create_task(work, name=name)
+            for name, work in (
+                ("edge", edge.run()),
+                ("journal", self.journal.run()),
+                ("runtime", self.runtime.run()),
+                ("dial", self.links.dial_neighbours()),
+                ("wan", self.wan.run()),
+                ("tidy", self.ports.tidy()),
+                ("book", self._keep_book(core)),
+                ("ready", self._tell_ready(core, peer_address)),
+            )
+        ]
+        self._first_words()
+        await self._discover(peer_address)
+        try:
+            await _until(stop, tasks)
+        finally:
+            await self._shut_down(tasks)
+
+    def _wire(self, core: NodeCore) -> None:
+        self.artifacts = Artifacts(
+            self.stores.blobs, lambda digest: core.artifacts.known[digest], self._chunks, self._feed
+        )
+        socket = self.folder.path / "run" / "runtime.sock"
+        socket.parent.mkdir(mode=0o700, exist_ok=True)
+        self.runtime = RuntimeClient(
+            socket,
+            runtime_command(self.config.path, self.folder.path),
+            self.folder.path / "run" / "runtime.log",
+            self.stores.blobs,
+            self.config.sources,
+            self._feed,
+            self._pipeline_entry,
+            lambda: core.revoked.tls_keys,
+        )
+        self.edge = Edge(
+            core,
+            self.stores,
+            self.links,
+            {
+                WriteJournal: self._write_journal,
+                Run: self.runtime.tell,
+                BeginArtifact: self.artifacts.begin,
+                FinishArtifact: self.artifacts.finish,
+                FetchChunks: self.artifacts.fetch,
+            },
+            lambda message: self._feed(Trouble("Disk", "data folder", message, "critical")),
+        )
+        self.journal = OwnJournal(
+            self.identity.name, self.boot, self.keys.signer, self._save_own, self._feed
+        )
+        self.wan = WanKeeper(
+            self.links,
+            self._feed,
+            self.masters(),
+            core.wants_wan_link,
+            parse_duration(self.config.wan.retry_max) / 1000,
+        )
+
+    def _parts(self, core: NodeCore) -> NodeParts:
+        assert self.edge is not None
+        return NodeParts(
+            core=core,
+            links=self.links,
+            wan=self.wan,
+            artifacts=self.artifacts,
+            journals=self.stores.journals,
+            in_thread=self.edge.in_thread,
+            restart=self.runtime.restart,
+            write=self.journal.write,
+            mdns=lambda: self.discovery.status,
+            records=lambda: self.journal.records,
+            started_ms=self.started_ms,
+        )
+
+    def _first_words(self) -> None:
+        fields = {"pid": str(os.getpid()), "boot": str(self.boot.counter)}
+        self.journal.write("record", "node.started", self.identity.name, "", fields)
+        for damage in self.damaged:
+            self.journal.write("record", "disk.damaged", self.identity.name, damage, {})
+            self._feed(Trouble("Disk", "a document", damage, "critical"))
+
+    async def _discover(self, peer_address: str) -> None:
+        if not self.config.discovery.mdns:
+            return
+        host, _, port = peer_address.rpartition(":")
+        own = Advertisement(
+            self.keys.mesh,
+            self.identity.site,
+            self.identity.name,
+            self.boot.counter,
+            (host.strip("[]"),),
+            int(port),
+        )
+        await self.discovery.start(own, self._hinted)
+
+    def _hinted(self, hint: Hint) -> None:
+        self.book.hint(hint.id, hint.addresses)
+        self._know_targets()
+
+    def _know_targets(self) -> None:
+        for identity, addresses in self.book.targets(self.registers):
+            self.links.know(identity, addresses)
+
+    async def _keep_book(self, core: NodeCore) -> None:
+        while True:
+            self._know_targets()
+            kept = book.remember(self.registers)
+            if kept != self._remembered and self.edge is not None:
+                self._remembered = kept
+                self.edge.carry([SaveDocument(book.REMEMBERED, kept, "peers")])
+            await asyncio.sleep(
+                0.5 if time.time_ns() // 1_000_000 - self.started_ms < 10_000 else REMEMBER_S
+            )
+
+    async def _tell_ready(self, core: NodeCore, peer_address: str) -> None:
+        """Says where the daemon listens, and again when the runtime's addresses change."""
+        told: dict[str, Any] = {}
+        while True:
+            document = {
+                "pid": os.getpid(),
+                "peer_address": peer_address,
+                "inference_address": core.runtime.state.inference_address,
+                "started_unix_ms": self.started_ms,
+            }
+            if document != told and document["inference_address"]:
+                told = document
+                write_ready(self.folder.path, document)
+            await asyncio.sleep(0.05 if not told else 1.0)
+
+    async def _shut_down(self, tasks: list[asyncio.Task[Any]]) -> None:
+        remove_ready(self.folder.path)
+        self.journal.write("record", "node.stopped", self.identity.name, "asked to stop", {})
+        await self.journal.flush()
+        await self.discovery.stop()
+        await self.ports.stop()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # ---- what the parts call ----
+
+    def _write_journal(self, i: WriteJournal) -> None:
+        self.journal.write(i.kind, i.event, i.subject, i.cause, i.fields)
+
+    def _pipeline_entry(self, item: JournalItem) -> None:
+        self.journal.write(item.kind, item.event, item.subject, item.cause, dict(item.fields))
+
+    async def _save_own(self, batches: list[Batch]) -> None:
+        def save() -> None:
+            self.stores.journals.append(batches)
+            self.stores.journals.flush()
+
+        assert self.edge is not None
+        await self.edge.in_thread(save)
+
+    async def _dial(self, address: str, identity: Identity, wan: bool) -> Any:
+        return await self.ports.dial(address, identity, wan)
+
+    async def _chunks(
+        self, source: str, artifact: bytes, chunks: tuple[int, ...], wan: bool
+    ) -> Any:
+        if wan:
+            identity, address = next(m for m in self.masters() if m[0].name == source)
+            certificate = b""
+        else:
+            record = self.registers.get(source)
+            if record is None:
+                raise LookupError(f"{source} is not known")
+            identity = Identity(self.keys.mesh, "node", source, self.identity.site)
+            address, certificate = record.body.peer_address, record.body.certificate
+        async for item in self.ports.fetch(identity, certificate, address, artifact, chunks):
+            yield item
+
+
+def _enrolled_masters(data: Path) -> list[str]:
+    path = data / "keys" / "masters"
+    return path.read_text().split() if path.exists() else []
+
+
+async def _until(stop: asyncio.Event, tasks: list[asyncio.Task[Any]]) -> None:
+    """Until `stop` is set, or one of the tasks that never end has failed: that is re-raised."""
+    stopping = asyncio.create_task(stop.wait())
+    done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    for task in done:
+        if task is not stopping and task.exception() is not None:
+            raise task.exception() or AssertionError

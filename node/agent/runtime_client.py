@@ -1,0 +1,188 @@
+"""The agent's end of the runtime's socket: start or adopt it, tell it what should run, listen.
+
+The runtime is a process of its own that outlives the agent; an agent that starts finds it at its
+socket and adopts what runs. Only where there is none, it starts one, detached.
+"""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import structlog
+
+from mesh.core.messages import Run, RuntimeReported
+from mesh.site.local import pipeline_config
+from node.agent.config import Source
+from node.disk.blobs import BlobStore
+from protos.documents_pb2 import PipelinePlan, ServicePlan
+from protos.runtime_pb2 import (
+    JournalItem,
+    PipelineSpec,
+    ReplicaSpec,
+    RestartWorkloadRequest,
+    RuntimeSpec,
+    WatchRuntimeRequest,
+)
+from protos.runtime_pb2_grpc import RuntimeStub
+
+CALL_S = 5.0
+CONNECT_S = 5.0
+RETRY_S = 0.2
+START_AGAIN_S = 3.0
+"""Between two attempts to start a runtime that does not come up."""
+
+log = structlog.get_logger(__name__)
+
+
+class RuntimeClient:
+    """Keeps the runtime told. `journal` takes what pipelines and the supervisor journal."""
+
+    def __init__(
+        self,
+        socket: Path,
+        command: list[str],
+        log_file: Path,
+        blobs: BlobStore,
+        sources: dict[str, Source],
+        feed: Callable[[Any], None],
+        journal: Callable[[JournalItem], None],
+        revoked: Callable[[], frozenset[bytes]],
+    ) -> None:
+        self._socket = socket
+        self._command = command
+        self._log_file = log_file
+        self._blobs = blobs
+        self._sources = sources
+        self._feed = feed
+        self._journal = journal
+        self._revoked = revoked
+        self._wanted: Run | None = None
+        self._news = asyncio.Event()
+        self._started_s = -START_AGAIN_S
+        self._stub: RuntimeStub | None = None
+
+    def tell(self, run: Run) -> None:
+        """The core wants this to run; it is told as soon as the runtime listens."""
+        self._wanted = run
+        self._news.set()
+
+    async def restart(self, workload: str) -> int:
+        """Restarts the workload's replicas here, one by one; returns how many."""
+        if self._stub is None:
+            return 0
+        request = RestartWorkloadRequest(workload=workload)
+        reply = await self._stub.Restart(request, timeout=60.0)
+        return int(reply.restarted)
+
+    async def run(self) -> None:
+        """Keeps the runtime alive and told. Cancel to end; the runtime goes on."""
+        while True:
+            async with grpc.aio.insecure_channel(f"unix:{self._socket}") as channel:
+                self._stub = RuntimeStub(channel)
+                try:
+                    await self._serve(self._stub)
+                except grpc.aio.AioRpcError as error:
+                    log.debug("no runtime", reason=error.details())
+                self._stub = None
+            self._feed(RuntimeReported(None))
+            self._start_if_due()
+            await asyncio.sleep(RETRY_S)
+
+    async def _serve(self, stub: RuntimeStub) -> None:
+        watch = stub.Watch(WatchRuntimeRequest(), timeout=None, wait_for_ready=False)
+        teller: asyncio.Task[None] | None = None
+        try:
+            async for event in watch:
+                if teller is None:
+                    self._news.set()
+                    teller = asyncio.get_running_loop().create_task(self._tell(stub))
+                if event.WhichOneof("kind") == "state":
+                    self._feed(RuntimeReported(event.state))
+                else:
+                    self._journal(event.journal)
+        finally:
+            if teller is not None:
+                teller.cancel()
+
+    async def _tell(self, stub: RuntimeStub) -> None:
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            if self._wanted is None:
+                continue
+            spec = await asyncio.to_thread(self._spec, self._wanted)
+            try:
+                await stub.Apply(spec, timeout=CALL_S)
+            except grpc.aio.AioRpcError as error:
+                log.warning("the runtime did not take it", reason=error.details())
+                self._news.set()
+                await asyncio.sleep(RETRY_S)
+
+    def _start_if_due(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._started_s < START_AGAIN_S:
+            return
+        self._started_s = now
+        with self._log_file.open("ab") as output:
+            subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                close_fds=True,
+            )
+
+    # ---- what to tell ----
+
+    def _spec(self, run: Run) -> RuntimeSpec:
+        replicas = [self._replica(key, plan) for key, plan in run.replicas]
+        return RuntimeSpec(
+            replicas=[replica for replica in replicas if replica is not None],
+            pipelines=[self._pipeline(p) for p in run.pipelines if p.source in self._sources],
+            routes=run.routes,
+            models=run.models,
+            revoked_tls_keys=sorted(self._revoked()),
+        )
+
+    def _replica(self, key: Any, plan: ServicePlan) -> ReplicaSpec | None:
+        files = self._blobs.files(plan.artifact)
+        manifest = self._blobs.manifest_path(plan.artifact)
+        if not files:
+            return None
+        return ReplicaSpec(
+            workload=key.workload,
+            index=key.index,
+            config=key.config,
+            model=plan.model,
+            model_version=plan.model_version,
+            manifest=str(manifest),
+            files=[str(path) for path in files],
+            cores=plan.cores,
+            memory_bytes=plan.memory_bytes,
+            device=plan.device,
+            max_latency_ms=plan.max_latency_ms,
+            soak_ms=plan.soak_ms,
+        )
+
+    def _pipeline(self, plan: PipelinePlan) -> PipelineSpec:
+        return PipelineSpec(
+            workload=plan.name,
+            config=pipeline_config(plan),
+            source_url=self._sources[plan.source].url,
+            service=plan.service,
+            every_ms=plan.every_ms,
+            journal_on_change=plan.journal_on_change,
+            journal_summary_every_ms=plan.journal_summary_every_ms,
+            threshold=plan.threshold,
+        )
+
+
+def runtime_command(config: Path | None, data: Path) -> list[str]:
+    """How the agent starts a runtime for its data folder."""
+    command = [sys.executable, "-m", "node.agent.main", "runtime", "--data", str(data)]
+    return [*command, "--config", str(config)] if config is not None else command

@@ -1,0 +1,178 @@
+"""Registers and plans as documents for people: the same at a node and at a master."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mesh.heads.revocations import Revoked
+from mesh.registers.store import Record
+from protos.documents_pb2 import Phase, Plan, ServicePlan, SiteBranch, StableRegister
+
+Document = dict[str, Any]
+
+
+def node_document(
+    record: Record, live: str, gateway: bool, revoked: Revoked, heard_ms: int = 0
+) -> Document:
+    """One node, as its register and others' views say."""
+    body = record.body
+    document: Document = {
+        "node": body.node,
+        "site": body.site,
+        "live": live,
+        "boot": body.boot.counter,
+        "address": body.peer_address,
+        "inference_address": body.inference_address,
+        "gateway": gateway,
+        "wan": body.wan,
+        "replicas": sum(1 for r in body.replicas if r.phase == Phase.SERVING),
+        "seen": body.seen_counter,
+        "applied": body.applied_counter,
+        "labels": dict(body.labels),
+    }
+    reason = revoked.is_revoked(record.keys.tls_key)
+    if reason is not None:
+        document["revoked"] = reason
+    if heard_ms:
+        document["heard"] = heard_ms
+    return document
+
+
+def workload_documents(body: StableRegister) -> list[Document]:
+    """The replicas and pipelines that a node says it has."""
+    replicas = [
+        {
+            "site": body.site,
+            "node": body.node,
+            "workload": state.workload,
+            "kind": "service",
+            "index": state.index,
+            "phase": Phase.Name(state.phase).lower(),
+            "model": state.model,
+            "version": state.model_version,
+            "reason": state.reason,
+            "config": state.config,
+        }
+        for state in body.replicas
+    ]
+    pipelines = [
+        {
+            "site": body.site,
+            "node": body.node,
+            "workload": state.workload,
+            "kind": "pipeline",
+            "index": 0,
+            "phase": pipeline_phase(state.phase),
+            "reason": state.reason,
+            "config": state.config,
+        }
+        for state in body.pipelines
+    ]
+    return replicas + pipelines
+
+
+def pipeline_phase(phase: Phase) -> str:
+    """A pipeline that serves is said to be running."""
+    return "running" if phase == Phase.SERVING else Phase.Name(phase).lower()
+
+
+def pending_documents(site: str, pending: Mapping[str, str]) -> list[Document]:
+    """What fits nowhere."""
+    return [
+        {"site": site, "node": "", "workload": name, "phase": "pending", "reason": reason}
+        for name, reason in sorted(pending.items())
+    ]
+
+
+def alarm_documents(body: StableRegister) -> list[Document]:
+    """The alarms that a node has raised."""
+    return [
+        {
+            "site": body.site,
+            "node": body.node,
+            "kind": alarm.kind,
+            "subject": alarm.subject,
+            "severity": alarm.severity,
+            "since": alarm.since_unix_ms,
+            "message": alarm.message,
+        }
+        for alarm in body.alarms
+    ]
+
+
+def merged_alarms(bodies: Iterable[StableRegister]) -> list[Document]:
+    """The alarms of several nodes; the same condition seen by several is one alarm."""
+    first: dict[tuple[str, str, str], Document] = {}
+    for body in bodies:
+        for alarm in alarm_documents(body):
+            key = (alarm["site"], alarm["kind"], alarm["subject"])
+            known = first.get(key)
+            if known is None or alarm["since"] < known["since"]:
+                first[key] = alarm
+    return [first[key] for key in sorted(first)]
+
+
+def serving_count(bodies: Iterable[StableRegister], workload: str) -> int:
+    """How many replicas of a service serve."""
+    return sum(
+        1
+        for body in bodies
+        for state in body.replicas
+        if state.workload == workload and state.phase == Phase.SERVING
+    )
+
+
+def plan_documents(
+    branch: SiteBranch, counter: int, bodies: list[StableRegister]
+) -> list[Document]:
+    """The resources behind a site's plan, as the plan says them."""
+    plan = branch.plan
+    documents = [
+        {
+            "kind": "Model",
+            "name": model.name,
+            "version": model.version,
+            "generation": counter,
+            "sites": [plan.site],
+            "spec": {"staged": model.staged},
+        }
+        for model in plan.models
+    ]
+    documents += [_service(plan, service, counter, bodies) for service in plan.services]
+    documents += [
+        {
+            "kind": "Pipeline",
+            "name": p.name,
+            "generation": counter,
+            "sites": [plan.site],
+            "desired": 1,
+            "spec": {"source": p.source, "service": p.service, "everyMs": p.every_ms},
+        }
+        for p in plan.pipelines
+    ]
+    site = {
+        "kind": "Site",
+        "name": branch.site,
+        "generation": counter,
+        "sites": [branch.site],
+        "spec": {"labels": dict(branch.labels)},
+    }
+    return [*documents, site]
+
+
+def _service(
+    plan: Plan, service: ServicePlan, counter: int, bodies: list[StableRegister]
+) -> Document:
+    return {
+        "kind": "Service",
+        "name": service.name,
+        "version": f"{service.model}@{service.model_version}",
+        "generation": counter,
+        "sites": [plan.site],
+        "desired": service.replicas_min,
+        "serving": serving_count(bodies, service.name),
+        "spec": {
+            "model": f"{service.model}@{service.model_version}",
+            "replicas": {"min": service.replicas_min, "max": service.replicas_max},
+            "spares": service.spares,
+        },
+    }

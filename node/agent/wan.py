@@ -1,0 +1,107 @@
+"""The way to a master: who of a site holds the link, and who knows that his path works.
+
+The gateway holds the link. While nobody has a working path, every node tries for one, each with its
+own jittered wait, so the first to succeed brings the site back. A node that is not the gateway
+checks its own path now and then, because chunks come over every working path.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+
+from mesh.core.messages import WanPath
+from mesh.heads.identity import Identity
+from node.agent.backoff import Backoff
+from node.agent.links import Links
+from node.net.failures import DialFailed as DialError
+
+RETRY_FIRST_S = 0.5
+STEP_DOWN_S = 5.0
+"""How long a node that is no longer the gateway keeps its link: the new one takes over first."""
+CHECK_S = 300.0
+"""Between two checks of a path that is not used: 5 KB each, 17 B/s."""
+CHECK_FIRST_S = 3.0
+
+log = structlog.get_logger(__name__)
+
+
+class WanKeeper:
+    """Holds, or tries for, this node's link with a master."""
+
+    def __init__(
+        self,
+        links: Links,
+        feed: Callable[[Any], None],
+        masters: Sequence[tuple[Identity, str]],
+        wants_link: Callable[[], bool],
+        retry_max_s: float,
+    ) -> None:
+        self._links = links
+        self._feed = feed
+        self._masters = masters
+        self._wants_link = wants_link
+        self._backoff = Backoff(RETRY_FIRST_S, retry_max_s)
+        self.since_ms = time.time_ns() // 1_000_000
+        self.up = False
+        self._check_at = time.monotonic() + random.uniform(0, CHECK_FIRST_S)
+
+    async def run(self) -> None:
+        """Keeps at it. Cancel to end."""
+        while self._masters:
+            if self._wants_link():
+                await self._hold()
+            elif time.monotonic() >= self._check_at:
+                await self._check()
+            else:
+                await asyncio.sleep(0.1)
+
+    async def _hold(self) -> None:
+        link = await self._try()
+        if link is None:
+            await asyncio.sleep(self._backoff.next_s())
+            return
+        self._backoff.reset()
+        unwanted_s: float | None = None
+        while not link.done():
+            await asyncio.wait([link], timeout=0.2)
+            if self._wants_link():
+                unwanted_s = None
+            elif unwanted_s is None:
+                unwanted_s = time.monotonic()
+            elif time.monotonic() - unwanted_s > STEP_DOWN_S:
+                self._close("another node is the gateway")
+                self._check_at = time.monotonic() + CHECK_S * random.uniform(0.75, 1.25)
+                return
+        self._say(False, "the link with the master ended")
+
+    async def _check(self) -> None:
+        self._check_at = time.monotonic() + CHECK_S * random.uniform(0.75, 1.25)
+        if await self._try() is not None and not self._wants_link():
+            self._close("the path works; another node is the gateway")
+
+    async def _try(self) -> asyncio.Task[None] | None:
+        reason = ""
+        for identity, address in self._masters:
+            try:
+                link = await self._links.dial_wan(address, identity)
+            except DialError as error:
+                reason = str(error)
+                continue
+            self._say(True, f"{identity.name} at {address}")
+            return link
+        self._say(False, reason)
+        return None
+
+    def _close(self, cause: str) -> None:
+        for identity, _ in self._masters:
+            self._links.drop(identity.name, cause)
+
+    def _say(self, up: bool, reason: str) -> None:
+        if up != self.up:
+            self.up, self.since_ms = up, time.time_ns() // 1_000_000
+            log.info("the way to the master", up=up, reason=reason)
+        self._feed(WanPath(up, reason))
