@@ -1,6 +1,7 @@
 # Nothing but Python 3.11 or later and make is needed: `make demo` and `make test` do the rest.
 PYTHON ?= python3
 BIN := .venv/bin
+PYTEST ?= $(BIN)/python -m pytest
 
 .PHONY: demo test protos lint bench clean
 
@@ -13,7 +14,7 @@ demo: .venv/installed
 	$(BIN)/meshctl demo
 
 test: .venv/installed
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(PYTEST) $(PYTEST_ARGS)
 
 protos: .venv/installed
 	$(BIN)/python protos/generate.py
