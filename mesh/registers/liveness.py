@@ -101,6 +101,7 @@ class Liveness:
         self._random_ms = now_ms
         self._round = 0
         self._ring: list[str] = []
+        self._linked: set[str] = set()
 
     # ---- what is known ----
 
@@ -137,7 +138,7 @@ class Liveness:
         """Who is to be watched: all nodes of the site that are known, without this one."""
         wanted = set(nodes) - {self._node}
         for node in sorted(wanted - self._members.keys()):
-            self._members[node] = _Member(heard_ms=now_ms)
+            self._members[node] = _Member(heard_ms=now_ms, linked=node in self._linked)
         for node in sorted(self._members.keys() - wanted):
             del self._members[node]
         self._ring = sorted([*wanted, self._node], key=lambda n: fingerprint([n.encode()]))
@@ -162,7 +163,11 @@ class Liveness:
         return self._alive(node, member, "its register has a higher version")
 
     def link(self, node: str, up: bool, now_ms: int) -> list[Action]:
-        """A connection with the node was made or broke. A break is a reason to probe at once."""
+        """A connection with the node was made or broke. A break is a reason to probe at once.
+
+        A link may stand before the node is known as a member: its register comes over the link.
+        """
+        (self._linked.add if up else self._linked.discard)(node)
         member = self._members.get(node)
         if member is None:
             return []
