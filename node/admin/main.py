@@ -3,7 +3,7 @@
 import typer
 
 from node.admin.command import AddressOption, ContextOption, IdentityOption, OutputOption
-from node.admin.commands import change, infer, look, models, setup
+from node.admin.commands import change, demo, infer, look, models, setup
 from node.admin.session import Options
 
 app = typer.Typer(
@@ -32,6 +32,7 @@ change.register(app)
 models.register(app)
 infer.register(app)
 setup.register(app)
+demo.register(app)
 
 
 def main() -> None:
