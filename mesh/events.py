@@ -85,10 +85,10 @@ class SendBatches:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledge:
-    """Write down, as a master, that these entries are on disk here."""
+    """Write down, as a master, up to where each log is on disk here; sign that, and report
+    `AcknowledgementsSigned`."""
 
-    log: Any
-    sequence: int
+    tails: tuple[tuple[Any, int], ...]
     cause: str = ""
 
 
@@ -173,6 +173,13 @@ class BatchSaved:
 
 
 @dataclass(frozen=True, slots=True)
+class AcknowledgementsSigned:
+    """A master's acknowledgements, written down and signed."""
+
+    envelopes: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class BatchLost:
     """What was to be saved of a log could not be."""
 
@@ -196,4 +203,14 @@ class Tick:
     wall_ms: int = 0
 
 
-Event = LinkUp | LinkDown | DialFailed | Received | BatchSaved | BatchLost | BatchesSent | Tick
+Event = (
+    LinkUp
+    | LinkDown
+    | DialFailed
+    | Received
+    | BatchSaved
+    | BatchLost
+    | AcknowledgementsSigned
+    | BatchesSent
+    | Tick
+)

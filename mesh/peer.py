@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mesh.events import (
+    AcknowledgementsSigned,
     BatchesSent,
     BatchLost,
     BatchSaved,
@@ -34,7 +35,6 @@ from mesh.exchange.heads_flow import HeadsFlow
 from mesh.exchange.journal_intake import JournalIntake, acknowledgement_frames
 from mesh.exchange.membership import Membership
 from mesh.hashing import first, ranked
-from mesh.journals.keys import LogKey
 from mesh.journals.logs import Logs
 from mesh.registers.store import Clone, NodeKeys, Outcome, Record, RegisterRefused, Registers
 from protos.documents_pb2 import Boot, StableRegister
@@ -65,15 +65,14 @@ RELAYS = 2
 
 @dataclass(frozen=True)
 class PeerConfig:
-    """What a peer is. `sign_acknowledgement` is set on a master alone."""
+    """What a peer is. `archive` is set on a master: it keeps and acknowledges journals."""
 
     name: str
     role: str
     site: str
     boot: Boot
-    peer_address: str
     check_certificate: Callable[[bytes], NodeKeys]
-    sign_acknowledgement: Callable[[LogKey, int], bytes] | None = None
+    archive: bool = False
     wan_exchange_ms: int = WAN_EXCHANGE_MS
 
 
@@ -102,7 +101,7 @@ class Peer:
         self.membership = membership
         self.roster_keys: dict[str, bytes] = {}
         self.links: dict[str, _Link] = {}
-        self._journals = JournalIntake(logs, self._signing_key_of, config.sign_acknowledgement)
+        self._journals = JournalIntake(logs, self._signing_key_of, config.archive)
         self._flow = self._journals.flow
         self._sites: dict[str, Registers] = {}
         if membership is not None:
@@ -161,6 +160,8 @@ class Peer:
                 self.logs.stored(event.batch)
                 self._journals.saved(event.batch.key, event.batch.last)
                 return self._offer()
+            case AcknowledgementsSigned():
+                return self._acknowledgements(list(event.envelopes), "", now_ms)
             case BatchLost():
                 self.logs.abandoned(event.log)
                 return []
@@ -191,7 +192,6 @@ class Peer:
         hello = Hello(
             protocol=PROTOCOL,
             boot=self.config.boot,
-            peer_address=self.config.peer_address,
             role=self.config.role,
         )
         instructions: list[Instruction] = [Send(contact.name, encode(hello=hello), "link")]
@@ -419,12 +419,6 @@ class Peer:
         frames = acknowledgement_frames(news)
         return self._broadcast(frames, "acknowledged", without=(peer, *self.masters()))
 
-    def _acknowledge(self, now_ms: int) -> list[Instruction]:
-        """A master: what is on disk since the last tick."""
-        due = self._journals.acknowledge_due()
-        told = self._acknowledgements([envelope for _, envelope in due], "", now_ms)
-        return [*(cursor for cursor, _ in due), *told]
-
     # ---- time ----
 
     def _tick(self, now_ms: int) -> list[Instruction]:
@@ -432,7 +426,7 @@ class Peer:
         if self.membership is not None:
             instructions += self.membership.tick(now_ms)
             instructions += self._announce_self(None, again=False)
-        instructions += self._acknowledge(now_ms)
+        instructions += self._journals.acknowledge_due()
         instructions += self._wan_exchange(now_ms)
         if self._is_due("lan", LAN_EXCHANGE_MS, now_ms):
             instructions += self._lan_exchange(now_ms)

@@ -53,11 +53,10 @@ class Artifacts:
         self._needed: set[bytes] = set()
         self._begun: set[bytes] = set()
         self._asked_ms = -ASK_MS
+        self._stored: dict[bytes, int] = {}
         self._retry_ms: dict[bytes, int] = {}
 
-    def restored(
-        self, envelopes: Iterable[bytes], complete: Iterable[bytes], now_ms: int
-    ) -> None:
+    def restored(self, envelopes: Iterable[bytes], complete: Iterable[bytes], now_ms: int) -> None:
         """What the disk held at the start: manifests, and the artifacts that are whole."""
         for envelope in envelopes:
             digest = sha256(envelope)
@@ -80,6 +79,10 @@ class Artifacts:
         for digest in sorted(self._needed):
             outputs += self._start(digest, now_ms)
         return outputs
+
+    def held_chunks(self, digest: bytes) -> int:
+        """How many chunks of an artifact that is being fetched are here."""
+        return self._stored.get(digest, 0)
 
     def fetching(self) -> list[bytes]:
         """Needed and not whole yet."""
@@ -110,6 +113,7 @@ class Artifacts:
     def begun(self, event: ArtifactBegun, now_ms: int) -> list[Output]:
         """The disk has room for it."""
         self.failed.pop(event.artifact, None)
+        self._stored[event.artifact] = len(event.held)
         if event.artifact not in self._needed:
             return []
         return self.carry(self.swarm.want(self.known[event.artifact], event.held, now_ms))
@@ -124,6 +128,7 @@ class Artifacts:
 
     def stored(self, event: ChunkStored, now_ms: int) -> list[Output]:
         """A chunk is here."""
+        self._stored[event.artifact] = self._stored.get(event.artifact, 0) + 1
         return self.carry(self.swarm.stored(event.artifact, event.chunk, now_ms))
 
     def chunks_failed(self, event: ChunksFailed, now_ms: int) -> list[Output]:
@@ -140,6 +145,7 @@ class Artifacts:
     def finished(self, event: ArtifactFinished) -> list[Output]:
         """The artifact is whole and durable."""
         self.complete.add(event.artifact)
+        self._stored.pop(event.artifact, None)
         manifest = self.known[event.artifact].manifest
         fields = {"name": manifest.name, "version": manifest.version}
         return [WriteJournal("record", "artifact.complete", event.artifact.hex()[:16], "", fields)]

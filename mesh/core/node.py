@@ -6,7 +6,7 @@ instruction carries its cause.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mesh.core import view
 from mesh.core.alarms import Alarms
@@ -177,9 +177,7 @@ class NodeCore:
     def _shut_out_revoked(self) -> list[NodeOutput]:
         """Closes the links of revoked peers and forgets what they said of themselves."""
         registers = self.membership.registers
-        gone = [
-            r.body.node for r in registers.records() if self.revoked.is_revoked(r.keys.tls_key)
-        ]
+        gone = [r.body.node for r in registers.records() if self.revoked.is_revoked(r.keys.tls_key)]
         registers.forget(node for node in gone if node != self.name)
         return [
             Drop(peer, f"revoked: {reason}")
@@ -395,6 +393,21 @@ class NodeCore:
 
     # ---- what others ask ----
 
+    def unacknowledged_records(self) -> int:
+        """Records on this disk, copies included, that no master has acknowledged."""
+        logs = self.peer.logs
+        return sum(
+            last - logs.acknowledged(key)
+            for key, last in logs.unacknowledged()
+            if key.kind == "record"
+        )
+
+    @property
+    def in_sync(self) -> bool:
+        """Whether a master is reached, has the same as this site, and has all records of it that
+        lie here."""
+        return self.peer.gateway() is not None and self.unacknowledged_records() == 0
+
     def copy_holder(self) -> str:
         """The neighbour that keeps copies of this node's journal: the first by rendezvous of those
         that live and are linked."""
@@ -407,6 +420,11 @@ class NodeCore:
         while nobody is."""
         gateway = self.peer.gateway()
         return gateway is None or gateway == self.name
+
+    def listens(self, peer_address: str) -> None:
+        """Where neighbours reach this node's peer port, once it is open."""
+        self.facts = replace(self.facts, peer_address=peer_address)
+        self._stale = "the peer port is open"
 
     @property
     def inference_address(self) -> str:

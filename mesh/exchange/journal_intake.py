@@ -19,22 +19,20 @@ from protos.peer_pb2 import JournalBatches
 class JournalIntake:
     """The receiving side of journals.
 
-    `signing_key_of` gives a node's raw Ed25519 key, or None; `acknowledge` signs on a master.
+    `signing_key_of` gives a node's raw Ed25519 key, or None; `archive` is set on a master.
     """
 
     def __init__(
         self,
         logs: Logs,
         signing_key_of: Callable[[str], bytes | None],
-        acknowledge: Callable[[LogKey, int], bytes] | None,
+        archive: bool,
     ) -> None:
         self.logs = logs
         self.flow = JournalFlow(logs)
         self._signing_key_of = signing_key_of
-        self._sign = acknowledge
-        self._due: dict[LogKey, int] = {}
-        if acknowledge is not None:
-            self._due = dict(logs.unacknowledged())
+        self._archive = archive
+        self._due: dict[LogKey, int] = dict(logs.unacknowledged()) if archive else {}
 
     def batches(self, message: JournalBatches, peer: str) -> list[Instruction]:
         """Batches that a peer sends, each looked at by itself: one bad does not stop the rest."""
@@ -57,18 +55,13 @@ class JournalIntake:
 
     def saved(self, batch_key: LogKey, last: int) -> None:
         """A batch is on disk here; a master owes an acknowledgement for it."""
-        if self._sign is not None:
+        if self._archive:
             self._due[batch_key] = max(last, self._due.get(batch_key, 0))
 
-    def acknowledge_due(self) -> list[tuple[Acknowledge, bytes]]:
-        """What a master acknowledges now: the cursor to write down, and the envelope to send."""
-        if self._sign is None:
-            return []
+    def acknowledge_due(self) -> list[Instruction]:
+        """What a master is to acknowledge now."""
         due, self._due = self._due, {}
-        return [
-            (Acknowledge(key, last, "on disk here"), self._sign(key, last))
-            for key, last in sorted(due.items())
-        ]
+        return [Acknowledge(tuple(sorted(due.items())), "on disk here")] if due else []
 
     def take_acknowledgement(
         self, envelope: bytes, keys: list[bytes], now_ms: int

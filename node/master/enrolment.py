@@ -6,7 +6,7 @@ PERMISSION_DENIED and a text that tells what.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NoReturn
 
 import grpc
@@ -31,12 +31,18 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class EnrolmentServicer(Servicer):
-    """Serves one authority. `clock` gives monotonic milliseconds; `masters` as ID@host:port."""
+    """Serves one authority. `clock` gives monotonic milliseconds; `masters` as ID@host:port;
+    `changed` is called when the roster is another."""
 
     def __init__(
-        self, authority: Authority, clock: Callable[[], int], masters: Sequence[str] = ()
+        self,
+        authority: Authority,
+        clock: Callable[[], int],
+        masters: Sequence[str] = (),
+        changed: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._authority = authority
+        self._changed = changed
         self._clock = clock
         self._masters = list(masters)
         self._rates = SourceRates(BURST, REFILL_MS)
@@ -68,6 +74,8 @@ class EnrolmentServicer(Servicer):
             await _abort(context, grpc.StatusCode.PERMISSION_DENIED, str(refused))
         except (Busy, StoreRefused) as refused:
             await _abort(context, grpc.StatusCode.UNAVAILABLE, str(refused))
+        if self._changed is not None:
+            await self._changed()
         return EnrolReply(
             certificate=made.certificate,
             mesh=made.mesh,

@@ -23,7 +23,6 @@ from mesh.heads.certificates import check_certificate
 from mesh.heads.state import State
 from mesh.heads.tree import Tree
 from mesh.heads.trust import Trust
-from mesh.journals.acknowledgements import acknowledge
 from mesh.journals.batches import BatchWriter
 from mesh.journals.entries import make_entry
 from mesh.journals.keys import LogKey
@@ -103,9 +102,7 @@ class SimNode(Host):
             identities.node_keys(self.site, self.name), self.core_boot, identities.signer(self._uri)
         )
         membership = Membership(me, registers, now)
-        config = PeerConfig(
-            self.name, "node", self.site, self.core_boot, f"{self.name}:7400", keys_in
-        )
+        config = PeerConfig(self.name, "node", self.site, self.core_boot, keys_in)
         logs = Logs(self.disk.tails(), own=self.name)
         peer = Peer(config, heads, logs, membership, now)
         artifacts = Artifacts(
@@ -230,11 +227,8 @@ class SimMaster(Host):
             "master",
             "",
             boot,
-            "master:7400",
             keys_in,
-            sign_acknowledgement=lambda key, last: acknowledge(
-                key, last, identities.MASTER, identities.signer("acks")
-            ),
+            archive=True,
         )
         return Peer(config, heads, Logs(self.disk.tails(), archive=True), None, self.world.now_ms)
 

@@ -12,8 +12,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mesh.blobs.instructions import Fault, FetchChunks
-from mesh.events import BatchesSent, BatchSaved, Contact, LinkDown, LinkUp, Received, Tick
+from mesh.events import (
+    AcknowledgementsSigned,
+    BatchesSent,
+    BatchSaved,
+    Contact,
+    LinkDown,
+    LinkUp,
+    Received,
+    Tick,
+)
 from mesh.exchange.frames import encode
+from mesh.journals.acknowledgements import acknowledge
 from protos.peer_pb2 import Documents, JournalBatches
 from tests.sim import identities
 
@@ -227,7 +237,11 @@ class Host:
         self.world.after(1, lambda: self.feed(BatchesSent(i.peer, i.log, last)))
 
     def do_Acknowledge(self, i: Any) -> None:  # noqa: N802
-        self.disk.documents[f"cursor {i.log}"] = str(i.sequence).encode()
+        envelopes = tuple(
+            acknowledge(key, last, identities.MASTER, identities.signer("acks"))
+            for key, last in i.tails
+        )
+        self.world.after(1, lambda: self.feed(AcknowledgementsSigned(envelopes)))
 
     def do_Notice(self, i: Any) -> None:  # noqa: N802
         """Notices of a bare peer end here."""
