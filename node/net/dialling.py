@@ -1,11 +1,12 @@
 """Dialling a peer: look who is there, check it, then connect to exactly that certificate.
 
 The look costs one handshake more, once for an address: after that the certificate is remembered,
-and TLS accepts no other. If that fails, another look says why, so that "the WAN is down" and "my
-certificate is refused" are two different errors.
+and TLS accepts no other, until that fails. "The WAN is down", "somebody else is there" and "my
+certificate is refused" are three different errors.
 """
 
 import asyncio
+from contextlib import suppress
 
 import grpc
 
@@ -45,11 +46,23 @@ class Dialler:
     ) -> Link:
         """A link with `expected` at HOST:PORT, on which its first frame has arrived.
 
-        Raises DialFailed. At most three times `timeout_s`.
+        Raises DialFailed. Takes at most four times `timeout_s`, and that only where every step is
+        slow; a box that is off costs one.
         """
-        known = self._known.pop((address, expected.uri), None)
-        der = known or await look(address, timeout_s)
-        peer = self._identified(address, expected, der)
+        key = (address, expected.uri)
+        known = self._known.pop(key, None)
+        if known is not None:
+            with suppress(DialFailed):  # enrolled again meanwhile, or gone: a look tells
+                return await self._connect(
+                    key, self._identified(address, expected, known), wan, timeout_s
+                )
+        der = await look(address, timeout_s)
+        return await self._connect(key, self._identified(address, expected, der), wan, timeout_s)
+
+    async def _connect(
+        self, key: tuple[str, str], peer: Certified, wan: bool, timeout_s: float
+    ) -> Link:
+        address = key[0]
         link = self._open(address, peer, wan, timeout_s)
         try:
             greeted = await in_time(link.first_frame(), timeout_s)
@@ -57,8 +70,8 @@ class Dialler:
             greeted = False
             link.close(f"nothing was heard within {timeout_s:g} s")
         if not greeted:
-            raise await self._why(address, expected, link, timeout_s)
-        self._remember((address, expected.uri), der)
+            raise await self._why(address, link, timeout_s)
+        self._remember(key, peer.der)
         return link
 
     def _identified(self, address: str, expected: Identity, der: bytes) -> Certified:
@@ -93,24 +106,19 @@ class Dialler:
         finally:
             self._table.discard(link)
 
-    async def _why(
-        self, address: str, expected: Identity, link: Link, timeout_s: float
-    ) -> DialFailed:
-        """gRPC says "unavailable" for nearly all; a second look tells the reasons apart."""
+    async def _why(self, address: str, link: Link, timeout_s: float) -> DialFailed:
+        """gRPC says "unavailable" for nearly all; TLS itself tells the reasons apart."""
         detail = await link.ended()
         if link.code in _BY_CODE:
             return DialFailed(_BY_CODE[link.code], f"{address}: {detail}")
-        try:
-            self._identified(address, expected, await look(address, timeout_s))
-            said = await refusal(address, self.material, timeout_s)
-        except DialFailed as failed:
-            return failed
+        said = await refusal(address, self.material, timeout_s)
         if said is None:
             return unreachable(address, detail)
         return DialFailed(
             "own_certificate",
-            f"{address}: {expected.uri} is there and does not take this machine's certificate "
-            f"({said}). Enrol this machine again, or look whether its mesh is the right one",
+            f"{address}: {link.peer.identity.uri} is there and does not take this machine's "
+            f"certificate ({said}). Enrol this machine again, or look whether its mesh is the "
+            "right one",
         )
 
     def _remember(self, key: tuple[str, str], der: bytes) -> None:

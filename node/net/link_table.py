@@ -5,8 +5,8 @@ from typing import Any
 
 import grpc
 
-from mesh.heads.identity import Identity
-from node.net.identity import Context, current_call
+from mesh.heads.identity import Identity, IdentityRefused
+from node.net.identity import Context, PeerCheck, current_call
 from node.net.links import Link
 from node.net.server import Service
 from node.net.settings import LINKS_PER_PEER_MAX
@@ -44,6 +44,20 @@ class LinkTable:
         for link in theirs:
             link.close(reason, grpc.StatusCode.PERMISSION_DENIED)
         return len(theirs)
+
+    def close_unwelcome(self, check: PeerCheck) -> int:
+        """Ends the links with peers that are not welcome any more; how many.
+
+        To be called when trust or revocations have changed.
+        """
+        ended = 0
+        for link in self:
+            try:
+                check.check(link.peer.der)
+            except IdentityRefused as refused:
+                link.close(str(refused), grpc.StatusCode.PERMISSION_DENIED)
+                ended += 1
+        return ended
 
     def close_all(self, reason: str) -> None:
         """Ends all links."""

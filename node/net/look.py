@@ -42,12 +42,9 @@ async def refusal(address: str, material: TlsMaterial, timeout_s: float) -> str 
     context = _context()
     _show(context, material)
     try:
-        await in_time(_greeted(address, context), timeout_s)
-    except ssl.SSLError as error:
-        return str(error.reason or error)
-    except OSError:
+        return await in_time(_answer(address, context), timeout_s)
+    except OSError:  # it is gone meanwhile, or silent
         return None
-    return None
 
 
 async def _shown(address: str, context: ssl.SSLContext) -> bytes:
@@ -59,11 +56,14 @@ async def _shown(address: str, context: ssl.SSLContext) -> bytes:
     return certificate or b""
 
 
-async def _greeted(address: str, context: ssl.SSLContext) -> None:
-    # A gRPC server speaks first; one that refuses a certificate says that instead.
+async def _answer(address: str, context: ssl.SSLContext) -> str | None:
+    # A gRPC server speaks first; one that refuses a certificate hangs up instead, with a TLS alert
+    # or without one.
     reader, writer = await _connected(address, context)
     try:
-        await reader.read(1)
+        return None if await reader.read(1) else "it hung up when it saw it"
+    except OSError as error:  # an alert too: ssl.SSLError is one of them
+        return getattr(error, "reason", None) or error.strerror or str(error)
     finally:
         writer.transport.abort()
 
