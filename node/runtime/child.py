@@ -57,6 +57,11 @@ class Child:
         await asyncio.wait({self.ended}, timeout=TERMINATE_S_MAX)
         return await self.kill()
 
+    async def finish(self) -> int:
+        """Waits for a child that is ending by itself, kills its group; its exit status."""
+        await asyncio.wait({self.ended}, timeout=TERMINATE_S_MAX)
+        return await self.kill()
+
     async def kill(self) -> int:
         """Kills the child's whole group; its exit status (negative: a signal)."""
         self._signal(signal.SIGKILL)

@@ -40,7 +40,6 @@ class Attempts:
     """What happened to one request so far."""
 
     deadline: Deadline
-    hop: bool
     deaths: int = 0
     died: bool = False
     """Whether the last attempt here ended with its worker."""
@@ -79,7 +78,7 @@ class Dispatcher:
     ) -> ModelInferResponse:
         """The answer. Raises RequestFailed."""
         target = self.catalogue.find(request.model_name, request.model_version)
-        attempts = Attempts(deadline, hop)
+        attempts = Attempts(deadline)
         while True:
             try:
                 return await self._here(target, request, attempts)
@@ -92,7 +91,7 @@ class Dispatcher:
                     return await self._elsewhere(target, request, deadline)
                 except RequestFailed as failure:
                     refusal = _worse(refusal, failure)
-            await self._wait_here(target, attempts, refusal)
+            await self.wait_here(target, refusal, deadline, hop=hop)
 
     async def _here(
         self, target: Target, request: ModelInferRequest, attempts: Attempts
@@ -169,12 +168,14 @@ class Dispatcher:
         response.model_name = request.model_name
         return response
 
-    async def _wait_here(self, target: Target, attempts: Attempts, refusal: RequestFailed) -> None:
+    async def wait_here(
+        self, target: Target, refusal: RequestFailed, deadline: Deadline, *, hop: bool
+    ) -> None:
         """Until a replica that is starting here serves. Raises `refusal` if there is none."""
         queue = self.queues[target.workload]
-        waits = not attempts.hop and refusal.code == grpc.StatusCode.UNAVAILABLE
+        waits = not hop and refusal.code == grpc.StatusCode.UNAVAILABLE
         while waits and not queue.serves(target.version) and self._coming(target.workload):
-            if attempts.deadline.left() == 0.0:
+            if deadline.left() == 0.0:
                 raise late(f"the deadline passed: {refusal.text}")
             await asyncio.sleep(POLL_S)
         if not (waits and queue.serves(target.version)):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from node.runtime.catalogue import Target
 from node.runtime.deadline import Deadline
 from node.runtime.dispatch import Dispatcher
-from node.runtime.errors import unavailable
+from node.runtime.errors import RequestFailed, unavailable
 from node.runtime.neighbours import HOP
 from node.runtime.worker_process import WorkerProcess
 from protos.inference_pb2 import ModelMetadataRequest, ModelMetadataResponse
@@ -31,11 +31,21 @@ class Describer:
     ) -> ModelMetadataResponse:
         """The metadata. Raises RequestFailed."""
         target = self._dispatcher.catalogue.find(request.name, request.version)
-        for worker in self._dispatcher.queues[target.workload].members:
-            if target.version in ("", worker.version):
-                return self._of(worker, request.name, target)
-        if hop:
-            raise unavailable(self.why_not(target.workload))
+        while True:
+            for worker in self._dispatcher.queues[target.workload].members:
+                if target.version in ("", worker.version):
+                    return self._of(worker, request.name, target)
+            refusal = unavailable(self.why_not(target.workload))
+            if not hop and self._dispatcher.neighbours.routes(target.workload):
+                try:
+                    return await self._elsewhere(request, target, deadline)
+                except RequestFailed as failure:
+                    refusal = failure
+            await self._dispatcher.wait_here(target, refusal, deadline, hop=hop)
+
+    async def _elsewhere(
+        self, request: ModelMetadataRequest, target: Target, deadline: Deadline
+    ) -> ModelMetadataResponse:
         forwarded = ModelMetadataRequest(name=target.workload, version=request.version)
 
         async def call(stub: GRPCInferenceServiceStub, limit_s: float) -> ModelMetadataResponse:

@@ -44,7 +44,9 @@ class Pipeline:
         inference_address: str,
         journal: Callable[[JournalItem], None],
         changed: Callable[[], None],
+        stall_s: float = PIPELINE_STALL_S,
     ) -> None:
+        """Starts the pipeline. `stall_s`: seconds without a line after which it hangs."""
         self.spec = spec
         self.phase: Phase = LOADING
         self.reason = ""
@@ -52,6 +54,7 @@ class Pipeline:
         self._inference_address = inference_address
         self._journal = journal
         self._changed = changed
+        self._stall_s = stall_s
         self._child: Child | None = None
         self._frames = 0
         self._backoff = Backoff()
@@ -112,15 +115,17 @@ class Pipeline:
             self._set(FAILED, f"the pipeline cannot be started: {error.strerror}")
             return
         self._record("pipeline.started", pid=str(self._child.pid))
+        stalled = True
         try:
             self._tell(self._child)
             stalled = await self._listen(self._child)
         finally:
-            status = await self._child.kill()
+            status = await (self._child.kill() if stalled else self._child.finish())
             self._child.stdout.close()
             self._child = None
         if not (self._stopping or self._restarting):
-            self._ended(f"printed nothing in {PIPELINE_STALL_S:.0f} s" if stalled else "", status)
+            why = f"printed nothing in {self._stall_s:.0f} s" if stalled else ""
+            self._ended(why or child.describe_exit(status), status)
 
     def _tell(self, running: Child) -> None:
         """Gives the process its task. A pipe holds 64 KiB, so this never waits."""
@@ -149,7 +154,7 @@ class Pipeline:
             lambda: asyncio.StreamReaderProtocol(reader), running.stdout
         )
         try:
-            while line := await _next_line(reader):
+            while line := await _next_line(reader, self._stall_s):
                 self._heard(line)
             return False
         except TimeoutError:
@@ -184,7 +189,7 @@ class Pipeline:
         self._set(phase, reason)
 
     def _ended(self, why: str, status: int) -> None:
-        reason = f"the pipeline {why or child.describe_exit(status)}"
+        reason = f"the pipeline {why}"
         if status == STATUS_BAD_SPEC:
             self._set(REFUSED, f"{reason}: its settings cannot be used, see the node's log")
         else:
@@ -212,10 +217,10 @@ class Pipeline:
         self._changed()
 
 
-async def _next_line(reader: asyncio.StreamReader) -> bytes:
+async def _next_line(reader: asyncio.StreamReader, stall_s: float) -> bytes:
     """The next line; empty at the end. Raises TimeoutError if none comes for too long."""
     reading = asyncio.ensure_future(reader.readline())
-    for limit in (PIPELINE_STALL_S, STALL_GRACE_S):
+    for limit in (stall_s, STALL_GRACE_S):
         await asyncio.wait({reading}, timeout=limit)
         if reading.done():
             return reading.result()
