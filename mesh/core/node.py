@@ -35,7 +35,7 @@ from mesh.heads.tree import BranchRefused
 from mesh.peer import Peer
 from mesh.site.local import LocalWork, ReplicaKey, decide
 from mesh.site.placement import Placement, place
-from mesh.site.views import views
+from mesh.site.views import NodeView, views
 from protos.documents_pb2 import (
     Capacity,
     LoadRegister,
@@ -87,6 +87,7 @@ class NodeCore:
         self.outage = OutageWatch(now_ms)
         self.wan = False
         self.clone_seen = False
+        self._last_words: dict[str, bytes] = {}
         self.synced_ms: int | None = None
         self.wall_ms = 0
         self._inference_address = ""
@@ -203,6 +204,9 @@ class NodeCore:
 
     def _verdict(self, notice: Notice) -> list[NodeOutput]:
         self._stale = f"{notice.subject} is {notice.data}"
+        record = self.membership.registers.get(notice.subject)
+        if notice.data == "dead" and record is not None:
+            self._last_words[notice.subject] = record.digest
         event = {"dead": "node.dead", "suspect": "node.suspected", "alive": "node.alive"}
         return [WriteJournal("record", event[notice.data], notice.subject, notice.cause)]
 
@@ -322,8 +326,7 @@ class NodeCore:
 
     def _decide(self, now_ms: int) -> list[NodeOutput]:
         cause, self._stale, self._decided_ms = self._stale, "", now_ms
-        registers = [record.body for record in self.membership.registers.records()]
-        nodes = views(registers, self.membership.liveness.live())
+        nodes = self._views()
         plan = self.branch.plan
         placement = place(plan, nodes)
         self.work = decide(
@@ -344,6 +347,13 @@ class NodeCore:
         content = view.register_content(self)
         outputs += self._look_at(self.peer.publish(content, now_ms), now_ms)
         return outputs
+
+    def _views(self) -> list[NodeView]:
+        """The live nodes. What a node said before it died is no word about what it runs now."""
+        records = self.membership.registers.records()
+        nodes = views([r.body for r in records], self.membership.liveness.live())
+        old = {r.body.node for r in records if self._last_words.get(r.body.node) == r.digest}
+        return [replace(one, serving={}) if one.node in old else one for one in nodes]
 
     def _placement_changed(self, placement: Placement, cause: str) -> list[NodeOutput]:
         before, self.placement = self.placement, placement

@@ -34,6 +34,8 @@ SUSPICION_ONE_MS = 3_000
 """With one witness although there could be two. Stalls of up to 2 s cause no false death."""
 SUSPICION_TWO_MS = 1_500
 """With two witnesses, or where there is only one that could be."""
+GRACE_MS = 3_000
+"""For a node that was just heard of: after a power cut all start, each in its own time."""
 WATCHERS = 2
 STALL_MS = 400
 """A tick later than this says that our own loop stood still; ticks come every 100 to 200 ms."""
@@ -82,6 +84,7 @@ class _Member:
     verdict: Verdict = Verdict.ALIVE
     heard_ms: int = 0
     linked: bool = False
+    known_ms: int = 0
     probe: _Probe | None = None
     probed_ms: int = -PROBE_EVERY_MS
     suspected_ms: dict[str, int] = field(
@@ -138,7 +141,9 @@ class Liveness:
         """Who is to be watched: all nodes of the site that are known, without this one."""
         wanted = set(nodes) - {self._node}
         for node in sorted(wanted - self._members.keys()):
-            self._members[node] = _Member(heard_ms=now_ms, linked=node in self._linked)
+            self._members[node] = _Member(
+                heard_ms=now_ms, linked=node in self._linked, known_ms=now_ms
+            )
         for node in sorted(self._members.keys() - wanted):
             del self._members[node]
         self._ring = sorted([*wanted, self._node], key=lambda n: fingerprint([n.encode()]))
@@ -180,6 +185,8 @@ class Liveness:
         """An attempt to dial the node failed."""
         member = self._members.get(node)
         if member is None or member.linked or member.verdict is not Verdict.ALIVE:
+            return []
+        if self._too_new(member, now_ms):
             return []
         return [] if member.probe else self._ask_others(node, member, now_ms)
 
@@ -246,7 +253,9 @@ class Liveness:
         actions: list[Action] = []
         for node in targets:
             member = self._members[node]
-            if member.probe is None and now_ms - member.probed_ms >= PROBE_EVERY_MS:
+            if member.probe is not None or self._too_new(member, now_ms):
+                continue
+            if now_ms - member.probed_ms >= PROBE_EVERY_MS:
                 actions += self._probe(node, member, now_ms)
         return actions
 
@@ -256,6 +265,10 @@ class Liveness:
             return self._ask_others(node, member, now_ms)
         member.probe = _Probe(self._number(), now_ms)
         return [SendProbe(node, member.probe.number)]
+
+    def _too_new(self, member: _Member, now_ms: int) -> bool:
+        """Whether nobody could have linked with the node yet."""
+        return not member.linked and now_ms - member.known_ms < GRACE_MS
 
     def _watched(self) -> list[str]:
         """The two live predecessors on the ring: for them this node is one of two successors."""

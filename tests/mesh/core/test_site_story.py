@@ -117,8 +117,12 @@ def test_a_node_lost_in_an_outage_is_replaced_within_six_seconds(site: Site) -> 
     taken = site.world.run_until(lambda: site.serving() == 2, 6_000, "its replica elsewhere")
     assert taken < 6_000
     victim.boot()
-    site.world.run_until(lambda: victim.serving("faces") == 1, 5_000, "it serves again")
-    site.world.run(5_000)
+    lowest = 2
+    for _ in range(100):
+        site.world.run(50)
+        lowest = min(lowest, site.serving())
+    assert victim.serving("faces") == 1
+    assert lowest == 2, "what it said before it died must not end its replacement too early"
     assert site.serving() == 2
 
 
