@@ -88,6 +88,8 @@ class HeadsFlow:
         outcome = self.state.accept(envelope, self.trust)
         if isinstance(outcome, Refused) and outcome.needs_trust:
             return [Send(peer, encode(want=Want(trust=True, state=True)), "newer trust")]
+        if not self._names and isinstance(outcome, Accepted | Equivocation):
+            return self._ahead(envelope, peer)
         if not isinstance(outcome, Accepted):
             return [*_evidence("state", outcome, peer), *self.resume([peer])]
         self._begin()
@@ -95,6 +97,13 @@ class HeadsFlow:
             SaveDocument("state-seen", envelope, f"state head from {peer}"),
             *self.resume([peer]),
         ]
+
+    def _ahead(self, envelope: bytes, peer: str) -> list[Instruction]:
+        """A master that was restored from yesterday meets a head of its own that it forgot."""
+        head = State(envelope).seen
+        if head is None:
+            raise AssertionError("an envelope that was just accepted")
+        return [Notice("ahead", str(head.counter), f"from {peer}", head.digest)]
 
     def _begin(self) -> None:
         seen = self.state.seen

@@ -18,7 +18,6 @@ from mesh.events import (
     BatchLost,
     BatchSaved,
     Drop,
-    Notice,
     SaveBatch,
     SaveBlob,
     SaveDocument,
@@ -84,8 +83,7 @@ class Stores:
 class Edge:
     """Runs one core. `others` carries out instructions that only a node, or only a master, has.
 
-    `on_notice` sees notices of a bare peer; `on_disk_trouble` hears of a disk that refuses
-    (a message) or works again ("").
+    `on_disk_trouble` hears of a disk that refuses (a message) or works again ("").
     """
 
     def __init__(
@@ -109,7 +107,6 @@ class Edge:
             Drop: lambda i: sender.drop(i.peer, i.cause),
             SendBlobs: lambda i: self._spawn(self._send_blobs(i)),
             SendBatches: lambda i: self._spawn(self._send_batches(i)),
-            Notice: lambda i: None,
         }
         self._tasks: set[asyncio.Task[None]] = set()
 

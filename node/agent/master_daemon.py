@@ -13,7 +13,14 @@ from typing import Any
 import grpc
 import structlog
 
-from mesh.events import Acknowledge, AcknowledgementsSigned, LinkDown, LinkUp, Received
+from mesh.events import (
+    Acknowledge,
+    AcknowledgementsSigned,
+    LinkDown,
+    LinkUp,
+    Notice,
+    Received,
+)
 from mesh.exchange.heads_flow import HeadsFlow
 from mesh.heads.certificates import check_certificate
 from mesh.heads.state import State
@@ -80,7 +87,7 @@ class MasterDaemon:
             self.peer,
             self.stores,
             self.links,
-            {Acknowledge: self._acknowledge},
+            {Acknowledge: self._acknowledge, Notice: self._noticed},
             lambda message: log.error("the disk", message=message or "works again"),
         )
         self._announced = b""
@@ -230,6 +237,17 @@ class MasterDaemon:
 
     def _acknowledge(self, i: Acknowledge) -> None:
         self._spawn(self._sign(i))
+
+    def _noticed(self, i: Notice) -> None:
+        if i.what == "ahead":
+            log.warning("a peer has a later state head than this master", counter=i.subject)
+            self._spawn(self._continue_above(int(i.subject), i.data))
+        elif i.what in ("refused", "clone", "fork", "equivocation"):
+            log.warning(i.what, subject=i.subject, cause=i.cause)
+
+    async def _continue_above(self, counter: int, digest: bytes) -> None:
+        await asyncio.to_thread(self.authority.raise_above, counter, digest)
+        await self.announce()
 
     async def _sign(self, i: Acknowledge) -> None:
         signed = await self.edge.in_thread(self.cursors.acknowledge, dict(i.tails))

@@ -322,7 +322,11 @@ class NodeDaemon:
             self.links.know(identity, addresses)
 
     async def _keep_book(self, core: NodeCore) -> None:
+        generation = self.trust.generation
         while True:
+            if self.trust.generation != generation:
+                generation = self.trust.generation
+                self.ports.trust_changed()
             self._know_targets()
             kept = book.remember(self.registers)
             if kept != self._remembered and self.edge is not None:
