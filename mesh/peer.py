@@ -29,38 +29,22 @@ from mesh.events import (
     Send,
     Tick,
 )
-from mesh.exchange.common import Common
+from mesh.exchange.comparison import WAN_EXCHANGE_MS, Comparison
 from mesh.exchange.frames import PROTOCOL, PeerFault, encode, pack, parse_frame
 from mesh.exchange.heads_flow import HeadsFlow
 from mesh.exchange.journal_intake import JournalIntake, acknowledgement_frames
+from mesh.exchange.links import Link, Links
 from mesh.exchange.membership import Membership
+from mesh.exchange.register_flow import RegisterFlow
 from mesh.hashing import first, ranked
 from mesh.journals.logs import Logs
-from mesh.registers.store import Clone, NodeKeys, Outcome, Record, RegisterRefused, Registers
+from mesh.registers.store import NodeKeys, Registers
 from protos.documents_pb2 import Boot, StableRegister
-from protos.peer_pb2 import (
-    Digests,
-    Documents,
-    Fingerprint,
-    Frame,
-    Hello,
-    JournalOffer,
-    Want,
-)
+from protos.peer_pb2 import Documents, Frame, Hello, JournalOffer
 
-LAN_EXCHANGE_MS = 10_000
-"""Between fingerprints with one neighbour, another each time: 200 B/s in a site of 50."""
-FULL_EXCHANGE_MS = 60_000
-"""Between full digests, whatever the fingerprints say."""
-WAN_EXCHANGE_MS = 60_000
-"""Between fingerprints with a master: 36 B/s, and the link's keepalive at that."""
 OFFER_AGAIN_MS = 5_000
 RESUME_MS = 1_000
 """Between two attempts to fetch the branches of a head that was seen."""
-RECHECK_MS = 200
-"""After news over the WAN, before asking whether both ends have the same now."""
-RELAYS = 2
-"""Neighbours to whom a register from elsewhere is relayed: for links that are cut one by one."""
 
 
 @dataclass(frozen=True)
@@ -74,14 +58,6 @@ class PeerConfig:
     check_certificate: Callable[[bytes], NodeKeys]
     archive: bool = False
     wan_exchange_ms: int = WAN_EXCHANGE_MS
-
-
-@dataclass(slots=True)
-class _Link:
-    contact: Contact
-    wan: bool
-    dirty: bool = False
-    exchanged_ms: int = 0
 
 
 class Peer:
@@ -100,34 +76,42 @@ class Peer:
         self.logs = logs
         self.membership = membership
         self.roster_keys: dict[str, bytes] = {}
-        self.links: dict[str, _Link] = {}
+        self._links = Links()
+        self.links = self._links.open
+        self._registers = RegisterFlow(
+            config.name, config.site, membership, config.check_certificate, self._links
+        )
+        self._comparison = Comparison(
+            self._links,
+            heads,
+            logs,
+            self._registers.shared_with,
+            membership is not None,
+            now_ms,
+            config.wan_exchange_ms,
+        )
         self._journals = JournalIntake(logs, self._signing_key_of, config.archive)
         self._flow = self._journals.flow
-        self._sites: dict[str, Registers] = {}
-        if membership is not None:
-            self._sites[config.site] = membership.registers
-        self._due = {"lan": now_ms, "full": now_ms, "offer": now_ms, "resume": now_ms}
+        self._due = {"offer": now_ms, "resume": now_ms}
         self._round = 0
 
     # ---- what is known ----
 
     def registers_of(self, site: str) -> Registers:
         """The registers of a site; a node knows those of its own alone."""
-        if site not in self._sites and self.membership is None:
-            self._sites[site] = Registers(site, self.config.check_certificate)
-        return self._sites[site]
+        return self._registers.of_site(site)
 
     def sites(self) -> list[str]:
         """The sites of which registers are held."""
-        return sorted(self._sites)
+        return self._registers.sites()
 
     def masters(self) -> list[str]:
         """The masters that this peer is linked with."""
-        return sorted(n for n, link in self.links.items() if link.contact.role == "master")
+        return self._links.masters()
 
     def neighbours(self) -> list[str]:
         """The linked peers of the same site."""
-        return sorted(n for n, link in self.links.items() if not link.wan)
+        return self._links.neighbours()
 
     def gateway(self) -> str | None:
         """The node that talks to the master for the site: the first by rendezvous among the live
@@ -136,6 +120,9 @@ class Peer:
             return None
         records = (self.membership.registers.get(n) for n in self.membership.liveness.live())
         return first("gateway", [r.body.node for r in records if r is not None and r.body.wan])
+
+    def _signing_key_of(self, node: str) -> bytes | None:
+        return self._registers.signing_key_of(node) or self.roster_keys.get(node)
 
     # ---- the boundary ----
 
@@ -171,7 +158,8 @@ class Peer:
 
     def publish(self, content: StableRegister, now_ms: int) -> list[Instruction]:
         """Says something new about this node, to all that are linked."""
-        return self._announce_self(content, again=False)
+        told = self._registers.announce(content, again=False)
+        return [*told, *self._offer()] if told else []
 
     def install_state(self, envelope: bytes, documents: Documents) -> list[Instruction]:
         """A master's own new state: taken like anybody's, then told to all that are linked.
@@ -182,22 +170,18 @@ class Peer:
         branches = {branch.name: branch for branch in documents.branches}
         blobs = {b.digest: d for b, d in zip(documents.branches, documents.blobs, strict=True)}
         installed = self.heads.install(envelope, branches, blobs, f"own state: {outcome}")
-        return [*installed, *self._broadcast(pack([("state", envelope)]), "new state")]
+        return [*installed, *self._links.broadcast(pack([("state", envelope)]), "new state")]
 
     # ---- links ----
 
     def _link_up(self, contact: Contact, wan: bool, now_ms: int) -> list[Instruction]:
-        self.links[contact.name] = _Link(contact, wan, exchanged_ms=now_ms)
+        self.links[contact.name] = Link(contact, wan, exchanged_ms=now_ms)
         self._flow.link(contact.name, up=True)
-        hello = Hello(
-            protocol=PROTOCOL,
-            boot=self.config.boot,
-            role=self.config.role,
-        )
+        hello = Hello(protocol=PROTOCOL, boot=self.config.boot, role=self.config.role)
         instructions: list[Instruction] = [Send(contact.name, encode(hello=hello), "link")]
         if self.membership is not None and not wan:
             instructions += self.membership.link(contact.name, True, now_ms)
-        instructions += self._send_fingerprint(contact.name, now_ms)
+        instructions += self._comparison.begin(contact.name, now_ms)
         return [*instructions, Notice("link", contact.name, "up"), *self._offer()]
 
     def _link_down(self, peer: str, now_ms: int) -> list[Instruction]:
@@ -207,12 +191,6 @@ class Peer:
         if self.membership is not None and link is not None and not link.wan:
             instructions += self.membership.link(peer, False, now_ms)
         return instructions
-
-    def _broadcast(
-        self, frames: list[bytes], cause: str, without: tuple[str, ...] = ()
-    ) -> list[Instruction]:
-        peers = [peer for peer in sorted(self.links) if peer not in without]
-        return [Send(peer, data, cause) for data in frames for peer in peers]
 
     # ---- frames ----
 
@@ -225,33 +203,26 @@ class Peer:
             alive = self.membership.heard(peer, now_ms)
         try:
             frame = parse_frame(data)
-            return alive + self._frame(frame, peer, link, now_ms)
         except PeerFault as fault:
             return [*alive, Drop(peer, str(fault))]
+        return alive + self._frame(frame, peer, link, now_ms)
 
-    def _frame(self, frame: Frame, peer: str, link: _Link, now_ms: int) -> list[Instruction]:
+    def _frame(self, frame: Frame, peer: str, link: Link, now_ms: int) -> list[Instruction]:
         match frame.WhichOneof("kind"):
             case "hello":
                 return self._hello(frame.hello, peer)
             case "fingerprint":
-                return self._fingerprint(frame.fingerprint, peer, link, now_ms)
+                return self._comparison.fingerprint(frame.fingerprint, peer, link, now_ms)
             case "digests":
-                return self._digests(frame.digests, peer, link)
+                return self._comparison.digests(frame.digests, peer, link)
             case "want":
-                return self._want(frame.want, peer, link)
+                return self._comparison.want(frame.want, peer, link)
             case "documents":
                 return self._documents(frame.documents, peer, link, now_ms)
-            case "journal_offer":
-                return self._journal_offer(frame.journal_offer, peer)
-            case "journal_want":
-                self._flow.wants(frame.journal_want, peer)
-                return []
-            case "journal_batches":
-                return self._journals.batches(frame.journal_batches, peer)
-            case "probe" | "probe_answer":
-                return self._probe_frame(frame, peer, link, now_ms)
-            case "holdings" | "claim" if not link.wan:
-                return [Notice("swarm", peer, "", frame)]
+            case "journal_offer" | "journal_want" | "journal_batches":
+                return self._journal_frame(frame, peer)
+            case _ if not link.wan:
+                return self._site_frame(frame, peer, now_ms)
             case _:
                 return []
 
@@ -260,46 +231,21 @@ class Peer:
             return [Drop(peer, f"protocol {hello.protocol} is too old; {PROTOCOL} is spoken here")]
         return [Notice("hello", peer, "", hello)]
 
-    def _probe_frame(self, frame: Frame, peer: str, link: _Link, now_ms: int) -> list[Instruction]:
-        if self.membership is None or link.wan:
+    def _site_frame(self, frame: Frame, peer: str, now_ms: int) -> list[Instruction]:
+        """What only neighbours say to each other. Of a newer release: nothing that we know."""
+        kind = frame.WhichOneof("kind")
+        if kind in ("holdings", "claim"):
+            return [Notice("swarm", peer, "", frame)]
+        if self.membership is None:
             return []
-        if frame.WhichOneof("kind") == "probe":
+        if kind == "probe":
             return self.membership.probe(peer, frame.probe, now_ms)
-        return self.membership.probe_answer(peer, frame.probe_answer, now_ms)
-
-    # ---- the exchange ----
-
-    def _common(self, link: _Link) -> Common:
-        site = link.contact.site if self.membership is None else self.config.site
-        return Common(self.heads, self.registers_of(site), self.logs)
-
-    def _send_fingerprint(self, peer: str, now_ms: int, echo: bool = False) -> list[Instruction]:
-        link = self.links[peer]
-        link.exchanged_ms, link.dirty = now_ms, False
-        value = self._common(link).fingerprint()
-        return [Send(peer, encode(fingerprint=Fingerprint(value=value, echo=echo)), "exchange")]
-
-    def _send_digests(self, peer: str) -> list[Instruction]:
-        return [Send(peer, encode(digests=self._common(self.links[peer]).digests()), "exchange")]
-
-    def _fingerprint(
-        self, theirs: Fingerprint, peer: str, link: _Link, now_ms: int
-    ) -> list[Instruction]:
-        if theirs.value != self._common(link).fingerprint():
-            return self._send_digests(peer)
-        synced: list[Instruction] = [Notice("synced", peer)] if link.wan else []
-        return synced if theirs.echo else synced + self._send_fingerprint(peer, now_ms, echo=True)
-
-    def _digests(self, theirs: Digests, peer: str, link: _Link) -> list[Instruction]:
-        frames = self._common(link).answer(theirs)
-        return [Send(peer, data, "what the peer lacks, and what is lacking") for data in frames]
-
-    def _want(self, want: Want, peer: str, link: _Link) -> list[Instruction]:
-        supplied = [Send(peer, data, "asked for") for data in self._common(link).supply(want)]
-        return [*supplied, *self.heads.serve(want, peer)]
+        if kind == "probe_answer":
+            return self.membership.probe_answer(peer, frame.probe_answer, now_ms)
+        return []
 
     def _documents(
-        self, documents: Documents, peer: str, link: _Link, now_ms: int
+        self, documents: Documents, peer: str, link: Link, now_ms: int
     ) -> list[Instruction]:
         instructions: list[Instruction] = []
         for envelope in documents.trust:
@@ -314,9 +260,9 @@ class Peer:
             Notice("missing-blob", peer, "", digest) for digest in documents.missing_blobs
         ]
         for envelope in documents.registers:
-            instructions += self._register(envelope, peer, link, now_ms)
+            instructions += self._registers.take(envelope, peer, link, now_ms)
         for envelope in documents.loads:
-            instructions += self._load(envelope, peer, link)
+            instructions += self._registers.take_load(envelope, peer, link)
         instructions += self._acknowledgements(list(documents.acknowledgements), peer, now_ms)
         if instructions:
             link.dirty = True
@@ -326,70 +272,19 @@ class Peer:
         """A head that was just accepted, or applied, is news for everybody else."""
         whats = {notice.what for notice in results if isinstance(notice, Notice)}
         documents = self.heads.documents(trust="trust" in whats, state="state" in whats)
-        return self._broadcast(pack(documents), f"news from {source}", without=(source,))
-
-    # ---- registers ----
-
-    def _register(self, envelope: bytes, peer: str, link: _Link, now_ms: int) -> list[Instruction]:
-        site = link.contact.site if self.membership is None else self.config.site
-        registers = self.registers_of(site)
-        before = {record.body.node: record for record in registers.records()}
-        try:
-            outcome, record = registers.accept(envelope, protected=self.config.name)
-        except RegisterRefused as refused:
-            return [Notice("refused", peer, f"register: {refused}")]
-        node = record.body.node
-        if isinstance(outcome, Clone):
-            return [Notice("clone", node, f"seen through {peer}", outcome)]
-        if node == self.config.name and outcome is Outcome.ACCEPTED:
-            return [Notice("boot", node, f"{peer} knows a later boot", record.body.boot)]
-        if outcome is not Outcome.ACCEPTED:
-            return []
-        instructions: list[Instruction] = [Notice("register", node, f"from {peer}", record)]
-        if self.membership is not None:
-            instructions += self.membership.accepted(record, before.get(node), now_ms)
-            if self.membership.accuses_me(record):
-                instructions += self._announce_self(None, again=True)
-            instructions += self._relay(record, peer)
-        return instructions
-
-    def _relay(self, record: Record, peer: str) -> list[Instruction]:
-        """To a few neighbours that its writer may not reach, and to the master over the WAN."""
-        frames = pack([("registers", record.envelope)])
-        others = [n for n in self.neighbours() if n not in (peer, record.body.node)]
-        chosen = ranked(record.digest.hex(), others)[:RELAYS]
-        targets = [*chosen, *(m for m in self.masters() if m != peer)]
-        return [
-            Send(target, data, f"register from {peer}") for data in frames for target in targets
-        ]
-
-    def _announce_self(self, content: StableRegister | None, again: bool) -> list[Instruction]:
-        if self.membership is None:
-            return []
-        record = self.membership.publish(content, again)
-        if record is None:
-            return []
-        frames = pack([("registers", record.envelope)])
-        told = self._broadcast(frames, "own register")
-        return [*told, Notice("register", self.config.name, "own", record), *self._offer()]
-
-    def _load(self, envelope: bytes, peer: str, link: _Link) -> list[Instruction]:
-        if self.membership is None or link.wan:
-            return []
-        try:
-            self.membership.registers.accept_load(envelope)
-        except RegisterRefused as refused:
-            return [Notice("refused", peer, f"load: {refused}")]
-        return []
-
-    def _signing_key_of(self, node: str) -> bytes | None:
-        for registers in self._sites.values():
-            record = registers.get(node)
-            if record is not None:
-                return record.keys.signing_key
-        return self.roster_keys.get(node)
+        return self._links.broadcast(pack(documents), f"news from {source}", without=(source,))
 
     # ---- journals ----
+
+    def _journal_frame(self, frame: Frame, peer: str) -> list[Instruction]:
+        match frame.WhichOneof("kind"):
+            case "journal_offer":
+                return self._journal_offer(frame.journal_offer, peer)
+            case "journal_want":
+                self._flow.wants(frame.journal_want, peer)
+                return []
+            case _:
+                return self._journals.batches(frame.journal_batches, peer)
 
     def _offer(self, again: bool = False) -> list[Instruction]:
         """Offers journals to whoever should have them: see mesh/exchange/journal_flow.py."""
@@ -417,7 +312,7 @@ class Peer:
             if self._journals.take_acknowledgement(envelope, keys, now_ms) is not None:
                 news.append(envelope)
         frames = acknowledgement_frames(news)
-        return self._broadcast(frames, "acknowledged", without=(peer, *self.masters()))
+        return self._links.broadcast(frames, "acknowledged", without=(peer, *self.masters()))
 
     # ---- time ----
 
@@ -425,11 +320,10 @@ class Peer:
         instructions: list[Instruction] = []
         if self.membership is not None:
             instructions += self.membership.tick(now_ms)
-            instructions += self._announce_self(None, again=False)
+            instructions += self._registers.announce(None, again=False)
         instructions += self._journals.acknowledge_due()
-        instructions += self._wan_exchange(now_ms)
-        if self._is_due("lan", LAN_EXCHANGE_MS, now_ms):
-            instructions += self._lan_exchange(now_ms)
+        instructions += self._comparison.wan_round(now_ms)
+        instructions += self._comparison.lan_round(self._round, now_ms)
         if self._is_due("offer", OFFER_AGAIN_MS, now_ms):
             instructions += self._offer(again=True)
         if self._is_due("resume", RESUME_MS, now_ms):
@@ -443,19 +337,3 @@ class Peer:
             return False
         self._due[what] = now_ms
         return True
-
-    def _lan_exchange(self, now_ms: int) -> list[Instruction]:
-        chosen = ranked(f"exchange {self._round}", self.neighbours())[:1]
-        if chosen and self._is_due("full", FULL_EXCHANGE_MS, now_ms):
-            return self._send_digests(chosen[0])
-        return [i for peer in chosen for i in self._send_fingerprint(peer, now_ms)]
-
-    def _wan_exchange(self, now_ms: int) -> list[Instruction]:
-        instructions: list[Instruction] = []
-        for peer in sorted(self.links):
-            link = self.links[peer]
-            waited = now_ms - link.exchanged_ms
-            asks = self.membership is not None and waited >= self.config.wan_exchange_ms
-            if link.wan and (asks or (link.dirty and waited >= RECHECK_MS)):
-                instructions += self._send_fingerprint(peer, now_ms)
-        return instructions
