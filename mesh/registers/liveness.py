@@ -313,7 +313,7 @@ class Liveness:
         witnesses = {w: t for w, t in member.suspected_ms.items() if self._may_testify(w)}
         if member.verdict is Verdict.DEAD or not witnesses:
             return []
-        alone = len(witnesses) == 1 and len(self._alive_members()) > WATCHERS - 1
+        alone = len(witnesses) == 1 and bool(self._alive_members())
         limit = SUSPICION_ONE_MS if alone else SUSPICION_TWO_MS
         since = sorted(witnesses.values())[0 if alone or len(witnesses) == 1 else 1]
         fresh = member.linked and now_ms - member.heard_ms < self._patience(DIRECT_MS)
