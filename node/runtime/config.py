@@ -34,6 +34,11 @@ class RuntimeConfig:
     peer_inference_address: str | None = None
     tls: TlsPaths | None = None
 
+    @property
+    def scratch(self) -> Path:
+        """A folder for what workers write while they load; emptied at each start."""
+        return self.data_dir / "run" / "scratch"
+
     def __post_init__(self) -> None:
         """Raises ConfigRefused if a value makes no sense."""
         check_loopback(self.inference_address)

@@ -9,6 +9,7 @@ import asyncio
 import fcntl
 import logging
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -65,6 +66,7 @@ class Runtime:
             lambda workload: self.dispatcher.queues[workload],
             self.hub,
             lambda: self.inference_address,
+            config.scratch,
         )
         self._loads: dict[str, Load] = {}
 
@@ -126,10 +128,13 @@ async def run(config: RuntimeConfig) -> None:
     was started then.
     """
     with _lock(config.socket_path):
+        # What workers of a runtime that was killed have left behind.
+        shutil.rmtree(config.scratch, ignore_errors=True)
+        config.scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
         runtime = Runtime(config)
         servers = await _start_servers(runtime)
         loads = asyncio.create_task(runtime.tell_loads())
-        log.info("runtime serves inference on %s", runtime.inference_address)
+        log.info("%s serves inference on %s", config.node, runtime.inference_address)
         try:
             await _until_told_to_end(runtime)
         finally:

@@ -15,6 +15,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from node.runtime.backoff import Backoff
@@ -43,12 +44,19 @@ class Replica:
     """Supervises the worker of one replica with one configuration."""
 
     def __init__(
-        self, spec: ReplicaSpec, queue: Queue, journal: Journal, changed: Callable[[], None]
+        self,
+        spec: ReplicaSpec,
+        scratch: Path,
+        queue: Queue,
+        journal: Journal,
+        changed: Callable[[], None],
     ) -> None:
+        """Starts the first worker. `scratch`: a folder for what workers write."""
         self.spec = spec
         self.phase: Phase = LOADING
         self.reason = ""
         self.restarts = 0
+        self._scratch = scratch
         self._queue = queue
         self._journal = journal
         self._changed = changed
@@ -145,7 +153,7 @@ class Replica:
         self._set(LOADING, "")
         served_s = 0.0
         try:
-            self._worker = WorkerProcess(self.spec)
+            self._worker = WorkerProcess(self.spec, self._scratch)
         except OSError as error:
             self._set(FAILED, f"the worker cannot be started: {error.strerror}")
             return served_s

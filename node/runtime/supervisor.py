@@ -8,6 +8,7 @@ switch, drain, unload. A new version that is refused therefore takes nothing awa
 import asyncio
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from node.runtime.events import Hub
@@ -30,8 +31,14 @@ class Supervisor:
     """Starts and ends replicas and pipelines so that they are what the last spec says."""
 
     def __init__(
-        self, queues: Callable[[str], Queue], hub: Hub, inference_address: Callable[[], str]
+        self,
+        queues: Callable[[str], Queue],
+        hub: Hub,
+        inference_address: Callable[[], str],
+        scratch: Path,
     ) -> None:
+        """`inference_address` is the clear port's, for pipelines; workers write in `scratch`."""
+        self._scratch = scratch
         self._queues = queues
         self._hub = hub
         self._inference_address = inference_address
@@ -92,7 +99,8 @@ class Supervisor:
         staying = [replica for replica in held if replica not in self._leaving]
         if not any(replica.spec.config == spec.config for replica in staying):
             queue = self._queues(spec.workload)
-            held.append(Replica(spec, queue, self._hub.record, self._replica_changed))
+            record, changed = self._hub.record, self._replica_changed
+            held.append(Replica(spec, self._scratch, queue, record, changed))
         self._drop_superseded(place)
 
     def _replica_changed(self) -> None:

@@ -2,7 +2,7 @@
 
 import socket
 import tempfile
-from collections.abc import Callable
+from pathlib import Path
 
 from node.runtime import child
 from node.runtime.child import Child
@@ -39,14 +39,14 @@ class LoadFailed(Exception):
 class WorkerProcess:
     """A worker process and the link to it."""
 
-    def __init__(self, spec: ReplicaSpec) -> None:
-        """Starts the process. Raises OSError if that fails."""
+    def __init__(self, spec: ReplicaSpec, scratch: Path) -> None:
+        """Starts the process, with a folder of its own in `scratch`. Raises OSError."""
         self.spec = spec
         self.loaded = WorkerLoaded()
         self.requests = 0
-        self._memory = SharedMemory()
         # Files that some readers of models want; the runtime clears up after a killed worker.
-        self._scratch = tempfile.TemporaryDirectory(prefix="mesh-worker-")
+        self._scratch = tempfile.TemporaryDirectory(dir=scratch)
+        self._memory = SharedMemory()
         ours, theirs = socket.socketpair()
         try:
             self.child = self._start(theirs)
@@ -117,6 +117,3 @@ class WorkerProcess:
     def _clear_up(self) -> None:
         self._memory.close()
         self._scratch.cleanup()
-
-
-StartWorker = Callable[[ReplicaSpec], WorkerProcess]
