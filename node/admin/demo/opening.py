@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
@@ -25,6 +26,7 @@ from node.admin.demo.layout import (
     multicast_works,
 )
 from node.admin.demo.narrator import Narrator
+from node.admin.demo.processes import connections_to
 from node.admin.demo.waiting import require, wait_for
 from node.admin.output import size
 
@@ -65,10 +67,14 @@ class Opening:
         in_parallel(enrol_one, layout.nodes)
         lab.know_nodes()
         self.say.tell(f"{len(tokens)} nodes made their own keys and joined with one-use tokens")
-        first, second = list(layout.nodes.values())[:2]
-        code, _, err = lab.join(second, tokens[first.name])
+        self._try_used_token(tokens)
+
+    def _try_used_token(self, tokens: dict[str, str]) -> None:
+        first = next(iter(self.lab.layout.nodes.values()))
+        stranger = replace(first, name="stranger", data=self.lab.layout.folder / "stranger")
+        code, _, err = self.lab.join(stranger, tokens[first.name])
         require(code != 0, "a token was used twice")
-        self.say.tell(f"a used token is refused: {err.strip().splitlines()[-1][:100]}")
+        self.say.tell(f"a used token is refused: {err.strip().splitlines()[-1][:120]}")
 
     def find(self) -> None:
         lab = self.lab
@@ -86,6 +92,9 @@ class Opening:
         took = time.monotonic() - began
         self.say.tell(f"every node sees all of its site {took:.1f} s after the first was started")
         self._wait_for_master()
+        past = connections_to(lab.layout.master_peer, node_folders(lab))
+        require(not past, f"a node reaches the master past its relay: {past}")
+        self.say.tell("every node knows a way to the master, and it is its site's relay")
         for name in ("north-a", "south-a"):
             status = lab.status(name) or {}
             self.say.tell(f"{name}: mDNS {status.get('mdns', '?')}")
@@ -219,6 +228,10 @@ class Opening:
 
         found = wait_for(f"{PIPELINE} sees a face", look, DETECTION_TIMEOUT_S)
         self.say.tell(f"the pipeline reads the video and journals what it sees: {found}")
+
+
+def node_folders(lab: Lab) -> list[Path]:
+    return [node.data for node in lab.layout.nodes.values()]
 
 
 def load_command(spec: Path) -> list[str]:

@@ -22,6 +22,12 @@ HEAL_TIMEOUT_S = 30.0
 SYNC_TIMEOUT_S = 30.0
 CHANGE_TIMEOUT_S = 30.0
 
+RATE_MIN_PER_S = 20.0
+"""That the independent client sends to every live node."""
+
+RATE_SLACK = 40.0
+"""Requests of the last two seconds, which may not have been answered when the report is made."""
+
 
 @dataclass
 class Outage:
@@ -33,6 +39,7 @@ class Outage:
     cut_at: float = 0.0
     before: set[Incarnation] = field(default_factory=set)
     counter: int = 0
+    killed: str = ""
 
     def cut(self) -> None:
         self.cut_at = time.monotonic()
@@ -53,18 +60,14 @@ class Outage:
         workers = [one for one in census(node.data) if one.what == "worker"]
         require(workers, f"no worker process on {node.name}: {sorted(census(node.data))}")
         victim = workers[0]
-        others = {one.pid for one in workers[1:]}
         began = time.monotonic()
         os.kill(victim.pid, signal.SIGKILL)
 
         def look() -> tuple[bool | None, object]:
             replicas = (self.lab.status(node.name) or {}).get("replicas", [])
-            healed = [
-                one
-                for one in replicas
-                if one.get("phase") == "serving" and one.get("pid") not in {victim.pid, 0, *others}
-            ]
-            if healed and self.golden.right(service, node.inference):
+            pids = {one.get("pid") for one in replicas if one.get("phase") == "serving"}
+            new = {one.pid for one in census(node.data) - set(workers) if one.what == "worker"}
+            if pids & new and self.golden.right(service, node.inference):
                 return True, ""
             return None, replicas
 
@@ -76,8 +79,10 @@ class Outage:
     def kill_node(self) -> NodePlan:
         node = self._node_with_replicas("south")
         watcher = next(one for one in SITES["south"] if one != node.name)
+        self.killed = node.name
         at = kill(node.data)
         self.lab.hang_up(node.name)
+        require(not census(node.data), f"some of {node.name} still lives: {census(node.data)}")
         self.lab.loads["south"].ask(f"down {node.name} {at * 1000:.0f}")
 
         def look() -> tuple[dict[str, int] | None, object]:
@@ -94,6 +99,7 @@ class Outage:
 
     def start_cold(self, node: NodePlan) -> None:
         service = SERVICES[node.site]
+        require(not self.golden.right(service, node.inference), f"{node.name} was not dead")
         began = self.lab.start_node(node)
 
         def look() -> tuple[bool | None, object]:
@@ -200,9 +206,11 @@ class Outage:
         """What the independent client saw."""
         totals: dict[str, int] = {}
         nodes: dict[str, Any] = {}
+        shortest_s = float("inf")
         for load in self.lab.loads.values():
             report = load.ask("report")
             nodes.update(report["nodes"])
+            shortest_s = min(shortest_s, report["seconds"])
             for name, count in report["total"].items():
                 totals[name] = totals.get(name, 0) + count
         bad = totals["failed"] + totals["wrong"]
@@ -215,6 +223,15 @@ class Outage:
             if one["failed"] or one["wrong"]
         }
         require(not bad, f"{bad} of {totals['requests']} requests failed: {str(details)[:2000]}")
+        slow = {
+            name: one["requests"]
+            for name, one in nodes.items()
+            if name != self.killed and one["requests"] < RATE_MIN_PER_S * shortest_s - RATE_SLACK
+        }
+        require(
+            not slow,
+            f"the client sent less than {RATE_MIN_PER_S:.0f}/s in {shortest_s:.0f} s: {slow}",
+        )
         slowest = max((one.get("p99_ms") or 0.0 for one in nodes.values()), default=0.0)
         text = f"{totals['requests']} requests to all live nodes throughout: none failed"
         self.say.tell(f"{text}; 99 % of them within {slowest:.0f} ms")

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -159,6 +160,21 @@ def kill(folder: Path) -> float:
     for process in left:
         _signal(process, signal.SIGKILL)
     return at
+
+
+def connections_to(address: str, folders: Iterable[Path]) -> list[str]:
+    """The connections to `address` that processes of these folders hold, said in words."""
+    host, _, port = address.rpartition(":")
+    found = []
+    for folder in folders:
+        for process in of_folder(folder):
+            with suppress(psutil.Error):
+                found += [
+                    f"{folder.name}, process {process.pid}"
+                    for one in process.net_connections("tcp")
+                    if one.raddr and (one.raddr.ip, one.raddr.port) == (host, int(port))
+                ]
+    return found
 
 
 def living(processes: Iterable[psutil.Process]) -> list[psutil.Process]:

@@ -1,5 +1,6 @@
 """The whole story, step by step, and how it begins and ends."""
 
+import shutil
 import signal
 import tempfile
 import threading
@@ -32,6 +33,14 @@ class Wish:
     model: Path | None
 
 
+@dataclass(slots=True)
+class Workspace:
+    """The demo's folder. It stays as evidence if a step failed."""
+
+    path: Path
+    removed: bool = False
+
+
 class Ended(Exception):
     """SIGTERM or Ctrl-C: stop everything in order."""
 
@@ -39,13 +48,14 @@ class Ended(Exception):
 def run(wish: Wish) -> bool:
     """Tells the story; whether every step held. Raises Failure if it cannot even begin."""
     model = _model_folder(wish.model)
-    with _workspace(wish.keep) as folder, _signals():
-        narrator = Narrator(console())
-        layout = make_layout(folder, model)
-        lab = Lab(layout, Processes(folder, {"MESHCTL_CONFIG": str(layout.config)}))
+    narrator = Narrator(console())
+    with _workspace(wish.keep) as space, _signals():
+        layout = make_layout(space.path, model)
+        lab = Lab(layout, Processes(space.path, {"MESHCTL_CONFIG": str(layout.config)}))
         ok = False
         try:
             ok = _told(lab, narrator)
+            space.removed = ok and wish.keep is None
             narrator.summary()
             if wish.report is not None:
                 narrator.write(wish.report, ok)
@@ -55,6 +65,8 @@ def run(wish: Wish) -> bool:
             narrator.console.print("\nstopping ...")
         finally:
             lab.close()
+        if not space.removed:
+            narrator.remark(f"data and logs stay in {space.path}")
     return ok
 
 
@@ -119,16 +131,18 @@ def _model_folder(given: Path | None) -> Path:
 
 
 @contextmanager
-def _workspace(keep: Path | None) -> Iterator[Path]:
-    """A new folder: the one to keep, or one that is removed."""
-    if keep is not None:
+def _workspace(keep: Path | None) -> Iterator[Workspace]:
+    """A new folder: the one to keep, or one that is removed if every step held."""
+    if keep is None:
+        space = Workspace(Path(tempfile.mkdtemp(prefix="meshctl-demo-")).resolve())
+    else:
         if keep.exists() and any(keep.iterdir()):
             raise bad_input(f"{keep} is not empty: give a new folder to --keep")
         keep.mkdir(parents=True, exist_ok=True)
-        yield keep.resolve()
-        return
-    with tempfile.TemporaryDirectory(prefix="meshctl-demo-") as folder:
-        yield Path(folder).resolve()
+        space = Workspace(keep.resolve())
+    yield space
+    if space.removed:
+        shutil.rmtree(space.path, ignore_errors=True)
 
 
 @contextmanager
