@@ -1,42 +1,29 @@
 """The edge of a core: carries its instructions out, in order, and feeds it what comes of them.
 
 What follows a durable step in one answer of the core waits until that step is on disk; everything
-else goes at once, so that a slow disk delays no probe. All disk work is done by one thread, in
-order, away from the event loop.
+else goes at once, so that a slow disk delays no probe: see node/agent/disk_work.py.
 """
 
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import structlog
 
-from mesh.events import (
-    BatchesSent,
-    BatchLost,
-    BatchSaved,
-    Drop,
-    SaveBatch,
-    SaveBlob,
-    SaveDocument,
-    Send,
-    SendBatches,
-    SendBlobs,
-    Tick,
-)
+from mesh.core.messages import Run
+from mesh.events import BatchesSent, Drop, Send, SendBatches, SendBlobs, Tick
 from mesh.exchange.frames import DOCUMENTS_BYTES_MAX, encode
-from node.disk.blobs import BlobStore
-from node.disk.documents import DocumentStore
+from node.agent.disk_work import DURABLE, DiskWork
+from node.agent.stores import Stores
 from node.disk.errors import DiskError
-from node.disk.journals import JournalStore
 from protos.documents_pb2 import JournalBatch
 from protos.peer_pb2 import Documents, JournalBatches
 from protos.signed_pb2 import Envelope
 
 TICK_S = 0.15
-DURABLE = (SaveDocument, SaveBlob, SaveBatch)
+LAST_WORD = (Run,)
+"""Each of these says all, so an older one that waited for the disk must not come after a newer."""
 
 log = structlog.get_logger(__name__)
 
@@ -71,15 +58,6 @@ class Sender(Protocol):
         ...
 
 
-class Stores:
-    """The stores of one data folder."""
-
-    def __init__(self, documents: DocumentStore, blobs: BlobStore, journals: JournalStore) -> None:
-        self.documents = documents
-        self.blobs = blobs
-        self.journals = journals
-
-
 class Edge:
     """Runs one core. `others` carries out instructions that only a node, or only a master, has.
 
@@ -98,10 +76,9 @@ class Edge:
         self.stores = stores
         self._sender = sender
         self._others = others
-        self._on_disk_trouble = on_disk_trouble
-        self._disk = ThreadPoolExecutor(1, thread_name_prefix="disk")
-        self._jobs: asyncio.Queue[list[Any]] = asyncio.Queue()
-        self._trouble = False
+        self.disk = DiskWork(stores, self._do, self.feed, on_disk_trouble)
+        self.in_thread = self.disk.in_thread
+        self._newest: dict[type, Any] = {}
         self._quick: dict[type, Callable[[Any], None]] = {
             Send: lambda i: sender.send(i.peer, i.data),
             Drop: lambda i: sender.drop(i.peer, i.cause),
@@ -118,24 +95,18 @@ class Edge:
 
     def carry(self, instructions: Sequence[Any]) -> None:
         """Carries instructions out: at once up to the first durable one, the rest in its turn."""
+        self._newest.update({type(i): i for i in instructions if isinstance(i, LAST_WORD)})
         for place, instruction in enumerate(instructions):
             if isinstance(instruction, DURABLE):
-                self._jobs.put_nowait(list(instructions[place:]))
+                self.disk.add(instructions[place:])
                 return
             self._do(instruction)
 
     async def run(self) -> None:
         """Ticks, and does the disk's work, until cancelled."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._tick())
-                group.create_task(self._work())
-        finally:
-            self._disk.shutdown(wait=False)
-
-    async def in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Runs blocking disk work in the disk's thread, after what was asked for before."""
-        return await asyncio.get_running_loop().run_in_executor(self._disk, function, *arguments)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._tick())
+            group.create_task(self.disk.run())
 
     # ---- inside ----
 
@@ -145,60 +116,19 @@ class Edge:
             await asyncio.sleep(TICK_S)
 
     def _do(self, instruction: Any) -> None:
+        if self._newest.get(type(instruction), instruction) is not instruction:
+            return
         action = self._quick.get(type(instruction)) or self._others.get(type(instruction))
         if action is None:
             raise AssertionError(f"nobody carries out {type(instruction).__name__}")
         action(instruction)
-
-    async def _work(self) -> None:
-        while True:
-            job = await self._jobs.get()
-            for place, instruction in enumerate(job):
-                if not isinstance(instruction, DURABLE):
-                    self._do(instruction)
-                elif not await self._durable(instruction):
-                    self._give_up(job[place:])
-                    break
-
-    async def _durable(self, instruction: Any) -> bool:
-        """Does one durable step; whether it is on disk now."""
-        try:
-            await self.in_thread(self._save, instruction)
-        except DiskError as error:
-            log.error("the disk refused", error=str(error), what=type(instruction).__name__)
-            self._trouble = True
-            self._on_disk_trouble(str(error))
-            return False
-        if self._trouble:
-            self._trouble = False
-            self._on_disk_trouble("")
-        if isinstance(instruction, SaveBatch):
-            self.feed(BatchSaved(instruction.batch))
-        return True
-
-    def _save(self, instruction: Any) -> None:
-        match instruction:
-            case SaveDocument():
-                self.stores.documents.put(instruction.name, instruction.data)
-            case SaveBlob():
-                self.stores.blobs.put(instruction.data)
-            case SaveBatch():
-                self.stores.journals.append([instruction.batch])
-                if instruction.batch.key.kind == "data":
-                    self.stores.journals.flush()
-
-    def _give_up(self, job: list[Any]) -> None:
-        """What depends on a step that failed is not done; lost batches may come again."""
-        for instruction in job:
-            if isinstance(instruction, SaveBatch):
-                self.feed(BatchLost(instruction.batch.key, "the disk refused"))
 
     async def _send_blobs(self, i: SendBlobs) -> None:
         found: list[bytes] = []
         missing: list[bytes] = []
         size = 0
         for digest in i.digests:
-            data = await self.in_thread(self.stores.blobs.get, digest)
+            data = await self._blob(digest)
             if data is None:
                 missing.append(digest)
                 continue
@@ -209,6 +139,15 @@ class Edge:
             size += len(data)
         documents = Documents(blobs=found, missing_blobs=missing)
         self._sender.send(i.peer, encode(documents=documents))
+
+    async def _blob(self, digest: bytes) -> bytes | None:
+        """A small blob; one that the disk cannot read is not here, and comes from another peer."""
+        try:
+            data: bytes | None = await self.in_thread(self.stores.blobs.get, digest)
+        except DiskError as error:
+            log.error("a blob cannot be read", error=str(error))
+            return None
+        return data
 
     async def _send_batches(self, i: SendBatches) -> None:
         try:

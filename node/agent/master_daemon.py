@@ -28,12 +28,13 @@ from mesh.journals.logs import Logs
 from mesh.peer import Peer, PeerConfig
 from mesh.registers.store import NodeKeys as RegisterKeys
 from node.agent.config import Config
-from node.agent.edge import Edge, Stores, now_ms, wall_ms
+from node.agent.edge import Edge, now_ms, wall_ms
 from node.agent.folder_files import remove_ready, write_ready
 from node.agent.links import Links
 from node.agent.machine import advertised
 from node.agent.master_backend import MasterBackend, MasterParts
 from node.agent.ports import Ports
+from node.agent.stores import Stores
 from node.disk.authority_keys import MasterKeys
 from node.disk.blobs import BlobStore
 from node.disk.boot import next_boot

@@ -36,7 +36,7 @@ from mesh.registers.store import Registers
 from node.agent import book
 from node.agent.artifacts import Artifacts
 from node.agent.config import Config
-from node.agent.edge import Edge, Stores, now_ms, wall_ms
+from node.agent.edge import Edge, now_ms, wall_ms
 from node.agent.folder_files import remove_ready, write_ready
 from node.agent.journal import OwnJournal
 from node.agent.links import Links
@@ -44,6 +44,7 @@ from node.agent.machine import advertised, capacity
 from node.agent.node_backend import NodeBackend, NodeParts
 from node.agent.ports import Ports
 from node.agent.runtime_client import RuntimeClient, runtime_command
+from node.agent.stores import Stores
 from node.agent.wan import WanKeeper
 from node.disk.authority_keys import NodeKeys
 from node.disk.blobs import BlobStore
