@@ -274,6 +274,7 @@ class NodeDaemon:
             self._feed,
             self.masters(),
             core.wants_wan_link,
+            core.peer.gateway,
             parse_duration(self.config.wan.retry_max) / 1000,
         )
 

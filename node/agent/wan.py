@@ -2,7 +2,8 @@
 
 The gateway holds the link. While nobody has a working path, every node tries for one, each with its
 own jittered wait, so the first to succeed brings the site back. A node that is not the gateway
-checks its own path now and then, because chunks come over every working path.
+checks its own path now and then, because chunks come over every working path, and whenever the
+gateway changes, because a path that ended for one has often ended for all.
 """
 
 import asyncio
@@ -25,6 +26,8 @@ STEP_DOWN_S = 5.0
 CHECK_S = 300.0
 """Between two checks of a path that is not used: 5 KB each, 17 B/s."""
 CHECK_FIRST_S = 3.0
+CHECK_SOON_S = 0.3
+"""After the gateway changed."""
 
 log = structlog.get_logger(__name__)
 
@@ -38,12 +41,14 @@ class WanKeeper:
         feed: Callable[[Any], None],
         masters: Sequence[tuple[Identity, str]],
         wants_link: Callable[[], bool],
+        gateway: Callable[[], str | None],
         retry_max_s: float,
     ) -> None:
         self._links = links
         self._feed = feed
         self._masters = masters
         self._wants_link = wants_link
+        self._gateway = gateway
         self._backoff = Backoff(RETRY_FIRST_S, retry_max_s)
         self.since_ms = time.time_ns() // 1_000_000
         self.up = False
@@ -51,7 +56,11 @@ class WanKeeper:
 
     async def run(self) -> None:
         """Keeps at it. Cancel to end."""
+        gateway = self._gateway()
         while self._masters:
+            before, gateway = gateway, self._gateway()
+            if gateway != before and self.up:
+                self._check_at = time.monotonic() + random.uniform(0, CHECK_SOON_S)
             if self._wants_link():
                 await self._hold()
             elif time.monotonic() >= self._check_at:
