@@ -46,6 +46,9 @@ OFFER_AGAIN_MS = 5_000
 RESUME_MS = 1_000
 """Between two attempts to fetch the branches of a head that was seen."""
 
+NEWS = frozenset({"trust", "state", "too-new", "register", "acknowledged"})
+"""Notices that say that something was taken over."""
+
 
 @dataclass(frozen=True)
 class PeerConfig:
@@ -76,12 +79,13 @@ class Peer:
         self.logs = logs
         self.membership = membership
         self.roster_keys: dict[str, bytes] = {}
-        self._links = Links()
+        self._links = Links(config.name)
         self.links = self._links.open
         self._registers = RegisterFlow(
             config.name, config.site, membership, config.check_certificate, self._links
         )
         self._comparison = Comparison(
+            config.name,
             self._links,
             heads,
             logs,
@@ -112,6 +116,11 @@ class Peer:
     def neighbours(self) -> list[str]:
         """The linked peers of the same site."""
         return self._links.neighbours()
+
+    def recheck_registers(self) -> list[str]:
+        """Drops the registers of nodes whose certificates hold no more, once trust or revocations
+        changed; returns those nodes."""
+        return [n for site in self.sites() for n in self.registers_of(site).recheck()]
 
     def gateway(self) -> str | None:
         """The node that talks to the master for the site: the first by rendezvous among the live
@@ -164,11 +173,17 @@ class Peer:
     def install_state(self, envelope: bytes, documents: Documents) -> list[Instruction]:
         """A master's own new state: taken like anybody's, then told to all that are linked.
 
+        Where it is not the highest (a peer knew a higher one), nothing changes, and the notice
+        `state-ahead` says above which counter the master has to sign anew.
         `documents` holds all its branches and their blobs, the blobs in the branches' order.
         """
         outcome = self.heads.state.accept(envelope, self.heads.trust)
+        seen = self.heads.state.seen
+        if seen is None or seen.envelope != envelope:
+            return [Notice("state-ahead", str(self.heads.state.floor[1]), f"own state: {outcome}")]
         branches = {branch.name: branch for branch in documents.branches}
         blobs = {b.digest: d for b, d in zip(documents.branches, documents.blobs, strict=True)}
+        self.recheck_registers()
         installed = self.heads.install(envelope, branches, blobs, f"own state: {outcome}")
         return [*installed, *self._links.broadcast(pack([("state", envelope)]), "new state")]
 
@@ -198,6 +213,7 @@ class Peer:
         link = self.links.get(peer)
         if link is None:
             return []
+        link.asked_ms = None
         alive: list[Instruction] = []
         if self.membership is not None and not link.wan:
             alive = self.membership.heard(peer, now_ms)
@@ -220,7 +236,7 @@ class Peer:
             case "documents":
                 return self._documents(frame.documents, peer, link, now_ms)
             case "journal_offer" | "journal_want" | "journal_batches":
-                return self._journal_frame(frame, peer)
+                return self._journal_frame(frame, peer, now_ms)
             case _ if not link.wan:
                 return self._site_frame(frame, peer, now_ms)
             case _:
@@ -264,19 +280,28 @@ class Peer:
         for envelope in documents.loads:
             instructions += self._registers.take_load(envelope, peer, link)
         instructions += self._acknowledgements(list(documents.acknowledgements), peer, now_ms)
-        if instructions:
+        if any(_is_news(instruction) for instruction in instructions):
             link.dirty = True
         return instructions + self._relay_heads(instructions, peer)
 
     def _relay_heads(self, results: list[Instruction], source: str) -> list[Instruction]:
         """A head that was just accepted, or applied, is news for everybody else."""
         whats = {notice.what for notice in results if isinstance(notice, Notice)}
-        documents = self.heads.documents(trust="trust" in whats, state="state" in whats)
-        return self._links.broadcast(pack(documents), f"news from {source}", without=(source,))
+        state = not whats.isdisjoint(("state", "too-new"))
+        frames = pack(self.heads.documents(trust="trust" in whats, state=state))
+        return self._tell_on(frames, f"news from {source}", source)
+
+    def _tell_on(self, frames: list[bytes], cause: str, source: str) -> list[Instruction]:
+        """To neighbours, and to the masters that did not say it themselves."""
+        upward = [master for master in self.masters() if master != source]
+        return [
+            *self._links.spread(frames, cause, source),
+            *(Send(master, data, cause) for data in frames for master in upward),
+        ]
 
     # ---- journals ----
 
-    def _journal_frame(self, frame: Frame, peer: str) -> list[Instruction]:
+    def _journal_frame(self, frame: Frame, peer: str, now_ms: int) -> list[Instruction]:
         match frame.WhichOneof("kind"):
             case "journal_offer":
                 return self._journal_offer(frame.journal_offer, peer)
@@ -284,7 +309,7 @@ class Peer:
                 self._flow.wants(frame.journal_want, peer)
                 return []
             case _:
-                return self._journals.batches(frame.journal_batches, peer)
+                return self._journals.batches(frame.journal_batches, peer, now_ms)
 
     def _offer(self, again: bool = False) -> list[Instruction]:
         """Offers journals to whoever should have them: see mesh/exchange/journal_flow.py."""
@@ -312,7 +337,10 @@ class Peer:
             if self._journals.take_acknowledgement(envelope, keys, now_ms) is not None:
                 news.append(envelope)
         frames = acknowledgement_frames(news)
-        return self._links.broadcast(frames, "acknowledged", without=(peer, *self.masters()))
+        if not peer:  # a master's own: to its sites
+            return self._links.broadcast(frames, "acknowledged")
+        known: list[Instruction] = [Notice("acknowledged", peer)] if news else []
+        return [*known, *self._links.spread(frames, "acknowledged", peer)]
 
     # ---- time ----
 
@@ -328,7 +356,7 @@ class Peer:
             instructions += self._offer(again=True)
         if self._is_due("resume", RESUME_MS, now_ms):
             self._round += 1
-            one = ranked(f"resume {self._round}", self.links)[:1]
+            one = ranked(f"resume {self.config.name} {self._round}", self.links)[:1]
             instructions += self.heads.resume([*one, *self.masters()] if one else [])
         return instructions
 
@@ -337,3 +365,9 @@ class Peer:
             return False
         self._due[what] = now_ms
         return True
+
+
+def _is_news(instruction: Instruction) -> bool:
+    """Whether something was taken. What was refused, or asked for, changes nothing in common; if it
+    did, two peers that differ in what one of them refuses would compare for ever."""
+    return isinstance(instruction, Notice) and instruction.what in NEWS

@@ -15,7 +15,7 @@ from protos.runtime_pb2 import KnownModel, Route, RuntimeState
 class Run:
     """Tell the runtime all that should run here. The edge adds paths and sources."""
 
-    replicas: tuple[tuple[ReplicaKey, ServicePlan], ...]
+    replicas: tuple[tuple[ReplicaKey, ServicePlan], ...]  # one a (workload, index)
     pipelines: tuple[PipelinePlan, ...]
     routes: tuple[Route, ...]
     models: tuple[KnownModel, ...]

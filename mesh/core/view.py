@@ -13,12 +13,17 @@ if TYPE_CHECKING:
 
 READER_MIN = 1
 """The oldest release that may read this register."""
+CONTENT_BYTES_MAX = 12 * 1024
+"""Of the register's 16 KiB; the rest is room for suspicions, 3 KiB, and the envelope. Above it,
+alarms are left out, the last first, then the artifacts held: the journal has all of them."""
+REASON_CHARACTERS_MAX = 200
+"""Of a replica's reason: 32 replicas take 6 KiB."""
 
 
 def register_content(core: "NodeCore") -> StableRegister:
     """The content of the node's register: what is so now."""
     heads = core.peer.heads.state
-    return StableRegister(
+    content = StableRegister(
         certificate=core.facts.certificate,
         peer_address=core.facts.peer_address,
         inference_address=core.inference_address,
@@ -35,11 +40,20 @@ def register_content(core: "NodeCore") -> StableRegister:
         alarms=core.alarms.states(),
         min_reader=READER_MIN,
     )
+    _shorten(content)
+    return content
+
+
+def _shorten(content: StableRegister) -> None:
+    while content.ByteSize() > CONTENT_BYTES_MAX and content.alarms:
+        content.alarms.pop()
+    if content.ByteSize() > CONTENT_BYTES_MAX:
+        content.ClearField("artifacts")
 
 
 def _replica_states(core: "NodeCore") -> list[ReplicaState]:
     """Of the runtime, and those that wait for their artifact."""
-    states = [] if core.runtime.gone else [s.state for s in core.runtime.state.replicas]
+    states = [] if core.runtime.gone else [_bounded(s.state) for s in core.runtime.state.replicas]
     services = {service.name: service for service in core.branch.plan.services}
     for key in core.work.waiting:
         service = services[key.workload]
@@ -55,6 +69,15 @@ def _replica_states(core: "NodeCore") -> list[ReplicaState]:
             )
         )
     return states
+
+
+def _bounded(state: ReplicaState) -> ReplicaState:
+    if len(state.reason) <= REASON_CHARACTERS_MAX:
+        return state
+    bounded = ReplicaState()
+    bounded.CopyFrom(state)
+    bounded.reason = state.reason[:REASON_CHARACTERS_MAX]
+    return bounded
 
 
 def run_instruction(core: "NodeCore", cause: str) -> Run:

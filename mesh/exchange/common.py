@@ -58,7 +58,7 @@ class Common:
     def supply(self, want: Want) -> list[bytes]:
         """Frames with the heads, registers and acknowledgements that the other asks for."""
         documents = self._heads.documents(want.trust, want.state)
-        for node in want.registers:
+        for node in sorted(set(want.registers)):
             record = self._registers.get(node)
             if record is not None:
                 documents.append(("registers", record.envelope))

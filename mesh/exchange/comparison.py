@@ -3,7 +3,7 @@ differs, then only what one of them lacks; in rounds, so that whatever was misse
 
 from collections.abc import Callable
 
-from mesh.events import Instruction, Notice, Send
+from mesh.events import Drop, Instruction, Notice, Send
 from mesh.exchange.common import Common
 from mesh.exchange.frames import encode
 from mesh.exchange.heads_flow import HeadsFlow
@@ -19,6 +19,12 @@ FULL_EXCHANGE_MS = 60_000
 """Between full digests, whatever the fingerprints say."""
 WAN_EXCHANGE_MS = 60_000
 """Between fingerprints with a master: 36 B/s, and the link's keepalive at that."""
+WAN_SILENCE_MS = 20_000
+"""After a question over the WAN, how long nothing may be heard before the link is given up: a black
+hole (TCP stands, the other end is gone) is noticed by nothing else, because there is no keepalive.
+Worst case: an exchange later than the break, 80 s; over the slowest link a digest takes 2 s."""
+STALL_MS = 1_000
+"""A round later than this says that this process stood still: answers may lie unread here."""
 RECHECK_MS = 200
 """After news over the WAN, before asking whether both ends have the same now."""
 
@@ -26,12 +32,13 @@ RECHECK_MS = 200
 class Comparison:
     """The comparing part of the exchange.
 
-    `shared_with` gives the registers in common with the other end of a link; `asks` says whether
-    this end begins the rounds over the WAN (nodes do, masters answer).
+    `own` is this peer's name. `shared_with` gives the registers in common with the other end of a
+    link; `asks` says whether this end begins the rounds over the WAN (nodes do, masters answer).
     """
 
     def __init__(
         self,
+        own: str,
         links: Links,
         heads: HeadsFlow,
         logs: Logs,
@@ -40,13 +47,14 @@ class Comparison:
         now_ms: int,
         wan_exchange_ms: int = WAN_EXCHANGE_MS,
     ) -> None:
+        self._own = own
         self._links = links
         self._heads = heads
         self._logs = logs
         self._shared_with = shared_with
         self._asks = asks
         self._wan_exchange_ms = wan_exchange_ms
-        self._lan_ms = self._full_ms = now_ms
+        self._lan_ms = self._full_ms = self._wan_ms = now_ms
 
     def _common(self, link: Link) -> Common:
         return Common(self._heads, self._shared_with(link), self._logs)
@@ -57,6 +65,8 @@ class Comparison:
         """Sends the fingerprint of what is common with a peer."""
         link = self._links.open[peer]
         link.exchanged_ms, link.dirty = now_ms, False
+        if not echo and link.asked_ms is None:
+            link.asked_ms = now_ms
         value = self._common(link).fingerprint()
         return [Send(peer, encode(fingerprint=Fingerprint(value=value, echo=echo)), "exchange")]
 
@@ -65,21 +75,30 @@ class Comparison:
         if now_ms - self._lan_ms < LAN_EXCHANGE_MS:
             return []
         self._lan_ms = now_ms
-        chosen = ranked(f"exchange {number}", self._links.neighbours())[:1]
+        chosen = ranked(f"exchange {self._own} {number}", self._links.neighbours())[:1]
         if chosen and now_ms - self._full_ms >= FULL_EXCHANGE_MS:
             self._full_ms = now_ms
             return self._send_digests(chosen[0])
         return [i for peer in chosen for i in self.begin(peer, now_ms)]
 
     def wan_round(self, now_ms: int) -> list[Instruction]:
-        """The comparisons over the WAN that are due."""
+        """The comparisons over the WAN that are due, and links on which nobody answers."""
         instructions: list[Instruction] = []
+        stood_still = now_ms - self._wan_ms > STALL_MS
+        self._wan_ms = now_ms
         for peer in sorted(self._links.open):
             link = self._links.open[peer]
+            if not link.wan:
+                continue
+            if stood_still and link.asked_ms is not None:
+                link.asked_ms = now_ms
             waited = now_ms - link.exchanged_ms
             asks = self._asks and waited >= self._wan_exchange_ms
-            if link.wan and (asks or (link.dirty and waited >= RECHECK_MS)):
+            if asks or (link.dirty and waited >= RECHECK_MS):
                 instructions += self.begin(peer, now_ms)
+            if link.asked_ms is not None and now_ms - link.asked_ms >= WAN_SILENCE_MS:
+                link.asked_ms = now_ms
+                instructions.append(Drop(peer, "it answers nothing: the way to it is a black hole"))
         return instructions
 
     # ---- what the other says ----

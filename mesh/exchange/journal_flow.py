@@ -25,6 +25,7 @@ LOGS_A_PEER_MAX = 4096
 class _Subscriber:
     sent: dict[LogKey, int] = field(default_factory=dict)  # log -> handed to the link up to here
     in_flight: LogKey | None = None
+    again_from: int | None = None  # of the log in flight: asked for anew meanwhile
     offered: dict[LogKey, int] = field(default_factory=dict)
 
 
@@ -67,16 +68,27 @@ class JournalFlow:
         if subscriber is None:
             return
         for key, sequence in read_logs(message.logs).items():
-            if key in subscriber.sent or len(subscriber.sent) < LOGS_A_PEER_MAX:
+            if key == subscriber.in_flight:
+                subscriber.again_from = sequence
+            elif key in subscriber.sent or len(subscriber.sent) < LOGS_A_PEER_MAX:
                 subscriber.sent[key] = sequence
 
     def sent(self, peer: str, log: LogKey, last: int) -> None:
-        """A bunch of batches was handed to the link."""
+        """A bunch of batches was handed to the link.
+
+        If there was none to be read although the log should go on, the subscription ends: the log
+        is offered again in a while, instead of being read again at once and for ever.
+        """
         subscriber = self._subscribers.get(peer)
         if subscriber is None or subscriber.in_flight != log:
             return
         subscriber.in_flight = None
-        subscriber.sent[log] = max(subscriber.sent.get(log, 0), last)
+        if subscriber.again_from is not None:
+            subscriber.sent[log], subscriber.again_from = subscriber.again_from, None
+        elif last > subscriber.sent[log]:
+            subscriber.sent[log] = last
+        else:
+            del subscriber.sent[log]
 
     def next_bunches(self) -> list[SendBatches]:
         """What to send now: at most one bunch in flight a peer, records before data."""
@@ -90,7 +102,8 @@ class JournalFlow:
 
     def wanted(self, message: JournalOffer) -> bytes | None:
         """The answer to an offer: what this peer wants of it, or None."""
-        return want_frame(self._logs.wanted(read_logs(message.logs)))
+        wanted = self._logs.wanted(read_logs(message.logs))
+        return want_frame(wanted) if wanted else None
 
     def _behind(self, subscriber: _Subscriber) -> LogKey | None:
         for key in sorted(subscriber.sent, key=lambda key: (key.kind != "record", key)):
@@ -100,10 +113,8 @@ class JournalFlow:
         return None
 
 
-def want_frame(wanted: Mapping[LogKey, int]) -> bytes | None:
-    """The frame that asks for each log's entries after a sequence; None if it would ask nothing."""
-    if not wanted:
-        return None
+def want_frame(wanted: Mapping[LogKey, int]) -> bytes:
+    """The frame that asks for each log's entries after a sequence."""
     logs = [LogDigest(log=key.name(), sequence=last) for key, last in wanted.items()]
     return encode(journal_want=JournalWant(logs=logs))
 

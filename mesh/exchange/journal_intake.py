@@ -12,8 +12,12 @@ from mesh.exchange.journal_flow import JournalFlow, want_frame
 from mesh.journals.batches import BatchRefused, open_batch
 from mesh.journals.keys import LogKey
 from mesh.journals.logs import Logs
-from mesh.journals.outcomes import Accepted, Acknowledged, Fork, Gap
+from mesh.journals.outcomes import Accepted, Acknowledged, Fork, Full, Gap
 from protos.peer_pb2 import JournalBatches
+
+GAP_AGAIN_MS = 5_000
+"""Between two questions for the same missing entries: a peer that has trimmed them, or whose disk
+cannot give them, would otherwise answer with the same gap at the speed of the link."""
 
 
 class JournalIntake:
@@ -33,8 +37,9 @@ class JournalIntake:
         self._signing_key_of = signing_key_of
         self._archive = archive
         self._due: dict[LogKey, int] = dict(logs.unacknowledged()) if archive else {}
+        self._gaps: dict[LogKey, tuple[int, int]] = {}  # log -> expected, asked when
 
-    def batches(self, message: JournalBatches, peer: str) -> list[Instruction]:
+    def batches(self, message: JournalBatches, peer: str, now_ms: int) -> list[Instruction]:
         """Batches that a peer sends, each looked at by itself: one bad does not stop the rest."""
         instructions: list[Instruction] = []
         for envelope in message.batches:
@@ -45,13 +50,23 @@ class JournalIntake:
                 continue
             verdict = self.logs.accept(batch)
             if isinstance(verdict, Accepted):
+                self._gaps.pop(batch.key, None)
                 instructions.append(SaveBatch(batch, f"journal from {peer}"))
             elif isinstance(verdict, Gap):
-                again = want_frame({batch.key: verdict.expected - 1})
-                return [*instructions, *([Send(peer, again, "gap")] if again else [])]
+                instructions += self._ask_again(batch.key, verdict.expected, peer, now_ms)
             elif isinstance(verdict, Fork):
                 instructions.append(Notice("fork", batch.key.node, f"from {peer}", verdict))
+            elif isinstance(verdict, Full):
+                detail = f"journal: {batch.key.node} has {verdict.limit} logs that nobody took"
+                instructions.append(Notice("refused", peer, detail))
         return instructions
+
+    def _ask_again(self, key: LogKey, expected: int, peer: str, now_ms: int) -> list[Instruction]:
+        asked, when_ms = self._gaps.get(key, (0, 0))
+        if asked == expected and now_ms - when_ms < GAP_AGAIN_MS:
+            return []
+        self._gaps[key] = (expected, now_ms)
+        return [Send(peer, want_frame({key: expected - 1}), "gap")]
 
     def saved(self, batch_key: LogKey, last: int) -> None:
         """A batch is on disk here; a master owes an acknowledgement for it."""

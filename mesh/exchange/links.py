@@ -5,21 +5,30 @@ from dataclasses import dataclass
 
 from mesh.events import Contact, Instruction, Send
 
+RELAYS = 2
+"""Neighbours to whom what a neighbour said is relayed: for links that are cut one by one."""
+
 
 @dataclass(slots=True)
 class Link:
-    """One link. `dirty`: news went over it since the last comparison; times in milliseconds."""
+    """One link. Times in milliseconds.
+
+    `dirty`: news came over it since the last comparison. `asked_ms`: when the question was asked to
+    which nothing was heard yet; None where there is none.
+    """
 
     contact: Contact
     wan: bool
     dirty: bool = False
     exchanged_ms: int = 0
+    asked_ms: int | None = None
 
 
 class Links:
-    """The links of one peer, by the other end's name."""
+    """The links of one peer, by the other end's name. `own` is this peer's."""
 
-    def __init__(self) -> None:
+    def __init__(self, own: str) -> None:
+        self._own = own
         self.open: dict[str, Link] = {}
 
     def masters(self) -> list[str]:
@@ -37,3 +46,24 @@ class Links:
         left_out = set(without)
         peers = [peer for peer in sorted(self.open) if peer not in left_out]
         return [Send(peer, data, cause) for data in frames for peer in peers]
+
+    def spread(
+        self, frames: Iterable[bytes], cause: str, source: str, without: Iterable[str] = ()
+    ) -> list[Instruction]:
+        """Tells the neighbours what was heard from `source`, but not those `without`.
+
+        What came from outside the site goes to all neighbours. What came from a neighbour went to
+        all of its neighbours already: it goes to this node's two successors on the ring of names,
+        so that a node whose link with the source is cut hears of it from two others, and a change
+        costs three messages a node, not one for each pair.
+        """
+        left_out = {source, *without}
+        link = self.open.get(source)
+        targets = self.neighbours()
+        if link is not None and not link.wan:
+            later = [name for name in targets if name > self._own]
+            targets = [*later, *targets[: len(targets) - len(later)]]
+            targets = [name for name in targets if name not in left_out][:RELAYS]
+        return [
+            Send(peer, data, cause) for data in frames for peer in targets if peer not in left_out
+        ]

@@ -5,16 +5,28 @@ suspects, under the next version. A suspicion about this node itself, from anywh
 with a higher version at once.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mesh.events import Instruction, Notice, Send
 from mesh.exchange.frames import encode
 from mesh.exchange.relayed_probes import RelayedProbes
-from mesh.registers.liveness import Action, Changed, Liveness, SendProbe, current_suspects
+from mesh.registers.liveness import (
+    Action,
+    Changed,
+    Liveness,
+    SendProbe,
+    Verdict,
+    current_suspects,
+)
 from mesh.registers.store import NodeKeys, Record, Registers
 from mesh.signed import Signer
 from protos.documents_pb2 import Boot, LoadRegister, StableRegister, Suspicion
 from protos.peer_pb2 import Probe, ProbeAnswer
+
+SUSPICIONS_MAX = 32
+"""In a register, 90 bytes each: 3 of its 16 KiB. Where more die at once, each node still derives it
+by its own watch, a little later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,33 +78,40 @@ class Membership:
         return self.registers.publish_load(body, self._me.signer)
 
     def _suspicions(self) -> list[Suspicion]:
+        """Whom this node suspects: those first about whom nothing is decided here yet."""
         suspicions = []
-        for node in self.liveness.suspected():
+        suspected = sorted(self.liveness.suspected(), key=self._is_dead)
+        for node in suspected[:SUSPICIONS_MAX]:
             record = self.registers.get(node)
             if record is not None:
                 boot, version = record.body.boot, record.body.version
                 suspicions.append(Suspicion(node=node, boot=boot, version=version))
         return suspicions
 
+    def _is_dead(self, node: str) -> bool:
+        return self.liveness.verdict(node) is Verdict.DEAD
+
     # ---- others' registers ----
 
-    def accepted(self, record: Record, before: Record | None, now_ms: int) -> list[Instruction]:
-        """A newer register of another node was accepted (`before`: the one it replaces)."""
-        self._watch(now_ms)
+    def accepted(self, record: Record, now_ms: int) -> list[Instruction]:
+        """A newer register of another node was accepted: it refutes what was suspected of it."""
         node = record.body.node
-        actions: list[Action] = []
-        if before is not None and record.order > before.order:
-            actions += self.liveness.refuted(node)
+        if not self.liveness.knows(node):
+            self._watch(now_ms)
+        actions = self.liveness.refuted(node)
+        versions = {one.body.node: one.order for one in self.registers.records()}
         for witness in self.registers.records():
-            suspicions = {s.node: (s.boot.counter, s.version) for s in witness.body.suspicions}
-            if witness.body.node == self._me.keys.node or not (
-                suspicions or witness.body.node == node
-            ):
-                continue
-            actions += self.liveness.testimony(
-                witness.body.node, current_suspects(suspicions, self._versions()), now_ms
-            )
+            body = witness.body
+            if body.node != self._me.keys.node and (body.suspicions or body.node == node):
+                suspicions = {s.node: (s.boot.counter, s.version) for s in body.suspicions}
+                suspects = current_suspects(suspicions, versions)
+                self.liveness.testimony(body.node, suspects, now_ms)
         return self.carry(actions)
+
+    def forget(self, nodes: Iterable[str], now_ms: int) -> None:
+        """Drops nodes that the authority revoked: what they said, and the watch over them."""
+        self.registers.forget(nodes)
+        self._watch(now_ms)
 
     def accuses_me(self, record: Record) -> bool:
         """Whether the register suspects this node in its current version."""
@@ -103,9 +122,6 @@ class Membership:
             s.node == self._me.keys.node and (s.boot.counter, s.version) >= mine.order
             for s in record.body.suspicions
         )
-
-    def _versions(self) -> dict[str, tuple[int, int]]:
-        return {record.body.node: record.order for record in self.registers.records()}
 
     def _watch(self, now_ms: int) -> None:
         self.liveness.members([r.body.node for r in self.registers.records()], now_ms)

@@ -10,12 +10,8 @@ from mesh.events import Instruction, Notice, Send
 from mesh.exchange.frames import pack
 from mesh.exchange.links import Link, Links
 from mesh.exchange.membership import Membership
-from mesh.hashing import ranked
 from mesh.registers.store import Clone, NodeKeys, Outcome, Record, RegisterRefused, Registers
 from protos.documents_pb2 import StableRegister
-
-RELAYS = 2
-"""Neighbours to whom a register from elsewhere is relayed: for links that are cut one by one."""
 
 
 class RegisterFlow:
@@ -67,7 +63,6 @@ class RegisterFlow:
     def take(self, envelope: bytes, peer: str, link: Link, now_ms: int) -> list[Instruction]:
         """A stable register that a peer sent."""
         registers = self.shared_with(link)
-        before = {record.body.node: record for record in registers.records()}
         try:
             outcome, record = registers.accept(envelope, protected=self._name)
         except RegisterRefused as refused:
@@ -76,12 +71,12 @@ class RegisterFlow:
         if isinstance(outcome, Clone):
             return [Notice("clone", node, f"seen through {peer}", outcome)]
         if node == self._name and outcome is Outcome.ACCEPTED:
-            return [Notice("boot", node, f"{peer} knows a later boot", record.body.boot)]
+            return self._own_from_others(record, peer)
         if outcome is not Outcome.ACCEPTED:
             return []
         instructions: list[Instruction] = [Notice("register", node, f"from {peer}", record)]
         if self._membership is not None:
-            instructions += self._membership.accepted(record, before.get(node), now_ms)
+            instructions += self._membership.accepted(record, now_ms)
             if self._membership.accuses_me(record):
                 instructions += self.announce(None, again=True)
             instructions += self._relay(record, peer)
@@ -97,14 +92,24 @@ class RegisterFlow:
             return [Notice("refused", peer, f"load: {refused}")]
         return []
 
+    def _own_from_others(self, record: Record, peer: str) -> list[Instruction]:
+        """A register of this very node that is newer than its own: its disk is an old copy, or, if
+        it is of this very boot, somebody goes on with a copy of its memory."""
+        boot = record.body.boot
+        mine = self.of_site(self._site).get(self._name)
+        if mine is not None and boot == mine.body.boot:
+            clone = Clone(self._name, mine.body.boot, boot)
+            return [Notice("clone", self._name, f"seen through {peer}", clone)]
+        return [Notice("boot", self._name, f"{peer} knows a later boot", boot)]
+
     def _relay(self, record: Record, peer: str) -> list[Instruction]:
-        """To a few neighbours that its writer may not reach, and to the master over the WAN."""
+        """To neighbours that its writer may not reach, and to the master over the WAN."""
         frames = pack([("registers", record.envelope)])
-        others = [n for n in self._links.neighbours() if n not in (peer, record.body.node)]
-        chosen = ranked(record.digest.hex(), others)[:RELAYS]
-        targets = [*chosen, *(m for m in self._links.masters() if m != peer)]
+        cause = f"register from {peer}"
+        upward = [m for m in self._links.masters() if m != peer]
         return [
-            Send(target, data, f"register from {peer}") for data in frames for target in targets
+            *self._links.spread(frames, cause, peer, without=(record.body.node,)),
+            *(Send(master, data, cause) for data in frames for master in upward),
         ]
 
     # ---- this node's own ----

@@ -122,6 +122,10 @@ class Liveness:
         """The members that are dead, sorted."""
         return sorted(n for n, m in self._members.items() if m.verdict is Verdict.DEAD)
 
+    def knows(self, node: str) -> bool:
+        """Whether the node is watched over as a member."""
+        return node in self._members
+
     def is_alive(self, node: str) -> bool:
         """Whether the node is a member that is neither suspect nor dead."""
         return node in self._members and self._members[node].verdict is Verdict.ALIVE
@@ -208,14 +212,13 @@ class Liveness:
             [] if member.probe.asked else self._suspect(target, member, now_ms, "nobody reaches it")
         )
 
-    def testimony(self, witness: str, suspects: Collection[str], now_ms: int) -> list[Action]:
+    def testimony(self, witness: str, suspects: Collection[str], now_ms: int) -> None:
         """Whom another node's register suspects, in their current versions."""
         for node, member in self._members.items():
             if node in suspects and node != witness:
                 member.suspected_ms.setdefault(witness, now_ms)
             else:
                 member.suspected_ms.pop(witness, None)
-        return []
 
     def tick(self, now_ms: int) -> list[Action]:
         """To be called every 100 to 200 ms."""

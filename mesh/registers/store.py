@@ -92,6 +92,7 @@ class Registers:
     check_certificate: Callable[[bytes], NodeKeys]
     _stable: dict[str, Record] = field(default_factory=dict)
     _loads: dict[str, _Load] = field(default_factory=dict)
+    _nodes: dict[bytes, str] = field(default_factory=dict)  # envelope held -> its node
 
     # ---- reading ----
 
@@ -101,7 +102,7 @@ class Registers:
 
     def records(self) -> list[Record]:
         """All stable registers, by node."""
-        return [self._stable[node] for node in sorted(self._stable)]
+        return list(self._stable.values())
 
     def load(self, node: str) -> LoadRegister | None:
         """The load register of a node's current boot, or None."""
@@ -124,7 +125,7 @@ class Registers:
         if len(envelope) > STABLE_BYTES_MAX:
             raise RegisterRefused(f"own register of {len(envelope)} bytes is above the limit")
         record = Record(body, envelope, sha256(payload), keys)
-        self._stable[body.node] = record
+        self._hold(record)
         return record
 
     def publish_load(self, body: LoadRegister, signer: Signer) -> bytes:
@@ -140,6 +141,9 @@ class Registers:
 
         Raises RegisterRefused, with nothing changed, if it is not its writer's.
         """
+        known = self._nodes.get(envelope)
+        if known is not None:  # the usual case of a relay: the very bytes that were checked before
+            return Outcome.KNOWN, self._stable[known]
         record = self._checked(envelope)
         held = self._stable.get(record.body.node)
         if held is None:
@@ -150,7 +154,7 @@ class Registers:
         if held is not None and record.order <= held.order:
             return (Outcome.KNOWN if record.digest == held.digest else Outcome.OLDER), record
         if record.body.node != protected:
-            self._stable[record.body.node] = record
+            self._hold(record)
         return Outcome.ACCEPTED, record
 
     def accept_load(self, envelope: bytes) -> Outcome:
@@ -168,17 +172,51 @@ class Registers:
     def forget(self, nodes: Iterable[str]) -> None:
         """Drops the registers of nodes that the authority revoked."""
         for node in nodes:
-            self._stable.pop(node, None)
+            record = self._stable.pop(node, None)
             self._loads.pop(node, None)
+            if record is not None:
+                del self._nodes[record.envelope]
+
+    def recheck(self) -> list[str]:
+        """To be called when trust or revocations changed: drops the registers whose certificates do
+        not hold any more, and returns their nodes."""
+        gone = [node for node, record in self._stable.items() if not self._still_holds(record)]
+        self.forget(gone)
+        return gone
+
+    def _hold(self, record: Record) -> None:
+        """Takes a record, by node in sorted order."""
+        node = record.body.node
+        before = self._stable.get(node)
+        self._stable[node] = record
+        self._nodes[record.envelope] = node
+        if before is None:
+            self._stable = dict(sorted(self._stable.items()))
+        elif before.envelope != record.envelope:
+            del self._nodes[before.envelope]
 
     # ---- checking ----
+
+    def _still_holds(self, record: Record) -> bool:
+        try:
+            return self.check_certificate(record.body.certificate) == record.keys
+        except ValueError:
+            return False
+
+    def _keys(self, body: StableRegister) -> NodeKeys:
+        """What the body's certificate says. One that was checked before is not checked again (it
+        costs a millisecond): `recheck` drops those that do not hold any more."""
+        held = self._stable.get(body.node)
+        if held is not None and held.body.certificate == body.certificate:
+            return held.keys
+        return self.check_certificate(body.certificate)
 
     def _checked(self, envelope: bytes) -> Record:
         if len(envelope) > STABLE_BYTES_MAX:
             raise RegisterRefused(f"{len(envelope)} bytes are above the limit {STABLE_BYTES_MAX}")
         body = self._unverified(envelope)
         try:
-            keys = self.check_certificate(body.certificate)
+            keys = self._keys(body)
             payload = verify(envelope, "register", [keys.signing_key]).payload
         except ValueError as refused:
             raise RegisterRefused(f"register of {body.node!r}: {refused}") from None

@@ -1,9 +1,10 @@
 """What this node runs, of what the site decided.
 
-What replaces comes before what is replaced goes: a new configuration starts beside the old one,
-which goes once the new one serves; a replica that moved away goes once the nodes that should run it
-do. So a change, a node that comes back, or two nodes that see the site differently for a moment
-cost some memory, never a request.
+What replaces comes before what is replaced goes. A new configuration takes the place of the old one
+only once its artifact is here; from then on the runtime starts it beside the old one, which ends
+when the new one serves. A replica that moved away goes once the nodes that should run it serve. So
+a change, a node that comes back, or two nodes that see the site differently for a moment cost some
+memory, never a request.
 """
 
 import hashlib
@@ -81,7 +82,11 @@ def decide(
         wanted = {ReplicaKey(service.name, index, config) for index in range(mine)}
         here = service.artifact in held_artifacts
         (replicas if here else waiting).update(wanted)
-        replicas |= _kept(service, mine, wanted, old, good, placement, nodes, node)
+        moved = not _served_as_placed(service, placement, nodes, node, good)
+        for index, key in _last_good(service.name, old, good).items():
+            if moved and key in good if index >= mine else not here:
+                replicas.add(key)
+                waiting.discard(key)
     mine_too = tuple(sorted(name for name, at in placement.pipelines.items() if at == node))
     return LocalWork(
         tuple(sorted(replicas)),
@@ -100,41 +105,29 @@ def artifacts_for(node: str, plan: Plan, placement: Placement) -> frozenset[byte
     return frozenset(needed)
 
 
-def _kept(
-    service: ServicePlan,
-    mine: int,
-    wanted: set[ReplicaKey],
-    old: set[ReplicaKey],
-    good: set[ReplicaKey],
-    placement: Placement,
-    nodes: Sequence[NodeView],
-    node: str,
-) -> set[ReplicaKey]:
-    """Replicas that ran and are not wanted as they are, but whose successors do not serve yet."""
-    kept = set()
-    for key in old - wanted:
-        if key.workload != service.name:
-            continue
-        if key.index < mine:
-            successor = next(w for w in wanted if w.index == key.index)
-            if successor not in good:
-                kept.add(key)
-        elif not _served_elsewhere(service, placement, nodes, node, good):
-            kept.add(key)
-    return kept
+def _last_good(service: str, old: set[ReplicaKey], good: set[ReplicaKey]) -> dict[int, ReplicaKey]:
+    """By index, the replica of the service that is worth keeping: the one that serves, if any."""
+    mine = [key for key in old if key.workload == service]
+    return {key.index: key for key in sorted(mine, key=lambda key: (key in good, key))}
 
 
-def _served_elsewhere(
+def _served_as_placed(
     service: ServicePlan,
     placement: Placement,
     nodes: Sequence[NodeView],
     node: str,
     good: set[ReplicaKey],
 ) -> bool:
-    """Whether the replicas that the placement wants all serve where it wants them."""
+    """Whether the replicas that the placement wants all serve where it wants them.
+
+    Not so where it could place none at all: what still serves then is all that there is.
+    """
+    places = placement.nodes_of(service.name)
+    if not places:
+        return service.replicas_min == 0
     serving: Mapping[str, int] = {one.node: one.serving.get(service.name, 0) for one in nodes}
-    own = sum(1 for key in good if key.workload == service.name)
-    for other, count in placement.nodes_of(service.name).items():
-        if (own if other == node else serving.get(other, 0)) < count:
-            return False
-    return True
+    own = sum(1 for key in good if key.workload == service.name and key.index < places.get(node, 0))
+    return all(
+        (own if other == node else serving.get(other, 0)) >= count
+        for other, count in places.items()
+    )

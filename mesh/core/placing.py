@@ -1,0 +1,60 @@
+"""Placement for one node, computed anew only when something changed that it rests on."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from mesh.events import Instruction, WriteJournal
+from mesh.registers.store import Record
+from mesh.site.placement import Placement, place
+from mesh.site.views import NodeView, view
+from protos.documents_pb2 import Plan
+
+
+class Placing:
+    """The placement of the plan on the nodes of now. Registers change every second, because of what
+    serves where; what placement rests on (who lives, labels, capacity) changes rarely."""
+
+    def __init__(self) -> None:
+        self.placement = Placement({}, {}, {}, {})
+        self.nodes: list[NodeView] = []
+        self._views: dict[bytes, tuple[NodeView, NodeView]] = {}
+        self._plan: Plan | None = None
+        self._rests_on: list[NodeView] = []
+
+    def update(self, plan: Plan, records: Sequence[Record], able: Collection[str]) -> None:
+        """Places `plan` on those of the nodes that are `able` to take work. `nodes` become their
+        views."""
+        views = {}
+        for record in records:
+            known = self._views.get(record.digest)
+            if known is None:
+                full = view(record.body)
+                known = (full, replace(full, serving={}))
+            views[record.digest] = known
+        self._views = views
+        live = [pair for pair in views.values() if pair[0].node in able]
+        self.nodes = [full for full, _ in live]
+        rests_on = [fixed for _, fixed in live]
+        if plan is self._plan and rests_on == self._rests_on:
+            return
+        self._plan, self._rests_on = plan, rests_on
+        self.placement = place(plan, rests_on)
+
+
+def changes(
+    plan: Plan, before: Placement, after: Placement, node: str, cause: str
+) -> list[Instruction]:
+    """Journal entries that say which workloads the node got or lost."""
+    entries: list[Instruction] = []
+    names = {service.name for service in plan.services} | set(before.replicas.get(node, {}))
+    for name in sorted(names):
+        old, new = before.count(node, name), after.count(node, name)
+        if old != new:
+            fields = {"before": str(old), "replicas": str(new)}
+            entries.append(WriteJournal("record", "workload.placed", name, cause, fields))
+    mine = {name for name, at in after.pipelines.items() if at == node}
+    were = {name for name, at in before.pipelines.items() if at == node}
+    for name in sorted(mine ^ were):
+        fields = {"replicas": "1" if name in mine else "0"}
+        entries.append(WriteJournal("record", "workload.placed", name, cause, fields))
+    return entries
