@@ -145,6 +145,11 @@ async def fetch_chunks(
     except grpc.aio.AioRpcError as error:
         text = f"{error.code().name}: {error.details()}"
         raise BulkFailed(text, at_fault=error.code() in _ITS_FAULT) from None
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        raise BulkFailed("the channel was closed at this end", at_fault=False) from None
     finally:
         call.cancel()
 

@@ -15,10 +15,9 @@ from typing import Any
 import grpc
 from google.protobuf.message import DecodeError
 
-from mesh.heads.certificates import Certified, der_from_pem
 from mesh.heads.identity import IdentityRefused
 from node.net.budget import Budgets
-from node.net.identity import Context, CurrentCall, begin_call, leaf_pem, require
+from node.net.identity import Context, CurrentCall, begin_call, caller, leaf_pem, require
 from node.net.policy import Policy
 from node.net.settings import (
     CALLS_BURST,
@@ -100,7 +99,8 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not generi
             raise CallRefused(grpc.StatusCode.PERMISSION_DENIED, f"{method} is not for callers")
         if self._policy.check is not None:
             try:
-                certified = self._caller(method, context)
+                certified = caller(context, self._policy.check)
+                require(certified, self._policy.methods[method], method)
             except IdentityRefused as refused:
                 raise CallRefused(grpc.StatusCode.PERMISSION_DENIED, str(refused)) from None
             call = begin_call(certified, self._policy.check)
@@ -110,12 +110,6 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not generi
                 f"{method} was called without a deadline: set one (timeout=)",
             )
         return call
-
-    def _caller(self, method: str, context: Context) -> Certified:
-        assert self._policy.check is not None
-        certified = self._policy.check.check(der_from_pem(leaf_pem(context.auth_context())))
-        require(certified, self._policy.methods[method], method)
-        return certified
 
 
 class _Guarded:

@@ -29,9 +29,11 @@ class LinkTable:
 
     def add(self, link: Link) -> None:
         """Keeps an eye on `link` until `discard`."""
-        others = [one for one in self._links if one.peer.identity == link.peer.identity]
-        for old in others[: len(others) + 1 - LINKS_PER_PEER_MAX]:
-            old.close("the peer opened another link")
+        theirs = [
+            one for one in self._links if one.is_open and one.peer.identity == link.peer.identity
+        ]
+        if len(theirs) >= LINKS_PER_PEER_MAX:
+            theirs[0].close("the peer opened another link")
         self._links[link] = None
 
     def discard(self, link: Link) -> None:

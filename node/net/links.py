@@ -90,10 +90,15 @@ class Link:
             await self._ending.wait()
         finally:
             self.close("the stream was cut off")
-            for task in tasks:
-                task.cancel()
+            await self._let_go(tasks)
+
+    async def _let_go(self, tasks: list[asyncio.Task[None]]) -> None:
+        for task in tasks:
+            task.cancel()
+        try:
             await self._stream.stop(self.code or grpc.StatusCode.UNAVAILABLE, self.reason or "")
             await asyncio.gather(*tasks, return_exceptions=True)
+        finally:  # gRPC may cancel the call's handler here, when the other end has gone too
             self._ended.set()
 
     async def first_frame(self) -> bool:

@@ -73,6 +73,7 @@ class Peer:
     links: list[Link] = field(default_factory=list)
     received: list[bytes] = field(default_factory=list)
     greet: bool = True
+    reads: bool = True
 
     def __post_init__(self) -> None:
         self.authorities = [identities.authority()]
@@ -104,8 +105,8 @@ class Peer:
         self.links.append(link)
         if self.greet:
             link.send(HELLO)
-        task = asyncio.create_task(self._read(link))
-        self._readers.add(task)
+        if self.reads:
+            self._readers.add(asyncio.create_task(self._read(link)))
         self.changed.set()
 
     async def _read(self, link: Link) -> None:

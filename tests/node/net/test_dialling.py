@@ -40,7 +40,7 @@ async def silence() -> AsyncIterator[str]:
     """The address of something that takes connections and never says a word."""
     taken: list[asyncio.StreamWriter] = []
     server = await asyncio.start_server(lambda _, writer: taken.append(writer), "127.0.0.1", 0)
-    yield "127.0.0.1:%d" % server.sockets[0].getsockname()[1]
+    yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
     server.close()
     for writer in taken:
         writer.transport.abort()
@@ -132,7 +132,7 @@ async def test_what_listens_speaks_no_tls(make_peer: MakePeer) -> None:
         writer.close()
 
     server = await asyncio.start_server(greet, "127.0.0.1", 0)
-    address = "127.0.0.1:%d" % server.sockets[0].getsockname()[1]
+    address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
     failed = await failure(make_peer(NODE_B), address, NODE_A)
     assert failed.kind == "unreachable"
     assert "no TLS 1.3" in failed.detail

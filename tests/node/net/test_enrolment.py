@@ -1,4 +1,4 @@
-"""Enrolment: the trust root is fetched from whoever answers, the secret goes to the master alone."""
+"""Enrolment: anybody is asked for the trust root, the secret goes to the master alone."""
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
