@@ -87,7 +87,9 @@ def _title(status: Document) -> Text:
             title.append(f"  {key} {status[key]}")
     if "uptime_s" in status:
         title.append(f"  up {seconds(status['uptime_s'])}")
-    title.append(f"  boot {status.get('boot', '?')}  version {status.get('version', '?')}")
+    for key in ("boot", "version"):
+        if status.get(key):
+            title.append(f"  {key} {status[key]}")
     return title
 
 
