@@ -180,13 +180,13 @@ class Opening:
 
     def _check_wan(self) -> None:
         ratios = {site: round(views.wan_ratio(self.lab, site), 4) for site in SITES}
+        self.say.figures["wan_ratio"] = ratios
         for site, ratio in ratios.items():
             counters = self.lab.relays[site].ask("counters")["ports"]
             carried = sum(one["from_target_bytes"] + one["to_target_bytes"] for one in counters)
             text = f"{site}: chunks over the WAN are {ratio:.3f} of the manifests' bytes"
             self.say.tell(f"{text}; its relay has carried {size(carried)} in all")
             require(0.99 <= ratio <= WAN_RATIO_MAX, f"{site} fetched {ratio} over the WAN")
-        self.say.figures["wan_ratio"] = ratios
 
     def work(self) -> None:
         lab, layout = self.lab, self.lab.layout

@@ -183,11 +183,11 @@ class Outage:
         def look() -> tuple[audit.Audit | None, object]:
             master = audit.read_copy(self.lab.layout.master_data, scratch)
             found = audit.compare(nodes, master)
+            self.say.figures["journal_lost"] = len(found.lost)
+            self.say.figures["journal_duplicated"] = len(found.duplicated)
             return (None if found.lost else found), found
 
         found = wait_for("the master has every record", look, SYNC_TIMEOUT_S, 0.5)
-        self.say.figures["journal_lost"] = len(found.lost)
-        self.say.figures["journal_duplicated"] = len(found.duplicated)
         require(found.clean, f"the master's journals are not the nodes': {found}")
         text = f"{found.records} records in {found.logs} logs of 5 nodes: each once, in order"
         self.say.tell(f"{text}, none lost, also of the node that was killed")
