@@ -1,7 +1,5 @@
 """The file of contexts: what is written can be read, what is damaged is named."""
 
-import os
-
 import pytest
 
 from node.admin import contexts
@@ -60,7 +58,3 @@ def test_a_folder_in_its_place_is_told(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(Failure, match="cannot write"):
         contexts.save(tmp_path / "file" / "config.toml", Contexts())
-
-
-def test_the_place_is_the_users_unless_named(tmp_path):
-    assert contexts.config_path().name == "config.toml" or "MESHCTL_CONFIG" in os.environ
