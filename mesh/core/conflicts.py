@@ -34,8 +34,7 @@ _TEXTS = {
 class Conflicts:
     """The conflicts that one node knows of. `alarms` are raised for them."""
 
-    def __init__(self, own: str, alarms: Alarms) -> None:
-        self._own = own
+    def __init__(self, alarms: Alarms) -> None:
         self._alarms = alarms
         self._clones: dict[str, int] = {}  # node -> the boot counter that two share
         self._floor = 0

@@ -11,6 +11,10 @@ from dataclasses import dataclass, replace
 from mesh.core import view
 from mesh.core.alarms import Alarms
 from mesh.core.artifacts import Artifacts, Output
+from mesh.core.conditions import conditions
+from mesh.core.conflicts import Conflicts
+from mesh.core.in_force import InForce
+from mesh.core.loads import Loads
 from mesh.core.messages import (
     ArtifactBegun,
     ArtifactFailed,
@@ -24,30 +28,23 @@ from mesh.core.messages import (
     WanPath,
 )
 from mesh.core.outage import OutageWatch
+from mesh.core.refusals import Refusals
 from mesh.core.runtime_view import RuntimeView
-from mesh.events import Drop, Event, Instruction, Notice, Send, Tick, WriteJournal
-from mesh.exchange.frames import pack
+from mesh.core.share import Share
+from mesh.events import Drop, Event, Notice, Tick, WriteJournal
 from mesh.exchange.membership import Membership
 from mesh.hashing import first
-from mesh.heads.branches import open_site_branch
 from mesh.heads.revocations import Revoked
-from mesh.heads.tree import BranchRefused
 from mesh.peer import Peer
-from mesh.site.local import LocalWork, ReplicaKey, decide
-from mesh.site.placement import Placement, place
-from mesh.site.views import NodeView, views
-from protos.documents_pb2 import (
-    Capacity,
-    LoadRegister,
-    ServicePlan,
-    SiteBranch,
-    StableRegister,
-)
+from mesh.site.local import LocalWork, ReplicaKey
+from mesh.site.placement import Placement
+from protos.documents_pb2 import Capacity, ServicePlan, SiteBranch, StableRegister
 
 NodeOutput = Output | Run
-LOAD_EVERY_MS = 2_000
 DECIDE_EVERY_MS = 1_000
 """Even where nothing seems to have changed: a decision that rests on time is never later."""
+DECIDE_GAP_MS = 50
+"""Between two decisions: what comes in a burst is decided about together, a tick later at most."""
 
 
 @dataclass(frozen=True)
@@ -72,31 +69,70 @@ class NodeCore:
         artifacts: Artifacts,
         facts: NodeFacts,
         now_ms: int,
+        ran: bytes = b"",
     ) -> None:
         self.peer = peer
         self.membership = membership
         self.artifacts = artifacts
         self.facts = facts
         self.name = peer.config.name
-        self.branch = SiteBranch()
-        self.revoked = Revoked(b"")
-        self.placement = Placement({}, {}, {}, {})
-        self.work = LocalWork((), (), (), frozenset())
+        self.in_force = InForce(peer.config.site)
         self.runtime = RuntimeView()
         self.alarms = Alarms()
+        self.conflicts = Conflicts(self.alarms)
+        self.share = Share(
+            self.name,
+            membership,
+            self.in_force,
+            self.runtime,
+            artifacts,
+            self.conflicts,
+            ran,
+            now_ms,
+        )
         self.outage = OutageWatch(now_ms)
         self.wan = False
-        self.clone_seen = False
-        self._last_words: dict[str, bytes] = {}
         self.synced_ms: int | None = None
         self.wall_ms = 0
         self._inference_address = ""
-        self._load_version = 0
-        self._loaded_ms = now_ms
-        self._decided_ms = now_ms
+        self._refusals = Refusals()
+        self._loads = Loads(self.name, peer.config.boot, membership, now_ms)
+        self._swarm_members: tuple[list[str], list[str]] = ([], [])
+        self._decided_ms = now_ms - DECIDE_GAP_MS
         self._stale = "start"
-        self._told: Run | None = None
         self._use_branch("disk")
+
+    # ---- what is known ----
+
+    @property
+    def branch(self) -> SiteBranch:
+        """The site's branch that is in force: roster, plan, labels."""
+        return self.in_force.branch
+
+    @property
+    def revoked(self) -> Revoked:
+        """Who is revoked."""
+        return self.in_force.revoked
+
+    @property
+    def placement(self) -> Placement:
+        """Where the site's workloads run, as this node sees it."""
+        return self.share.placement
+
+    @property
+    def work(self) -> LocalWork:
+        """What this node runs, keeps ready and still needs."""
+        return self.share.work
+
+    @property
+    def told_services(self) -> dict[ReplicaKey, ServicePlan]:
+        """What the runtime was told last, by replica."""
+        return self.share.told_services
+
+    @property
+    def clone_seen(self) -> bool:
+        """Whether somebody else poses as this node: it takes no new work, what runs goes on."""
+        return self.name in self.conflicts.clones
 
     # ---- the boundary ----
 
@@ -105,7 +141,7 @@ class NodeCore:
         outputs = self._look_at(self._dispatch(event, now_ms), now_ms)
         if isinstance(event, Tick):
             outputs += self._on_tick(event, now_ms)
-        if self._stale:
+        if self._stale and now_ms - self._decided_ms >= DECIDE_GAP_MS:
             outputs += self._decide(now_ms)
         return outputs
 
@@ -146,10 +182,10 @@ class NodeCore:
 
     def _notice(self, notice: Notice, now_ms: int) -> Sequence[NodeOutput]:
         match notice.what:
-            case "state":
-                return self._state_applied(notice)
+            case "state" | "trust" | "too-new":
+                return self._authority_spoke(notice, now_ms)
             case "verdict":
-                return self._verdict(notice)
+                return self._verdict(notice, now_ms)
             case "register":
                 return self._register_changed(notice, now_ms)
             case "link":
@@ -162,24 +198,31 @@ class NodeCore:
                 self.synced_ms = now_ms
                 return []
             case "clone" | "boot" | "equivocation" | "fork":
-                return self._conflict(notice)
+                self._stale = f"{notice.what}: {notice.subject}"
+                return self.conflicts.noticed(notice, self.wall_ms)
             case "refused":
-                return self._refused(notice)
+                return self._refusals.refused(notice.subject, notice.cause, now_ms)
             case _:
                 return []
 
-    def _state_applied(self, notice: Notice) -> list[NodeOutput]:
-        self._use_branch(notice.cause)
-        fields = {"counter": notice.subject}
+    def _authority_spoke(self, notice: Notice, now_ms: int) -> list[NodeOutput]:
+        """A state was applied, trust changed, or there is a state for newer readers."""
         site = self.peer.config.site
-        applied = WriteJournal("record", "plan.applied", site, notice.cause, fields)
-        return [applied, *self._shut_out_revoked()]
+        entries: list[NodeOutput] = []
+        if notice.what == "state":
+            self._use_branch(notice.cause)
+            fields = {"counter": notice.subject}
+            entries.append(WriteJournal("record", "plan.applied", site, notice.cause, fields))
+        self._stale = self._stale or f"{notice.what} {notice.subject}, {notice.cause}"
+        return entries + self._shut_out(now_ms)
 
-    def _shut_out_revoked(self) -> list[NodeOutput]:
-        """Closes the links of revoked peers and forgets what they said of themselves."""
-        registers = self.membership.registers
-        gone = [r.body.node for r in registers.records() if self.revoked.is_revoked(r.keys.tls_key)]
-        registers.forget(node for node in gone if node != self.name)
+    def _shut_out(self, now_ms: int) -> list[NodeOutput]:
+        """Closes the links of revoked peers and forgets what they, and those whose certificates
+        hold no more, said of themselves."""
+        records = self.membership.registers.records()
+        gone = [r.body.node for r in records if self.revoked.is_revoked(r.keys.tls_key)]
+        gone += self.peer.recheck_registers()
+        self.membership.forget([node for node in gone if node != self.name], now_ms)
         return [
             Drop(peer, f"revoked: {reason}")
             for peer, link in sorted(self.peer.links.items())
@@ -187,36 +230,32 @@ class NodeCore:
         ]
 
     def _use_branch(self, cause: str) -> None:
-        blob = self.peer.heads.contents().get(f"site/{self.peer.config.site}")
-        if blob is None:
-            return
-        try:
-            self.branch = open_site_branch(blob, self.peer.config.site)
-        except BranchRefused:
-            return  # the last good branch stays in force; the heads' flow reports it
-        revocations = self.peer.heads.contents().get("revocations", b"")
-        try:
-            self.revoked = Revoked(revocations)
-        except BranchRefused:
-            return
-        self.peer.roster_keys = {e.node: e.signing_key for e in self.branch.roster}
+        if self.in_force.use(self.peer.heads.contents()):
+            self.peer.roster_keys = {e.node: e.signing_key for e in self.branch.roster}
         self._stale = f"the plan, {cause}"
 
-    def _verdict(self, notice: Notice) -> list[NodeOutput]:
+    def _verdict(self, notice: Notice, now_ms: int) -> list[NodeOutput]:
         self._stale = f"{notice.subject} is {notice.data}"
-        record = self.membership.registers.get(notice.subject)
-        if notice.data == "dead" and record is not None:
-            self._last_words[notice.subject] = record.digest
+        if notice.data == "dead":
+            self.share.died(notice.subject)
         event = {"dead": "node.dead", "suspect": "node.suspected", "alive": "node.alive"}
-        return [WriteJournal("record", event[notice.data], notice.subject, notice.cause)]
+        entry = WriteJournal("record", event[notice.data], notice.subject, notice.cause)
+        return [entry, *self._tell_swarm(now_ms)]
 
-    def _register_changed(self, notice: Notice, now_ms: int) -> Sequence[NodeOutput]:
-        if notice.subject != self.name:
-            self._stale = f"the register of {notice.subject}"
+    def _register_changed(self, notice: Notice, now_ms: int) -> list[NodeOutput]:
+        if notice.subject == self.name:
+            return self._tell_swarm(now_ms)
+        self._stale = f"the register of {notice.subject}"
+        return [*self.conflicts.heard(notice.data), *self._tell_swarm(now_ms)]
+
+    def _tell_swarm(self, now_ms: int) -> list[NodeOutput]:
+        """Who is there to fetch from, and from outside, where that changed."""
         members = self.membership.liveness.live()
-        with_wan = [n for n in members if self._has_wan(n)]
-        instructions = self.artifacts.swarm.members(members, with_wan, now_ms)
-        return self.artifacts.carry(instructions)
+        known = (members, [node for node in members if self._has_wan(node)])
+        if known == self._swarm_members:
+            return []
+        self._swarm_members = known
+        return [*self.artifacts.carry(self.artifacts.swarm.members(*known, now_ms))]
 
     def _has_wan(self, node: str) -> bool:
         if node == self.name:
@@ -230,29 +269,9 @@ class NodeCore:
         if peer not in self.peer.neighbours() and notice.cause == "up":
             return self.artifacts.ask([peer])  # a master
         if notice.cause == "up":
-            return [*self.artifacts.carry(swarm.peer_up(peer, now_ms)), *self.artifacts.ask([peer])]
+            met = self.artifacts.carry(swarm.peer_up(peer, now_ms))
+            return [*met, *self.artifacts.ask([peer]), *self._loads.tell(peer)]
         return self.artifacts.carry(swarm.peer_down(peer, now_ms))
-
-    def _conflict(self, notice: Notice) -> list[NodeOutput]:
-        kinds = {
-            "clone": (
-                "Clone",
-                "two machines hold the disk of this node: switch one off, enrol it "
-                "anew with a new ID",
-            ),
-            "boot": ("OldDisk", "peers know a later start of this node: its disk was restored"),
-            "equivocation": ("Equivocation", "the authority signed two contents under one number"),
-            "fork": ("JournalFork", "the node signed two histories of one journal"),
-        }
-        kind, text = kinds[notice.what]
-        message = f"{text} ({notice.cause})"
-        if notice.what in ("clone", "boot") and notice.subject == self.name:
-            self.clone_seen = notice.what == "clone"
-            self._stale = "a clone of this node"
-        return list(self.alarms.set(kind, notice.subject, message, "critical", self.wall_ms))
-
-    def _refused(self, notice: Notice) -> list[NodeOutput]:
-        return [WriteJournal("data", "input.refused", notice.subject, notice.cause)]
 
     # ---- events of the edge ----
 
@@ -262,7 +281,7 @@ class NodeCore:
         if event.state is not None:
             self._inference_address = event.state.peer_inference_address
         else:
-            self._told = None
+            self.share.runtime_gone()
         return [
             WriteJournal("record", change.event, change.subject, change.reason, change.fields)
             for change in changes
@@ -288,118 +307,32 @@ class NodeCore:
     def _on_tick(self, tick: Tick, now_ms: int) -> list[NodeOutput]:
         self.wall_ms = tick.wall_ms
         outputs = self._look_at(self.artifacts.tick(now_ms), now_ms)
-        outputs += self._watch_outage(now_ms)
-        if now_ms - self._loaded_ms >= LOAD_EVERY_MS:
-            self._loaded_ms = now_ms
-            outputs += self._publish_load()
+        site, gateway = self.peer.config.site, self.peer.gateway()
+        outputs += self.outage.watch(gateway, site, self.alarms, self.wall_ms, now_ms)
+        outputs += self._loads.tick(self.runtime, self.peer.neighbours(), now_ms)
+        outputs += self._refusals.tick(now_ms)
+        if self.share.has_settled(now_ms):
+            self._stale = "the site has had time to answer"
         if now_ms - self._decided_ms >= DECIDE_EVERY_MS and not self._stale:
             self._stale = "time"
         return outputs
-
-    def _watch_outage(self, now_ms: int) -> list[NodeOutput]:
-        out = self.outage.update(self.peer.gateway(), now_ms)
-        if out is None:
-            return []
-        site = self.peer.config.site
-        message = "the site reaches no master: it goes on by itself, nothing needs to be done here"
-        if out:
-            entry = WriteJournal("record", "outage.began", site, "no node has a path to a master")
-            return [entry, *self.alarms.set("Outage", site, message, "warning", self.wall_ms)]
-        ended = self.alarms.clear("Outage", site, "a master is reached")
-        cause = f"through {self.peer.gateway()}"
-        return [WriteJournal("record", "outage.ended", site, cause), *ended] if ended else []
-
-    def _publish_load(self) -> list[NodeOutput]:
-        loads = self.runtime.loads()
-        if loads == self.runtime.told_loads:
-            return []
-        self.runtime.told_loads = loads
-        self._load_version += 1
-        body = LoadRegister(
-            node=self.name, boot=self.peer.config.boot, version=self._load_version, services=loads
-        )
-        envelope = self.membership.publish_load(body)
-        frames = pack([("loads", envelope)])
-        return [Send(n, data, "load") for data in frames for n in self.peer.neighbours()]
 
     # ---- deciding ----
 
     def _decide(self, now_ms: int) -> list[NodeOutput]:
         cause, self._stale, self._decided_ms = self._stale, "", now_ms
-        nodes = self._views()
-        plan = self.branch.plan
-        placement = place(plan, nodes)
-        self.work = decide(
-            self.name,
-            plan,
-            placement,
-            nodes,
-            running=[key for key, _ in self._told.replicas] if self._told else self.runtime.keys(),
-            serving=self.runtime.serving(),
-            held=self.artifacts.complete,
-        )
-        outputs = self._placement_changed(placement, cause)
-        outputs += self.artifacts.plan(
-            {model.artifact for model in plan.models}, self.work.artifacts, now_ms
-        )
-        outputs += self._alarms()
-        outputs += self._tell_runtime(cause)
-        content = view.register_content(self)
-        outputs += self._look_at(self.peer.publish(content, now_ms), now_ms)
-        return outputs
+        outputs: list[NodeOutput] = []
+        if self.membership.registers.get(self.name) is None:
+            outputs += self._publish(now_ms)  # placement counts on what registers say, ours too
+        outputs += self.share.decide(cause)
+        models = {model.artifact for model in self.branch.plan.models}
+        outputs += self.artifacts.plan(models, self.work.artifacts, now_ms)
+        outputs += conditions(self)
+        outputs += self.share.tell_runtime(view.routes_of(self), cause)
+        return outputs + self._publish(now_ms)
 
-    def _views(self) -> list[NodeView]:
-        """The live nodes. What a node said before it died is no word about what it runs now."""
-        records = self.membership.registers.records()
-        nodes = views([r.body for r in records], self.membership.liveness.live())
-        old = {r.body.node for r in records if self._last_words.get(r.body.node) == r.digest}
-        return [replace(one, serving={}) if one.node in old else one for one in nodes]
-
-    def _placement_changed(self, placement: Placement, cause: str) -> list[NodeOutput]:
-        before, self.placement = self.placement, placement
-        entries: list[NodeOutput] = []
-        services = {s.name for s in self.branch.plan.services}
-        for name in sorted(services | set(before.replicas.get(self.name, {}))):
-            old, new = before.count(self.name, name), placement.count(self.name, name)
-            if old != new:
-                fields = {"before": str(old), "replicas": str(new)}
-                entries.append(WriteJournal("record", "workload.placed", name, cause, fields))
-        mine = {n for n, at in placement.pipelines.items() if at == self.name}
-        were = {n for n, at in before.pipelines.items() if at == self.name}
-        for name in sorted(mine ^ were):
-            fields = {"replicas": "1" if name in mine else "0"}
-            entries.append(WriteJournal("record", "workload.placed", name, cause, fields))
-        return entries
-
-    def _alarms(self) -> list[Instruction]:
-        offline = {
-            node: "no answer, directly or through others: see to its power and its network"
-            for node in self.membership.liveness.dead()
-        }
-        held_back = {d.hex()[:16]: reason for d, reason in self.artifacts.failed.items()}
-        refused = {d.hex()[:16]: reason for d, reason in self.artifacts.refused.items()}
-        return [
-            *self.alarms.update("Offline", offline, "critical", self.wall_ms),
-            *self.alarms.update("Pending", dict(self.placement.pending), "warning", self.wall_ms),
-            *self.alarms.update("Disk", held_back, "critical", self.wall_ms),
-            *self.alarms.update("RefusedArtifact", refused, "critical", self.wall_ms),
-            *self.alarms.update("Refused", self.runtime.refused(), "critical", self.wall_ms),
-            *self.alarms.update("CrashLoop", self.runtime.crashing(), "critical", self.wall_ms),
-        ]
-
-    def _tell_runtime(self, cause: str) -> list[NodeOutput]:
-        if self.runtime.gone or self.clone_seen:
-            return []
-        run = view.run_instruction(self, cause)
-        if self._told is not None and view.same_run(run, self._told):
-            return []
-        self._told = run
-        return [run]
-
-    @property
-    def told_services(self) -> dict[ReplicaKey, ServicePlan]:
-        """What the runtime was told last, by replica."""
-        return dict(self._told.replicas) if self._told else {}
+    def _publish(self, now_ms: int) -> list[NodeOutput]:
+        return self._look_at(self.peer.publish(view.register_content(self), now_ms), now_ms)
 
     # ---- what others ask ----
 

@@ -21,9 +21,16 @@ class Placing:
         self._plan: Plan | None = None
         self._rests_on: list[NodeView] = []
 
-    def update(self, plan: Plan, records: Sequence[Record], able: Collection[str]) -> None:
-        """Places `plan` on those of the nodes that are `able` to take work. `nodes` become their
-        views."""
+    def update(
+        self,
+        plan: Plan,
+        records: Sequence[Record],
+        able: Collection[str],
+        last_words: Collection[bytes] = (),
+    ) -> None:
+        """Places `plan` on those of the nodes that are `able` to take work, and makes `nodes` their
+        views. `last_words` are registers that their nodes made before they died: what those say of
+        what serves is out of date."""
         views = {}
         for record in records:
             known = self._views.get(record.digest)
@@ -32,9 +39,9 @@ class Placing:
                 known = (full, replace(full, serving={}))
             views[record.digest] = known
         self._views = views
-        live = [pair for pair in views.values() if pair[0].node in able]
-        self.nodes = [full for full, _ in live]
-        rests_on = [fixed for _, fixed in live]
+        live = [(digest, pair) for digest, pair in views.items() if pair[0].node in able]
+        self.nodes = [fixed if digest in last_words else full for digest, (full, fixed) in live]
+        rests_on = [fixed for _, (_, fixed) in live]
         if plan is self._plan and rests_on == self._rests_on:
             return
         self._plan, self._rests_on = plan, rests_on

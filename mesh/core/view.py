@@ -3,14 +3,16 @@
 from typing import TYPE_CHECKING
 
 from mesh.core.messages import Run
+from mesh.core.ran import Ran
 from mesh.registers.store import Record
-from mesh.site.local import ReplicaKey
-from protos.documents_pb2 import Phase, ReplicaState, ServicePlan, StableRegister
+from mesh.site.local import LocalWork
+from protos.documents_pb2 import Phase, Plan, ReplicaState, StableRegister
 from protos.runtime_pb2 import KnownModel, Route
 
 if TYPE_CHECKING:
     from mesh.core.node import NodeCore
 
+Routes = tuple[Route, ...]
 READER_MIN = 1
 """The oldest release that may read this register."""
 CONTENT_BYTES_MAX = 12 * 1024
@@ -80,29 +82,35 @@ def _bounded(state: ReplicaState) -> ReplicaState:
     return bounded
 
 
-def run_instruction(core: "NodeCore", cause: str) -> Run:
-    """All that the runtime should run now, with the neighbours that serve what it may not."""
-    services = {service.name: service for service in core.branch.plan.services}
-    pipelines = {pipeline.name: pipeline for pipeline in core.branch.plan.pipelines}
+def run_instruction(
+    work: LocalWork, ran: Ran, plan: Plan, routes: Routes, cause: str
+) -> Run | None:
+    """All that the runtime should run now, with the neighbours that serve what it may not.
+
+    None where it cannot be said: a replica of an older configuration is to be kept, and nobody
+    remembers that configuration. Then the runtime is left as it is.
+    """
+    services = {service.name: service for service in plan.services}
+    pipelines = {pipeline.name: pipeline for pipeline in plan.pipelines}
+    replicas = []
+    for key in work.replicas:
+        service = ran.plan(key, services[key.workload])
+        if service is None:
+            return None
+        replicas.append((key, service))
     return Run(
-        replicas=tuple((key, _in_config(core, key, services)) for key in core.work.replicas),
-        pipelines=tuple(pipelines[name] for name in core.work.pipelines),
-        routes=tuple(_routes(core)),
+        replicas=tuple(replicas),
+        pipelines=tuple(pipelines[name] for name in work.pipelines),
+        routes=routes,
         models=tuple(
             KnownModel(workload=s.name, model=s.model, model_version=s.model_version)
-            for s in core.branch.plan.services
+            for s in plan.services
         ),
         cause=cause,
     )
 
 
-def _in_config(core: "NodeCore", key: ReplicaKey, services: dict[str, ServicePlan]) -> ServicePlan:
-    """The service as the replica runs it: of an older configuration, what it was told then."""
-    told = core.told_services.get(key)
-    return told if told is not None else services[key.workload]
-
-
-def _routes(core: "NodeCore") -> list[Route]:
+def routes_of(core: "NodeCore") -> Routes:
     """The live neighbours that serve each workload, the least loaded first."""
     routes = []
     mesh = core.peer.heads.trust.mesh
@@ -120,7 +128,8 @@ def _routes(core: "NodeCore") -> list[Route]:
                     queue_delay_ms=_delay(core, node, workload),
                 )
             )
-    return sorted(routes, key=lambda route: (route.workload, route.queue_delay_ms, route.node))
+    routes.sort(key=lambda route: (route.workload, route.queue_delay_ms, route.node))
+    return tuple(routes)
 
 
 def _served(record: Record) -> list[str]:

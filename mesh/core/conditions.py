@@ -1,0 +1,53 @@
+"""The conditions of a node that make alarms for as long as they last."""
+
+from typing import TYPE_CHECKING
+
+from mesh.events import Instruction
+
+if TYPE_CHECKING:
+    from mesh.core.node import NodeCore
+
+
+def conditions(core: "NodeCore") -> list[Instruction]:
+    """Sets and clears the alarms that follow from what is so now."""
+    artifacts, wall_ms = core.artifacts, core.wall_ms
+    held_back = {digest.hex()[:16]: reason for digest, reason in artifacts.failed.items()}
+    refused = {digest.hex()[:16]: reason for digest, reason in artifacts.refused.items()}
+    active = (
+        ("Offline", _offline(core), "critical"),
+        ("Pending", dict(core.placement.pending), "warning"),
+        ("Disk", held_back, "critical"),
+        ("RefusedArtifact", refused, "critical"),
+        ("RefusedState", _refused_state(core), "critical"),
+        ("TooNew", _too_new(core), "warning"),
+        ("Refused", core.runtime.refused(), "critical"),
+        ("CrashLoop", core.runtime.crashing(), "critical"),
+    )
+    return [
+        instruction
+        for kind, subjects, severity in active
+        for instruction in core.alarms.update(kind, subjects, severity, wall_ms)
+    ]
+
+
+def _offline(core: "NodeCore") -> dict[str, str]:
+    """The dead of the roster; a node that the authority took out of it is not missed."""
+    roster = {entry.node for entry in core.branch.roster}
+    return {
+        node: "no answer, directly or through others: see to its power and its network"
+        for node in core.membership.liveness.dead()
+        if not roster or node in roster
+    }
+
+
+def _refused_state(core: "NodeCore") -> dict[str, str]:
+    refused = core.in_force.refused
+    return {core.peer.config.site: refused} if refused else {}
+
+
+def _too_new(core: "NodeCore") -> dict[str, str]:
+    heads = core.peer.heads
+    if not heads.too_new:
+        return {}
+    message = f"state {heads.state.floor[1]} is for a newer release: upgrade meshd on this node"
+    return {core.name: f"{message}; the last good state stays in force"}

@@ -1,0 +1,36 @@
+"""The part of the authority's state that this node goes by: its site's branch, and who is revoked.
+
+Both are of one state and are taken together or not at all: what does not hold leaves the last good
+state in force, with an alarm.
+"""
+
+from collections.abc import Mapping
+
+from mesh.heads.branches import REVOCATIONS, open_site_branch, site_branch_name
+from mesh.heads.revocations import Revoked
+from mesh.heads.tree import BranchRefused
+from protos.documents_pb2 import SiteBranch
+
+
+class InForce:
+    """The site's branch and the revocations in force; `refused` says why a newer one is not."""
+
+    def __init__(self, site: str) -> None:
+        self._site = site
+        self.branch = SiteBranch()
+        self.revoked = Revoked(b"")
+        self.refused = ""
+
+    def use(self, contents: Mapping[str, bytes]) -> bool:
+        """Takes the branches of the state that was applied; whether they are in force now."""
+        blob = contents.get(site_branch_name(self._site))
+        if blob is None:
+            return False
+        try:
+            branch = open_site_branch(blob, self._site)
+            revoked = Revoked(contents.get(REVOCATIONS, b""))
+        except BranchRefused as refused:
+            self.refused = f"{refused}; the last good state stays in force"
+            return False
+        self.branch, self.revoked, self.refused = branch, revoked, ""
+        return True

@@ -1,0 +1,40 @@
+"""The services as they ran last, by configuration: kept on disk, so that an agent that starts anew
+can go on with a replica of an older configuration until its successor's model is here."""
+
+from google.protobuf.message import DecodeError
+
+from mesh.core.messages import Run
+from mesh.events import Instruction, SaveDocument
+from mesh.site.local import ReplicaKey, service_config
+from protos.documents_pb2 import Plan, ServicePlan
+
+RAN = "ran"
+"""The document: a Plan that holds nothing but the services."""
+
+
+class Ran:
+    """The services that the runtime was told last. `document` is what the disk holds, or empty."""
+
+    def __init__(self, document: bytes) -> None:
+        self._document = document
+        try:
+            services = Plan.FromString(document).services
+        except DecodeError:
+            services = Plan().services  # of another release: nothing is remembered
+        self._services = {service_config(service): service for service in services}
+
+    def plan(self, key: ReplicaKey, now: ServicePlan) -> ServicePlan | None:
+        """The service in the replica's configuration, `now` being its present plan; None if
+        nobody remembers it."""
+        return now if service_config(now) == key.config else self._services.get(key.config)
+
+    def told(self, run: Run) -> list[Instruction]:
+        """The runtime is told this: remembered, where it differs in configurations."""
+        services = {key.config: plan for key, plan in run.replicas}
+        ordered = [services[config] for config in sorted(services)]
+        document = Plan(services=ordered).SerializeToString(deterministic=True)
+        self._services = services
+        if document == self._document:
+            return []
+        self._document = document
+        return [SaveDocument(RAN, document, run.cause)]
