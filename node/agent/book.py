@@ -9,21 +9,15 @@ from collections.abc import Iterable, Sequence
 
 from mesh.heads.identity import Identity, IdentityRefused
 from mesh.registers.store import Registers
-from node.agent.config import ConfigError
+from node.agent.config import split_peer
 from protos.peer_pb2 import Documents
 
 REMEMBERED = "registers"
-"""The document in which registers are kept. At most 256 of 16 KiB."""
+"""The document in which registers are kept."""
+REMEMBERED_BYTES_MAX = 3 * 1024 * 1024
+"""Of that document, below the limit of any document: 256 registers of 12 KiB. An ordinary one has
+2 KiB; what is beyond it is learnt again from the first neighbour."""
 HINTS_A_NODE_MAX = 4
-
-
-def split_peer(text: str) -> tuple[str, str]:
-    """ID and HOST:PORT of `ID@HOST:PORT`. Raises ConfigError."""
-    node, at, address = text.partition("@")
-    host, colon, port = address.rpartition(":")
-    if not (at and node and colon and host and port.isdigit()):
-        raise ConfigError(f"{text!r} is no peer: write ID@HOST:PORT")
-    return node, address
 
 
 class Book:
@@ -55,7 +49,13 @@ class Book:
 
 def remember(registers: Registers) -> bytes:
     """The registers, as the document to keep."""
-    envelopes = [record.envelope for record in registers.records()]
+    envelopes: list[bytes] = []
+    size = 0
+    for record in registers.records():
+        size += len(record.envelope) + 8
+        if size > REMEMBERED_BYTES_MAX:
+            break
+        envelopes.append(record.envelope)
     return Documents(registers=envelopes).SerializeToString()
 
 

@@ -5,17 +5,20 @@ known is an error, not a silence: a typo in `advertise` costs a site otherwise.
 """
 
 import difflib
+import ipaddress
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from mesh.desired.units import UnitRefused, parse_duration, parse_size
+from mesh.desired.units import parse_duration, parse_size
 
 DEFAULT_PATH = Path("/etc/meshd/meshd.toml")
 FILE_BYTES_MAX = 256 * 1024
 """A site with a thousand sources needs about 100 KiB."""
+PORTS = 65_536
+LEVELS = ("debug", "info", "warning", "error", "critical")
 NO_ENVIRONMENT = frozenset({"MESHD_CONFIG", "MESHD_DATA"})
 
 
@@ -157,17 +160,56 @@ def load_config(path: Path | None, environment: Mapping[str, str]) -> Config:
             raise ConfigError(f"{where}: unknown section [{name}]{_near(name, SECTIONS)}")
     sections = {name: _section(name, kind, table, where) for name, kind in SECTIONS.items()}
     config = Config(**sections, sources=sources, path=used)
-    for value, parse in (
-        (config.wan.retry_max, parse_duration),
-        (config.wan.exchange, parse_duration),
-        (config.journal.quota, parse_size),
-        (config.node.memory or "1B", parse_size),
+    try:
+        _check_values(config)
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}") from None
+    return config
+
+
+def split_peer(text: str) -> tuple[str, str]:
+    """ID and HOST:PORT of `ID@HOST:PORT`. Raises ConfigError."""
+    node, at, address = text.partition("@")
+    host, colon, port = address.rpartition(":")
+    if not (at and node and colon and host and port.isdigit()):
+        raise ConfigError(f"{text!r} is no peer: write ID@HOST:PORT")
+    return node, address
+
+
+def _check_values(config: Config) -> None:
+    """Raises ValueError for the first value that is of the right type and still not usable."""
+    for key, value, check in (
+        ("wan.retry_max", config.wan.retry_max, parse_duration),
+        ("wan.exchange", config.wan.exchange, parse_duration),
+        ("journal.quota", config.journal.quota, parse_size),
+        ("node.memory", config.node.memory or "1B", parse_size),
+        ("peer.listen", config.peer.listen, _check_address),
+        ("enrolment.listen", config.enrolment.listen, _check_address),
+        ("inference.listen", config.inference.listen, _check_address),
+        ("inference.peer_listen", config.inference.peer_listen, _check_address),
+        ("log.level", config.log.level, _check_level),
+        *(("peer.seeds", seed, split_peer) for seed in config.peer.seeds),
+        *(("master.addresses", master, split_peer) for master in config.master.addresses),
     ):
         try:
-            parse(value)
-        except UnitRefused as error:
-            raise ConfigError(f"{where}: {error}") from None
-    return config
+            check(value)
+        except ValueError as error:
+            raise ValueError(f"{key}: {error}") from None
+
+
+def _check_address(text: str) -> None:
+    host, _, port = text.rpartition(":")
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        raise ValueError(f"{text!r} is no address of this machine: write IP:PORT") from None
+    if not (port.isdigit() and int(port) < PORTS):
+        raise ValueError(f"{text!r} has no port from 0 to {PORTS - 1}: write IP:PORT")
+
+
+def _check_level(text: str) -> None:
+    if text.lower() not in LEVELS:
+        raise ValueError(f"{text!r} is none of {', '.join(LEVELS)}")
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -2,6 +2,10 @@
 
 Records are written as soon as the disk is free, several at once when they come quickly; data
 entries wait a moment, so that a camera costs two writes a second and not twenty.
+
+When the disk refuses, batches that were signed already are kept as they are and tried again, and
+entries wait in memory. Beyond a limit they are dropped and counted: data in the next batch, records
+in a record of their own.
 """
 
 import asyncio
@@ -21,14 +25,19 @@ from protos.documents_pb2 import Boot, JournalEntry
 
 DATA_EVERY_S = 0.5
 RETRY_S = 2.0
-PENDING_MAX = 4096
-"""Entries that wait for a disk which refuses: about 4 MiB. Above it data is dropped, counted."""
+KINDS = ("record", "data")
+PENDING_MAX = {"record": 65_536, "data": 4_096}
+"""Entries that wait for a disk which refuses: of records about 32 MiB, a day of a busy node; of
+data 4 MiB."""
 
 log = structlog.get_logger(__name__)
 
 
 class OwnJournal:
-    """The journal of this boot. `save` writes batches durably (it runs in the disk's thread)."""
+    """The journal of this boot. `save` writes batches durably (it runs in the disk's thread).
+
+    `on_trouble` hears of a disk that refuses the journal (a message) or takes it again ("").
+    """
 
     def __init__(
         self,
@@ -37,17 +46,25 @@ class OwnJournal:
         signer: Signer,
         save: Callable[[list[Batch]], Awaitable[None]],
         feed: Callable[[Any], None],
+        on_trouble: Callable[[str], None],
+        retry_s: float = RETRY_S,
     ) -> None:
+        self._node = node
         self._writers = {
             kind: BatchWriter(LogKey(node, boot.counter, boot.nonce, kind), signer)
-            for kind in ("record", "data")
+            for kind in KINDS
         }
-        self._pending: dict[str, list[JournalEntry]] = {"record": [], "data": []}
-        self._dropped = 0
+        self._pending: dict[str, list[JournalEntry]] = {kind: [] for kind in KINDS}
+        self._signed: dict[str, list[Batch]] = {kind: [] for kind in KINDS}
+        self._dropped = dict.fromkeys(KINDS, 0)
         self._started_ms = now_ms()
         self._save = save
         self._feed = feed
+        self._on_trouble = on_trouble
+        self._retry_s = retry_s
         self._news = asyncio.Event()
+        self._one_at_a_time = asyncio.Lock()
+        self._refused = False
 
     @property
     def records(self) -> int:
@@ -58,18 +75,10 @@ class OwnJournal:
         self, kind: str, event: str, subject: str, cause: str, fields: dict[str, str]
     ) -> None:
         """Takes an entry; it is on disk a moment later."""
-        if kind == "data" and len(self._pending["data"]) >= PENDING_MAX:
-            self._dropped += 1
+        if len(self._pending[kind]) >= PENDING_MAX[kind]:
+            self._dropped[kind] += 1
             return
-        entry = make_entry(
-            event,
-            subject,
-            cause,
-            fields,
-            unix_ms=wall_ms(),
-            monotonic_ms=now_ms() - self._started_ms,
-        )
-        self._pending[kind].append(entry)
+        self._pending[kind].append(self._entry(event, subject, cause, fields))
         if kind == "record":
             self._news.set()
 
@@ -82,24 +91,52 @@ class OwnJournal:
             except TimeoutError:
                 pass
             self._news.clear()
-            await self.flush()
+            if not await self.flush():
+                await asyncio.sleep(self._retry_s)
 
-    async def flush(self) -> None:
-        """Puts what waits on disk; what the disk refuses is tried again."""
-        for kind in ("record", "data"):
-            entries, self._pending[kind] = self._pending[kind], []
-            if not entries:
-                continue
-            dropped, self._dropped = (self._dropped, 0) if kind == "data" else (0, self._dropped)
-            await self._put(list(self._writers[kind].batches(entries, dropped)))
+    async def flush(self) -> bool:
+        """Puts what waits on disk. False if the disk refuses: it all waits on, in order."""
+        async with self._one_at_a_time:
+            for kind in KINDS:
+                self._sign(kind)
+                if self._signed[kind] and not await self._put(kind):
+                    return False
+            return True
 
-    async def _put(self, batches: list[Batch]) -> None:
-        while True:
-            try:
-                await self._save(batches)
-                break
-            except DiskError as error:
-                log.error("the journal waits for the disk", error=str(error))
-                await asyncio.sleep(RETRY_S)
+    def _entry(self, event: str, subject: str, cause: str, fields: dict[str, str]) -> JournalEntry:
+        return make_entry(
+            event or "unnamed",  # an entry without a name would cost its whole batch at a reader
+            subject,
+            cause,
+            fields,
+            unix_ms=wall_ms(),
+            monotonic_ms=now_ms() - self._started_ms,
+        )
+
+    def _sign(self, kind: str) -> None:
+        """Makes batches of what waits, behind those that the disk refused."""
+        if self._signed[kind] or not self._pending[kind]:
+            return
+        dropped, self._dropped[kind] = self._dropped[kind], 0
+        entries, self._pending[kind] = self._pending[kind], []
+        if kind == "record" and dropped:
+            why = "the disk refused for too long"
+            entries.append(self._entry("journal.lost", self._node, why, {"records": str(dropped)}))
+            dropped = 0
+        self._signed[kind] = list(self._writers[kind].batches(entries, dropped))
+
+    async def _put(self, kind: str) -> bool:
+        try:
+            await self._save(self._signed[kind])
+        except DiskError as error:
+            log.error("the journal waits for the disk", error=str(error))
+            self._refused = True
+            self._on_trouble(str(error))
+            return False
+        batches, self._signed[kind] = self._signed[kind], []
         for batch in batches:
             self._feed(BatchSaved(batch))
+        if self._refused:
+            self._refused = False
+            self._on_trouble("")
+        return True

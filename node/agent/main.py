@@ -37,7 +37,19 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _command(commands, "master", "run the authority's peer", _master)
     node = _command(commands, "node", "run the agent of this machine", _node)
-    _command(commands, "runtime", "run the inference runtime (the agent starts it)", _runtime)
+    node.description = (
+        "Run the agent of this machine. SIGTERM ends the agent alone: the runtime and its workers "
+        "serve on, and the next agent adopts them. To end those too: meshd runtime --stop."
+    )
+    runtime = _command(
+        commands, "runtime", "run the inference runtime (the agent starts it)", _runtime
+    )
+    runtime.add_argument(
+        "--stop",
+        action="store_true",
+        help="end the runtime of the data folder, with its workers and pipelines: stop the agent "
+        "first, which starts it again",
+    )
     inner = node.add_subparsers(metavar="join")
     join = _command(inner, "join", "enrol this machine, once", _join)
     join.add_argument("--master", required=True, help="HOST:PORT of a master's enrolment port")
@@ -92,7 +104,8 @@ def _master(options: argparse.Namespace, config: Config) -> int:
     from node.agent.master_daemon import MasterDaemon
     from node.disk.authority_folder import FolderRefused as KeysRefused
     from node.disk.authority_keys import MasterKeys
-    from node.disk.folder import DataFolder
+    from node.disk.errors import DiskError
+    from node.disk.folder import DataFolder, FolderRefused
     from node.master.store import StoreRefused
 
     try:
@@ -100,17 +113,18 @@ def _master(options: argparse.Namespace, config: Config) -> int:
         with DataFolder(options.data) as folder:
             folder.claim(keys.mesh, keys.identity.name)
             return _serve(lambda stop: MasterDaemon(config, folder, keys).run(stop))
-    except (KeysRefused, StoreRefused, OSError) as error:
-        return _complain(str(error), EXIT_FAILED)
-    except _refusals() as error:
+    except (KeysRefused, FolderRefused, ConfigError) as error:
         return _complain(str(error), EXIT_BAD_INPUT)
+    except (StoreRefused, DiskError, OSError) as error:
+        return _complain(str(error), EXIT_FAILED)
 
 
 def _node(options: argparse.Namespace, config: Config) -> int:
     from node.agent.node_daemon import NodeDaemon
     from node.disk.authority_folder import FolderRefused as KeysRefused
     from node.disk.authority_keys import NodeKeys
-    from node.disk.folder import DataFolder
+    from node.disk.errors import DiskError
+    from node.disk.folder import DataFolder, FolderRefused
 
     try:
         keys = NodeKeys.load(options.data)
@@ -119,10 +133,10 @@ def _node(options: argparse.Namespace, config: Config) -> int:
             return _serve(lambda stop: NodeDaemon(config, folder, keys).run(stop))
     except KeysRefused as error:
         return _complain(f"{error}; to enrol this machine: meshd node join", EXIT_BAD_INPUT)
-    except OSError as error:
-        return _complain(str(error), EXIT_FAILED)
-    except _refusals() as error:
+    except (FolderRefused, ConfigError) as error:
         return _complain(str(error), EXIT_BAD_INPUT)
+    except (DiskError, OSError) as error:
+        return _complain(str(error), EXIT_FAILED)
 
 
 def _join(options: argparse.Namespace, config: Config) -> int:
@@ -145,16 +159,19 @@ def _join(options: argparse.Namespace, config: Config) -> int:
 
 
 def _runtime(options: argparse.Namespace, config: Config) -> int:
+    from node.agent.runtime_client import runtime_socket
     from node.disk.authority_keys import NodeKeys
     from node.runtime.config import ConfigRefused, RuntimeConfig, TlsPaths
     from node.runtime.daemon import run
     from node.runtime.servers import CannotListen
 
+    if options.stop:
+        return _stop_runtime(options.data)
     try:
         identity = NodeKeys.load(options.data).identity
         keys = options.data / "keys"
         runtime = RuntimeConfig(
-            socket_path=options.data / "run" / "runtime.sock",
+            socket_path=runtime_socket(options.data),
             data_dir=options.data,
             node=identity.name,
             mesh=identity.mesh,
@@ -171,10 +188,15 @@ def _runtime(options: argparse.Namespace, config: Config) -> int:
     return 0
 
 
-def _refusals() -> tuple[type[Exception], ...]:
-    from node.disk.errors import DiskError
+def _stop_runtime(data: Path) -> int:
+    from node.agent.runtime_client import StopFailed, runtime_socket, stop_runtime
 
-    return (DiskError, ConfigError)
+    try:
+        ended = stop_runtime(runtime_socket(data))
+    except StopFailed as error:
+        return _complain(str(error), EXIT_FAILED)
+    print("The runtime has ended, with all that it ran." if ended else "No runtime runs here.")
+    return 0
 
 
 def _serve(daemon: Callable[[asyncio.Event], Awaitable[None]]) -> int:

@@ -7,7 +7,6 @@ a master, a clock, DNS or a neighbour.
 import asyncio
 import os
 import secrets
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +19,9 @@ from mesh.core.messages import BeginArtifact, FinishArtifact, Run, Trouble
 from mesh.core.node import NodeCore, NodeFacts
 from mesh.desired.units import parse_duration, parse_size
 from mesh.events import SaveDocument, WriteJournal
-from mesh.exchange.heads_flow import HeadsFlow
 from mesh.exchange.membership import Membership, Self
-from mesh.heads.branches import open_site_branch
 from mesh.heads.certificates import check_certificate
 from mesh.heads.identity import Identity
-from mesh.heads.state import State
-from mesh.heads.tree import BranchRefused
 from mesh.heads.trust import Trust
 from mesh.journals.batches import Batch
 from mesh.journals.logs import Logs
@@ -35,31 +30,35 @@ from mesh.registers.store import NodeKeys as RegisterKeys
 from mesh.registers.store import Registers
 from node.agent import book
 from node.agent.artifacts import Artifacts
-from node.agent.config import Config
+from node.agent.config import Config, split_peer
 from node.agent.edge import Edge, now_ms, wall_ms
 from node.agent.folder_files import remove_ready, write_ready
+from node.agent.from_disk import FromDisk
+from node.agent.housekeeping import ACKNOWLEDGEMENTS, Housekeeping
+from node.agent.housekeeping import recall as recall_acknowledgements
 from node.agent.journal import OwnJournal
 from node.agent.links import Links
 from node.agent.machine import advertised, capacity
 from node.agent.node_backend import NodeBackend, NodeParts
 from node.agent.ports import Ports
-from node.agent.runtime_client import RuntimeClient, runtime_command
+from node.agent.runtime_client import RuntimeClient, runtime_command, runtime_socket
 from node.agent.stores import Stores
 from node.agent.wan import WanKeeper
 from node.disk.authority_keys import NodeKeys
 from node.disk.blobs import BlobStore
 from node.disk.boot import next_boot
-from node.disk.documents import DocumentDamaged, DocumentStore
+from node.disk.documents import DocumentStore
 from node.disk.folder import DataFolder
 from node.disk.journals import JournalStore
 from node.net.discovery import Discovery
 from node.net.mdns_records import Advertisement, Hint
 from protos.documents_pb2 import Boot
-from protos.peer_pb2 import Documents
 from protos.runtime_pb2 import JournalItem
 
 REMEMBER_S = 5.0
-BRANCHES = ("revocations", "released")
+REMEMBER_NEW_S = 0.5
+NEW_MS = 10_000
+"""After a start peers are learnt quickly, and kept as quickly."""
 
 log = structlog.get_logger(__name__)
 
@@ -81,12 +80,12 @@ class NodeDaemon:
                 folder.folder("journals"), parse_size(config.journal.quota), keys.identity.name
             ),
         )
-        self.damaged: list[str] = []
+        self.disk = FromDisk(self.stores, keys.identity.site)
         self.edge: Edge | None = None
         self.boot = self._next_boot(documents)
         self.book = book.Book(keys.mesh, keys.identity.site, config.peer.seeds)
         self.links = Links(keys.identity.name, self._feed, self._dial)
-        self.trust = Trust(keys.root_key, self._document("trust") or keys.trust_envelope)
+        self.trust = Trust(keys.root_key, self.disk.document("trust") or keys.trust_envelope)
         self.ports = Ports(keys.identity, keys.tls, lambda: self.trust.authorities, self._revoked)
         self.discovery = Discovery(config.discovery.interfaces)
         self._remembered = b""
@@ -98,22 +97,13 @@ class NodeDaemon:
         floor = max((k.counter for k in self.stores.journals.tails() if k.node == own), default=0)
         return next_boot(documents, secrets.token_bytes(8), floor)
 
-    def _document(self, name: str) -> bytes | None:
-        """A document, or None with a word about it: what is damaged comes from the peers again."""
-        try:
-            return self.stores.documents.get(name)
-        except DocumentDamaged as damaged:
-            self.damaged.append(str(damaged))
-            log.error("a document is damaged", document=name, error=str(damaged))
-            return None
-
     def make_core(self) -> NodeCore:
         """The core, from what the disk holds."""
-        heads = self._heads()
+        heads = self.disk.heads(self.trust)
         self.registers = Registers(self.identity.site, self._check_certificate)
         me = self.keys.certified
         own = RegisterKeys(self.identity.name, self.identity.site, me.signing_key, me.tls_key)
-        book.recall(self._document(book.REMEMBERED), self.registers, self.identity.name)
+        book.recall(self.disk.document(book.REMEMBERED), self.registers, self.identity.name)
         now = now_ms()
         membership = Membership(Self(own, self.boot, self.keys.signer), self.registers, now)
         peer_config = PeerConfig(
@@ -125,6 +115,8 @@ class NodeDaemon:
             wan_exchange_ms=parse_duration(self.config.wan.exchange),
         )
         logs = Logs(self.stores.journals.tails(), own=self.identity.name)
+        kept = self.disk.document(ACKNOWLEDGEMENTS)
+        recall_acknowledgements(kept, logs, self.trust.keys("acknowledge"))
         peer = Peer(peer_config, heads, logs, membership, now)
         artifacts = CoreArtifacts(
             Swarm(self.identity.name),
@@ -133,7 +125,7 @@ class NodeDaemon:
             peer.masters,
         )
         complete = self.stores.blobs.held()
-        artifacts.restored(self._manifests(heads), complete, now)
+        artifacts.restored(self.disk.manifests(heads), complete, now)
         facts = NodeFacts(
             certificate=me.der,
             peer_address="",
@@ -144,34 +136,10 @@ class NodeDaemon:
         )
         return NodeCore(peer, membership, artifacts, facts, now)
 
-    def _heads(self) -> HeadsFlow:
-        state = State(self._document("state-seen"), self._document("state-applied"))
-        kept = Documents.FromString(self._document("branches") or b"")
-        branches = {branch.name: branch for branch in kept.branches}
-        blobs = {}
-        for branch in kept.branches:
-            data = self.stores.blobs.get(branch.digest)
-            if data is not None:
-                blobs[branch.digest] = data
-        names = [f"site/{self.identity.site}", *BRANCHES]
-        return HeadsFlow(self.trust, state, names, branches, blobs)
-
-    def _manifests(self, heads: HeadsFlow) -> list[bytes]:
-        """The manifests of the plan in force that lie on this disk."""
-        blob = heads.contents().get(f"site/{self.identity.site}")
-        if blob is None:
-            return []
-        try:
-            plan = open_site_branch(blob, self.identity.site).plan
-        except BranchRefused:
-            return []
-        found = (self.stores.blobs.get(model.artifact) for model in plan.models)
-        return [envelope for envelope in found if envelope is not None]
-
     def masters(self) -> list[tuple[Identity, str]]:
         """The masters, and where: configured, or as learnt at enrolment."""
         addresses = self.config.master.addresses or _enrolled_masters(self.folder.path)
-        pairs = [book.split_peer(text) for text in addresses]
+        pairs = [split_peer(text) for text in addresses]
         return [(Identity(self.keys.mesh, "master", name), address) for name, address in pairs]
 
     # ---- checks ----
@@ -227,6 +195,7 @@ class NodeDaemon:
                 ("wan", self.wan.run()),
                 ("tidy", self.ports.tidy()),
                 ("book", self._keep_book(core)),
+                ("housekeeping", self.housekeeping.run()),
                 ("ready", self._tell_ready(core, peer_address)),
             )
         ]
@@ -241,7 +210,7 @@ class NodeDaemon:
         self.artifacts = Artifacts(
             self.stores.blobs, lambda digest: core.artifacts.known[digest], self._chunks, self._feed
         )
-        socket = self.folder.path / "run" / "runtime.sock"
+        socket = runtime_socket(self.folder.path)
         socket.parent.mkdir(mode=0o700, exist_ok=True)
         self.runtime = RuntimeClient(
             socket,
@@ -264,10 +233,23 @@ class NodeDaemon:
                 FinishArtifact: self.artifacts.finish,
                 FetchChunks: self.artifacts.fetch,
             },
-            lambda message: self._feed(Trouble("Disk", "data folder", message, "critical")),
+            lambda message: self._feed(Trouble("DataFolder", "state", message, "critical")),
         )
         self.journal = OwnJournal(
-            self.identity.name, self.boot, self.keys.signer, self._save_own, self._feed
+            self.identity.name,
+            self.boot,
+            self.keys.signer,
+            self._save_own,
+            self._feed,
+            lambda message: self._feed(Trouble("DataFolder", "journal", message, "critical")),
+        )
+        self.housekeeping = Housekeeping(
+            self.stores.journals,
+            core.peer.logs,
+            self.edge.in_thread,
+            self._save_document,
+            self.journal.write,
+            self._feed,
         )
         self.wan = WanKeeper(
             self.links,
@@ -297,9 +279,10 @@ class NodeDaemon:
     def _first_words(self) -> None:
         fields = {"pid": str(os.getpid()), "boot": str(self.boot.counter)}
         self.journal.write("record", "node.started", self.identity.name, "", fields)
-        for damage in self.damaged:
+        for damage in self.disk.damaged:
             self.journal.write("record", "disk.damaged", self.identity.name, damage, {})
-            self._feed(Trouble("Disk", "a document", damage, "critical"))
+        if self.disk.damaged:
+            self._feed(Trouble("Damaged", "documents", "; ".join(self.disk.damaged), "critical"))
 
     async def _discover(self, peer_address: str) -> None:
         if not self.config.discovery.mdns:
@@ -324,19 +307,26 @@ class NodeDaemon:
             self.links.know(identity, addresses)
 
     async def _keep_book(self, core: NodeCore) -> None:
-        generation = self.trust.generation
+        generation, started_ms = self.trust.generation, now_ms()
         while True:
             if self.trust.generation != generation:
                 generation = self.trust.generation
                 self.ports.trust_changed()
             self._know_targets()
             kept = book.remember(self.registers)
-            if kept != self._remembered and self.edge is not None:
+            if kept != self._remembered and self._save_document(book.REMEMBERED, kept):
                 self._remembered = kept
-                self.edge.carry([SaveDocument(book.REMEMBERED, kept, "peers")])
-            await asyncio.sleep(
-                0.5 if time.time_ns() // 1_000_000 - self.started_ms < 10_000 else REMEMBER_S
-            )
+            new = now_ms() - started_ms < NEW_MS
+            await asyncio.sleep(REMEMBER_NEW_S if new else REMEMBER_S)
+
+    def _save_document(self, name: str, data: bytes) -> bool:
+        """Keeps what can be learnt again; False while the disk refuses, because it is not worth
+        waiting for."""
+        assert self.edge is not None
+        if self.edge.disk.refuses:
+            return False
+        self.edge.carry([SaveDocument(name, data, "to remember")])
+        return True
 
     async def _tell_ready(self, core: NodeCore, peer_address: str) -> None:
         """Says where the daemon listens, and again when the runtime's addresses change."""
@@ -369,7 +359,8 @@ class NodeDaemon:
         self.journal.write(i.kind, i.event, i.subject, i.cause, i.fields)
 
     def _pipeline_entry(self, item: JournalItem) -> None:
-        self.journal.write(item.kind, item.event, item.subject, item.cause, dict(item.fields))
+        kind = "record" if item.kind == "record" else "data"
+        self.journal.write(kind, item.event, item.subject, item.cause, dict(item.fields))
 
     async def _save_own(self, batches: list[Batch]) -> None:
         def save() -> None:
@@ -404,10 +395,12 @@ def _enrolled_masters(data: Path) -> list[str]:
 
 
 async def _until(stop: asyncio.Event, tasks: list[asyncio.Task[Any]]) -> None:
-    """Until `stop` is set, or one of the tasks that never end has failed: that is re-raised."""
-    stopping = asyncio.create_task(stop.wait())
-    done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    for task in done:
-        if task is not stopping and task.exception() is not None:
-            raise task.exception() or AssertionError
+    """Until `stop` is set, or one of the tasks has failed: that is re-raised. A task that has
+    nothing to do may end."""
+    running = {asyncio.create_task(stop.wait()), *tasks}
+    while not stop.is_set():
+        done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    for task in running - set(tasks):
+        task.cancel()

@@ -7,6 +7,7 @@ socket and adopts what runs. Only where there is none, it starts one, detached.
 import asyncio
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import grpc
 import structlog
 
-from mesh.core.messages import Run, RuntimeReported
+from mesh.core.messages import Run, RuntimeReported, Trouble
 from mesh.site.local import pipeline_config
 from node.agent.config import Source
 from node.disk.blobs import BlobStore
@@ -25,6 +26,7 @@ from protos.runtime_pb2 import (
     ReplicaSpec,
     RestartWorkloadRequest,
     RuntimeSpec,
+    StopRequest,
     WatchRuntimeRequest,
 )
 from protos.runtime_pb2_grpc import RuntimeStub
@@ -35,11 +37,24 @@ RETRY_S = 0.2
 START_AGAIN_S = 3.0
 """Between two attempts to start a runtime that does not come up."""
 
+STOP_S = 30.0
+"""For requests at hand to be answered and workers to end."""
+LOG_BYTES_MAX = 8 * 1024 * 1024
+"""Of the runtime's log, which is started anew with the runtime; the one before it is kept."""
+LOG_TAIL_BYTES = 4096
+
 log = structlog.get_logger(__name__)
 
 
+class StopFailed(Exception):
+    """The runtime did not end. The text says why."""
+
+
 class RuntimeClient:
-    """Keeps the runtime told. `journal` takes what pipelines and the supervisor journal."""
+    """Keeps the runtime told. `journal` takes what pipelines and the supervisor journal.
+
+    A runtime that does not come up is an alarm with its last words, and is started again for ever.
+    """
 
     def __init__(
         self,
@@ -64,6 +79,8 @@ class RuntimeClient:
         self._news = asyncio.Event()
         self._started_s = -START_AGAIN_S
         self._stub: RuntimeStub | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._trouble = ""
 
     def tell(self, run: Run) -> None:
         """The core wants this to run; it is told as soon as the runtime listens."""
@@ -98,6 +115,7 @@ class RuntimeClient:
         try:
             async for event in watch:
                 if teller is None:
+                    self._say("")
                     self._news.set()
                     teller = asyncio.get_running_loop().create_task(self._tell(stub))
                 if event.WhichOneof("kind") == "state":
@@ -123,12 +141,15 @@ class RuntimeClient:
                 await asyncio.sleep(RETRY_S)
 
     def _start_if_due(self) -> None:
+        if self._process is not None and self._process.poll() is not None:
+            self._say(_last_words(self._log_file) or f"exit code {self._process.returncode}")
+            self._process = None
         now = asyncio.get_running_loop().time()
-        if now - self._started_s < START_AGAIN_S:
+        if now - self._started_s < START_AGAIN_S or self._process is not None:
             return
         self._started_s = now
-        with self._log_file.open("ab") as output:
-            subprocess.Popen(
+        with _fresh_log(self._log_file).open("ab") as output:
+            self._process = subprocess.Popen(
                 self._command,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -136,6 +157,14 @@ class RuntimeClient:
                 start_new_session=True,
                 close_fds=True,
             )
+
+    def _say(self, trouble: str) -> None:
+        """Tells of a runtime that does not come up (its last words), or does ("")."""
+        if trouble != self._trouble:
+            self._trouble = trouble
+            if trouble:
+                log.error("the runtime ended", reason=trouble)
+            self._feed(Trouble("Runtime", "runtime", trouble, "critical"))
 
     # ---- what to tell ----
 
@@ -186,3 +215,42 @@ def runtime_command(config: Path | None, data: Path) -> list[str]:
     """How the agent starts a runtime for its data folder."""
     command = [sys.executable, "-m", "node.agent.main", "runtime", "--data", str(data)]
     return [*command, "--config", str(config)] if config is not None else command
+
+
+def runtime_socket(data: Path) -> Path:
+    """Where the runtime of a data folder listens for its agent."""
+    return data / "run" / "runtime.sock"
+
+
+def stop_runtime(socket: Path) -> bool:
+    """Ends the runtime at the socket; False if there is none. Raises StopFailed."""
+    if not socket.exists():
+        return False
+    with grpc.insecure_channel(f"unix:{socket}") as channel:
+        try:
+            RuntimeStub(channel).Stop(StopRequest(), timeout=STOP_S)
+        except grpc.RpcError as error:
+            if error.code() == grpc.StatusCode.UNAVAILABLE:
+                return False  # a socket that a killed runtime left behind
+            raise StopFailed(f"the runtime did not end: {error.details()}") from None
+    deadline = time.monotonic() + STOP_S
+    while socket.exists():  # it removes its socket when all that it ran has ended
+        if time.monotonic() > deadline:
+            raise StopFailed(f"the runtime still has its socket {socket}: see its log beside it")
+        time.sleep(0.05)
+    return True
+
+
+def _fresh_log(path: Path) -> Path:
+    """The log to append to; one that has grown too long is put aside."""
+    if path.exists() and path.stat().st_size > LOG_BYTES_MAX:
+        path.replace(path.with_suffix(".old"))
+    return path
+
+
+def _last_words(path: Path) -> str:
+    """The last line of the runtime's log."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - LOG_TAIL_BYTES))
+        lines = file.read().decode(errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
