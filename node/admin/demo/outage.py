@@ -10,7 +10,7 @@ from typing import Any
 
 from node.admin.demo import audit, views
 from node.admin.demo.golden import GoldenRequest
-from node.admin.demo.lab import Lab, in_parallel
+from node.admin.demo.lab import Lab
 from node.admin.demo.layout import SERVICES, SITES, NodePlan, service_yaml
 from node.admin.demo.narrator import Narrator
 from node.admin.demo.processes import Incarnation, census, kill
@@ -123,7 +123,8 @@ class Outage:
             status = json.loads(out)
             require(status.get("node") == node.name, f"{node.name} answered as {status}")
 
-        in_parallel(read, nodes)
+        for node in nodes:
+            read(node)
         code, out, err = self.lab.try_meshctl("apply", "-f", "-", *self.lab.at(nodes[0]),
                                               stdin=service_yaml("north", 2).encode())  # fmt: skip
         require(code == 4, f"a node took an apply ({code}): {out}{err}")

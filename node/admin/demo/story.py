@@ -1,5 +1,6 @@
 """The whole story, step by step, and how it begins and ends."""
 
+import os
 import shutil
 import signal
 import tempfile
@@ -12,7 +13,7 @@ from types import FrameType
 
 import node
 from node.admin.demo.lab import Lab
-from node.admin.demo.layout import SERVICES, make_layout
+from node.admin.demo.layout import SERVICES, SITES, make_layout
 from node.admin.demo.narrator import Narrator
 from node.admin.demo.opening import Opening
 from node.admin.demo.outage import Outage
@@ -53,6 +54,7 @@ def run(wish: Wish) -> bool:
         layout = make_layout(space.path, model)
         lab = Lab(layout, Processes(space.path, {"MESHCTL_CONFIG": str(layout.config)}))
         ok = False
+        _tell_machine(narrator)
         try:
             ok = _told(lab, narrator)
             space.removed = ok and wish.keep is None
@@ -101,6 +103,17 @@ def _told(lab: Lab, narrator: Narrator) -> bool:
     except Exception:
         return False
     return True
+
+
+def _tell_machine(narrator: Narrator) -> None:
+    """Every figure depends on it; one that is busy with other things gives worse ones."""
+    cores, load = os.cpu_count() or 1, round(os.getloadavg()[0], 1)
+    narrator.figures["machine"] = {"cores": cores, "load_before": load}
+    text = f"A master and {sum(map(len, SITES.values()))} nodes on this machine of {cores} cores"
+    narrator.console.print(text)
+    if load > cores / 2:
+        warning = f"it is busy with other things (load {load}): figures will be worse"
+        narrator.console.print(warning, style="yellow")
 
 
 def _stay(lab: Lab, narrator: Narrator) -> None:
