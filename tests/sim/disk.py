@@ -36,6 +36,10 @@ class Disk:
         """Where each log ends."""
         return {key: Tail(log[-1].last, log[-1].digest) for key, log in self.logs.items()}
 
+    def whole(self, artifact: bytes) -> bool:
+        """Whether all of an artifact is here."""
+        return artifact in self.complete
+
     def held(self, artifact: Artifact) -> frozenset[int]:
         """The chunks of an artifact that are here."""
         return frozenset(

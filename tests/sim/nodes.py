@@ -15,7 +15,7 @@ from mesh.core.messages import (
     WanPath,
 )
 from mesh.core.node import NodeCore, NodeFacts
-from mesh.events import BatchSaved
+from mesh.events import BatchSaved, LinkDown
 from mesh.exchange.heads_flow import HeadsFlow
 from mesh.exchange.membership import Membership, Self
 from mesh.hashing import sha256
@@ -36,6 +36,7 @@ from tests.sim import identities
 from tests.sim.disk import Disk
 from tests.sim.world import DIAL_MS, WAN_RETRY_MS, Host, World, contact_of
 
+STEP_DOWN_MS = 5_000
 LOAD_MS = 700
 """How long a simulated worker takes until it serves."""
 GIB = 1 << 30
@@ -59,13 +60,29 @@ class SimNode(Host):
         self.runs: dict[Any, ReplicaStatus] = {}
         self.starts: list[tuple[int, str]] = []
         self._pids = 100
+        self.wanted: set[Any] = set()
         self._dialled_ms = 0
         self._wan_ms = -WAN_RETRY_MS
 
     def boot(self) -> None:
         """Starts from the disk, as the daemon does."""
-        self.disk.boots += 1
         self.runs = {}
+        self.start_agent()
+
+    def power_off(self) -> None:
+        """The machine dies, with all that runs on it."""
+        self.crash()
+        self.runs = {}
+
+    def restart_agent(self) -> None:
+        """The agent dies and starts anew; its workers go on."""
+        self.crash()
+        self.start_agent()
+
+    def start_agent(self) -> None:
+        """Starts the agent, which adopts what runs."""
+        floor = Boot.FromString(self.disk.documents.get("boot-floor", b"")).counter
+        self.disk.boots = max(self.disk.boots, floor) + 1
         nonce = self.world.random.randbytes(8)
         self.core_boot = Boot(counter=self.disk.boots, nonce=nonce)
         self.writers = {
@@ -78,12 +95,23 @@ class SimNode(Host):
         core.artifacts.restored(
             [b for b in self.disk.blobs.values()], self.disk.complete, self.world.now_ms
         )
+        self._wan_held_ms = self.world.now_ms
         self.start(core)
-        self.feed(RuntimeReported(RuntimeState(peer_inference_address=f"{self.name}:7412")))
+        self.feed(RuntimeReported(self._state()))
 
     @property
     def _uri(self) -> str:
         return identities.node_identity(self.site, self.name).uri
+
+    def refuses(self, other: Host) -> bool:
+        """The other end is revoked."""
+        return self.core.revoked.is_revoked(other.contact.tls_key) is not None
+
+    def _check(self, der: bytes) -> NodeKeys:
+        keys = keys_in(der)
+        if self.core is not None and self.core.revoked.is_revoked(keys.tls_key):
+            raise ValueError(f"{keys.node} is revoked")
+        return keys
 
     def _core(self) -> NodeCore:
         now, documents = self.world.now_ms, self.disk.documents
@@ -95,14 +123,14 @@ class SimNode(Host):
         kept = Documents.FromString(documents.get("branches", b""))
         branches = {branch.name: branch for branch in kept.branches}
         blobs = {b.digest: self.disk.blobs[b.digest] for b in kept.branches}
-        names = [f"site/{self.site}", "revocations", "released", "delegations"]
+        names = [f"site/{self.site}", "revocations", "released"]
         heads = HeadsFlow(trust, state, names, branches, blobs)
-        registers = Registers(self.site, keys_in)
+        registers = Registers(self.site, self._check)
         me = Self(
             identities.node_keys(self.site, self.name), self.core_boot, identities.signer(self._uri)
         )
         membership = Membership(me, registers, now)
-        config = PeerConfig(self.name, "node", self.site, self.core_boot, keys_in)
+        config = PeerConfig(self.name, "node", self.site, self.core_boot, self._check)
         logs = Logs(self.disk.tails(), own=self.name)
         peer = Peer(config, heads, logs, membership, now)
         artifacts = Artifacts(
@@ -116,7 +144,7 @@ class SimNode(Host):
             sources=self.sources,
             masters=(identities.MASTER,),
         )
-        return NodeCore(peer, membership, artifacts, facts, now)
+        return NodeCore(peer, membership, artifacts, facts, now, documents.get("ran", b""))
 
     # ---- the edge ----
 
@@ -131,10 +159,26 @@ class SimNode(Host):
                 host = self.world.hosts[other]
                 if isinstance(host, SimNode) and host.site == self.site and other < self.name:
                     self.world.connect(self.name, other, wan=False)
-        if self.core.wants_wan_link() and now - self._wan_ms >= WAN_RETRY_MS:
-            self._wan_ms = now
-            up = self.world.connect(self.name, identities.MASTER, wan=True)
-            self.feed(WanPath(up, "dialled"))
+        self._keep_wan(now)
+
+    def _keep_wan(self, now: int) -> None:
+        """As node/agent/wan.py: the gateway holds the link, others step down after a while."""
+        linked = frozenset((self.name, identities.MASTER)) in self.world.linked
+        if self.core.wants_wan_link():
+            self._wan_held_ms = now
+            if not linked and now - self._wan_ms >= WAN_RETRY_MS:
+                self._wan_ms = now
+                up = self.world.connect(self.name, identities.MASTER, wan=True)
+                self.feed(WanPath(up, "dialled"))
+        elif linked and now - self._wan_held_ms > STEP_DOWN_MS:
+            self.world.break_link(self.name, identities.MASTER)
+
+    def feed(self, event: Any) -> None:
+        """Events as the daemon's parts give them: a link with a master that ends is a lost path."""
+        super().feed(event)
+        lost = isinstance(event, LinkDown) and event.peer == identities.MASTER
+        if lost and self.up and self.core.wants_wan_link():
+            super().feed(WanPath(False, "the link ended"))
 
     def do_WriteJournal(self, i: Any) -> None:  # noqa: N802
         entry = make_entry(
@@ -163,15 +207,30 @@ class SimNode(Host):
         self.fetch(i, lambda chunk: self.feed(ChunkStored(i.artifact, chunk)), failed)
 
     def do_Run(self, i: Any) -> None:  # noqa: N802
-        wanted = {key: plan for key, plan in i.replicas}
-        for key in [key for key in self.runs if key not in wanted]:
+        """As the runtime does: one replica a place; the old one of a place ends when the new one
+        serves, or at once if it does not serve itself."""
+        wanted = {(key.workload, key.index): (key, plan) for key, plan in i.replicas}
+        assert len(wanted) == len(i.replicas), "a replica is named twice"
+        self.wanted = {key for key, _ in wanted.values()}
+        for key in [key for key in self.runs if (key.workload, key.index) not in wanted]:
             del self.runs[key]
-        for key, plan in wanted.items():
+        for key, plan in wanted.values():
             if key not in self.runs:
                 self._start_replica(key, plan)
+        self._drop_superseded()
         self._report()
 
+    def _drop_superseded(self) -> None:
+        for key in list(self.runs):
+            if key in self.wanted:
+                continue
+            new = [k for k in self.wanted if (k.workload, k.index) == (key.workload, key.index)]
+            serves = self.runs[key].state.phase == Phase.SERVING
+            if not serves or any(self.runs[k].state.phase == Phase.SERVING for k in new):
+                del self.runs[key]
+
     def _start_replica(self, key: Any, plan: Any) -> None:
+        assert self.disk.whole(plan.artifact), "a replica is started whose model is not here"
         self._pids += 1
         pid = self._pids
         self.starts.append((self.world.now_ms, key.workload))
@@ -186,22 +245,41 @@ class SimNode(Host):
         self.runs[key] = ReplicaStatus(state=state, pid=pid)
 
         def serve() -> None:
-            if key in self.runs and self.runs[key].pid == pid and self.up:
+            if key in self.runs and self.runs[key].pid == pid:
                 self.runs[key].state.phase = Phase.SERVING
+                self._drop_superseded()
                 self._report()
 
         self.world.after(LOAD_MS, serve)
 
-    def _report(self) -> None:
-        state = RuntimeState(
+    def kill_worker(self, workload: str) -> None:
+        """SIGKILL to the workers of a service; the runtime starts them again."""
+        for key, status in self.runs.items():
+            if key.workload == workload:
+                status.state.phase = Phase.FAILED
+                status.restarts += 1
+
+        def again() -> None:
+            for status in self.runs.values():
+                if status.state.phase == Phase.FAILED:
+                    self._pids += 1
+                    status.pid, status.state.phase = self._pids, Phase.SERVING
+            self._report()
+
+        self._report()
+        self.world.after(LOAD_MS, again)
+
+    def _state(self) -> RuntimeState:
+        return RuntimeState(
             replicas=list(self.runs.values()), peer_inference_address=f"{self.name}:7412"
         )
+
+    def _report(self) -> None:
+        state = self._state()
         self.world.after(1, lambda: self.feed(RuntimeReported(state)))
 
     def serving(self, workload: str) -> int:
         """Replicas of a service that serve here."""
-        if not self.up:
-            return 0
         return sum(
             1
             for key, status in self.runs.items()
@@ -215,26 +293,28 @@ class SimMaster(Host):
     def __init__(self, world: World) -> None:
         super().__init__(world, contact_of(identities.MASTER, ""), Disk())
         self.counter = 0
+        self.notices: list[Any] = []
+        self.start(self._core())
+
+    def restart(self, disk: Disk) -> None:
+        """Starts anew from a disk, and signs again what it signed last."""
+        self.crash()
+        self.disk = disk
         self.start(self._core())
 
     def _core(self) -> Peer:
         trust = Trust(identities.signer("root").public_key, identities.trust_envelope())
-        state = State(self.disk.documents.get("state-seen"))
-        heads = HeadsFlow(trust, state, (), {}, {})
+        heads = HeadsFlow(trust, State(), (), {}, {})
         boot = Boot(counter=1, nonce=b"mmmmmmmm")
-        config = PeerConfig(
-            identities.MASTER,
-            "master",
-            "",
-            boot,
-            keys_in,
-            archive=True,
-        )
+        config = PeerConfig(identities.MASTER, "master", "", boot, keys_in, archive=True)
         return Peer(config, heads, Logs(self.disk.tails(), archive=True), None, self.world.now_ms)
+
+    def do_Notice(self, i: Any) -> None:  # noqa: N802
+        self.notices.append(i)
 
     def publish(self, blobs: dict[str, bytes]) -> None:
         """Signs and announces a state with these branches; empty ones are added where missing."""
-        for name in ("revocations", "released", "delegations"):
+        for name in ("revocations", "released"):
             blobs.setdefault(name, b"")
         self.counter += 1
         tree = Tree({name: sha256(blob) for name, blob in blobs.items()})

@@ -1,8 +1,9 @@
 """A small world in virtual time: production cores, and an edge made of plain data.
 
-Every message is encoded and decoded. Links can be cut, one direction at a time; nodes can crash,
-restart from their disks, and freeze. One seed gives one history: nothing here looks at a clock or
-draws a random number but the world's own.
+Every message is encoded and decoded. Links keep the order of what is sent, as TCP does. They can be
+cut, one direction at a time, swallow what is sent (a black hole), lose probes, delay and duplicate;
+nodes can crash, restart from their disks, and freeze. One seed gives one history: nothing here
+looks at a clock or draws a random number but the world's own.
 """
 
 import heapq
@@ -28,6 +29,8 @@ from protos.peer_pb2 import Documents, JournalBatches
 from tests.sim import identities
 
 TICK_MS = 150
+PROBES = (b"\x32", b"\x3a")
+"""First bytes of the frames `probe` and `probe_answer`: fields 6 and 7 of Frame."""
 WAN_RETRY_MS = 1_000
 DIAL_MS = 500
 
@@ -47,12 +50,17 @@ class World:
         self.now_ms = 0
         self.hosts: dict[str, Any] = {}
         self.cut: set[tuple[str, str]] = set()
-        self.linked: set[frozenset[str]] = set()
+        self.linked: dict[frozenset[str], int] = {}
+        self.latency_ms = (1, 4)
+        self.probe_loss = 0.0
+        self.duplicates = 0.0
+        self.messages = 0
         self.bytes: dict[tuple[str, str], int] = {}
         self.chunk_bytes: dict[tuple[str, str], int] = {}
         self.trace: list[tuple[int, str, str]] = []
         self._heap: list[_Item] = []
         self._number = 0
+        self._busy_until: dict[tuple[str, str], int] = {}
 
     # ---- time ----
 
@@ -89,14 +97,21 @@ class World:
         up = one in self.hosts and other in self.hosts
         return up and self.hosts[one].up and self.hosts[other].up and (one, other) not in self.cut
 
+    def answers(self, one: str, other: str) -> bool:
+        """Whether a dial from one to the other is answered: packets go both ways, nobody sleeps."""
+        both = self.reachable(one, other) and self.reachable(other, one)
+        return both and not self.hosts[other].frozen
+
     def connect(self, one: str, other: str, wan: bool) -> bool:
         """A dial from one to the other; whether a link stands now."""
         pair = frozenset((one, other))
         if pair in self.linked:
             return True
-        if not (self.reachable(one, other) and self.reachable(other, one)):
+        here, there = self.hosts[one], self.hosts.get(other)
+        if not self.answers(one, other) or there.refuses(here) or here.refuses(there):
             return False
-        self.linked.add(pair)
+        self._number += 1
+        self.linked[pair] = self._number
         for here, there in ((one, other), (other, one)):
             contact = self.hosts[there].contact
             self.hosts[here].feed(LinkUp(contact, wan))
@@ -109,6 +124,12 @@ class World:
             self.cut.add((other, one))
         self.break_link(one, other)
 
+    def swallow(self, one: str, other: str, both: bool = True) -> None:
+        """A black hole: the link stands, and what goes from one to the other is lost."""
+        self.cut.add((one, other))
+        if both:
+            self.cut.add((other, one))
+
     def mend(self, one: str, other: str) -> None:
         """Both directions work again."""
         self.cut -= {(one, other), (other, one)}
@@ -117,7 +138,7 @@ class World:
         """Ends the link between two, if there is one."""
         pair = frozenset((one, other))
         if pair in self.linked:
-            self.linked.discard(pair)
+            del self.linked[pair]
             for here, there in ((one, other), (other, one)):
                 host = self.hosts.get(here)
                 if host is not None and host.up:
@@ -125,16 +146,24 @@ class World:
 
     def send(self, source: str, target: str, data: bytes) -> None:
         """One frame, over the link, after a latency."""
-        if frozenset((source, target)) not in self.linked:
+        link = self.linked.get(frozenset((source, target)))
+        if link is None:
             return
+        self.messages += 1
         self.bytes[source, target] = self.bytes.get((source, target), 0) + len(data)
-        latency = self.random.randint(1, 4)
+        if self.probe_loss and data[:1] in PROBES and self.random.random() < self.probe_loss:
+            return
 
         def arrive() -> None:
-            if frozenset((source, target)) in self.linked and self.reachable(source, target):
+            same = self.linked.get(frozenset((source, target))) == link
+            if same and self.reachable(source, target):
                 self.hosts[target].feed(Received(source, data))
 
-        self.after(latency, arrive)
+        for _ in range(2 if self.duplicates and self.random.random() < self.duplicates else 1):
+            earliest = self.now_ms + self.random.randint(*self.latency_ms)
+            at_ms = max(earliest, self._busy_until.get((source, target), 0))
+            self._busy_until[source, target] = at_ms
+            self.after(at_ms - self.now_ms, arrive)
 
 
 class Host:
@@ -194,6 +223,10 @@ class Host:
             return
         for instruction in self.core.handle(event, self.world.now_ms):
             self.carry_out(instruction)
+
+    def refuses(self, other: "Host") -> bool:
+        """Whether the other end's certificate is refused here."""
+        return False
 
     def on_tick(self) -> None:
         """What the edge does by time."""

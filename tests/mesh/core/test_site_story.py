@@ -2,93 +2,8 @@
 
 import pytest
 
-from mesh.blobs.chunking import FileHasher
-from mesh.blobs.manifest import seal
-from mesh.hashing import sha256
-from protos.documents_pb2 import (
-    Manifest,
-    ModelPlan,
-    Plan,
-    RosterEntry,
-    ServicePlan,
-    SiteBranch,
-)
 from tests.sim import identities
-from tests.sim.nodes import SimMaster, SimNode
-from tests.sim.world import World
-
-
-class Site:
-    """A master and one site in a world."""
-
-    def __init__(self, nodes: int, seed: int = 1) -> None:
-        self.world = World(seed)
-        self.master = SimMaster(self.world)
-        self.nodes = [SimNode(self.world, "south", f"south-{i + 1}") for i in range(nodes)]
-        self.replicas = 2
-        self.envelope, self.chunks = _model()
-
-    def boot(self) -> None:
-        for node in self.nodes:
-            node.boot()
-
-    def publish(self, replicas: int) -> None:
-        artifact = sha256(self.envelope)
-        service = ServicePlan(
-            name="faces",
-            model="face-detector",
-            model_version="1.0.0",
-            artifact=artifact,
-            replicas_min=replicas,
-            replicas_max=replicas,
-            cores=1,
-            memory_bytes=1 << 28,
-            spares=1,
-            device="CPU",
-        )
-        model = ModelPlan(name="face-detector", version="1.0.0", artifact=artifact)
-        roster = [
-            RosterEntry(
-                node=n.name,
-                signing_key=identities.node_keys("south", n.name).signing_key,
-                tls_key=identities.node_keys("south", n.name).tls_key,
-            )
-            for n in self.nodes
-        ]
-        plan = Plan(site="south", models=[model], services=[service])
-        branch = SiteBranch(site="south", roster=roster, plan=plan)
-        self.master.disk.save_blob(self.envelope)
-        for index, data in enumerate(self.chunks):
-            self.master.disk.chunks[artifact, index] = data
-        self.master.publish({"site/south": branch.SerializeToString(deterministic=True)})
-
-    def serving(self) -> int:
-        return sum(node.serving("faces") for node in self.nodes)
-
-    def cut_wan(self) -> None:
-        for node in self.nodes:
-            self.world.cut_off(node.name, identities.MASTER)
-
-    def mend_wan(self) -> None:
-        for node in self.nodes:
-            self.world.mend(node.name, identities.MASTER)
-
-
-def _model() -> tuple[bytes, list[bytes]]:
-    hasher = FileHasher("onnx", 65536)
-    data = bytes(range(256)) * 2000
-    hasher.feed(data)
-    manifest = Manifest(
-        name="face-detector",
-        version="1.0.0",
-        kind="model",
-        chunk_bytes=65536,
-        files=[hasher.file()],
-    )
-    manifest.limits.memory_bytes = 1 << 28
-    manifest.limits.load_ms = 10_000
-    chunks = [data[i : i + 65536] for i in range(0, len(data), 65536)]
-    return seal(manifest, identities.signer("release")), chunks
+from tests.sim.site import Site
 
 
 @pytest.fixture
@@ -113,7 +28,7 @@ def test_a_node_lost_in_an_outage_is_replaced_within_six_seconds(site: Site) -> 
     site.cut_wan()
     site.world.run(6_000)
     victim = next(n for n in site.nodes if n.serving("faces"))
-    victim.crash()
+    victim.power_off()
     taken = site.world.run_until(lambda: site.serving() == 2, 6_000, "its replica elsewhere")
     assert taken < 6_000
     victim.boot()
@@ -133,7 +48,7 @@ def test_after_an_outage_the_master_has_every_record_once_and_nothing_restarted(
     site.cut_wan()
     site.world.run(10_000)
     victim = next(n for n in site.nodes if n.serving("faces"))
-    victim.crash()
+    victim.power_off()
     site.world.run(8_000)
     site.publish(replicas=3)
     before = [len(n.starts) for n in site.nodes if n is not victim]

@@ -1,0 +1,137 @@
+"""A master and one site in a world, with a model and a service: what most stories begin with."""
+
+import functools
+from collections.abc import Mapping
+
+from mesh.blobs.chunking import FileHasher
+from mesh.blobs.manifest import seal
+from mesh.hashing import sha256
+from protos.documents_pb2 import (
+    Manifest,
+    ModelPlan,
+    PipelinePlan,
+    Plan,
+    Revocation,
+    Revocations,
+    RosterEntry,
+    ServicePlan,
+    SiteBranch,
+)
+from tests.sim import identities
+from tests.sim.nodes import SimMaster, SimNode
+from tests.sim.world import World
+
+
+class Site:
+    """A master and one site in a world."""
+
+    def __init__(self, nodes: int, seed: int = 1) -> None:
+        self.world = World(seed)
+        self.master = SimMaster(self.world)
+        self.nodes = [SimNode(self.world, "south", f"south-{i + 1}") for i in range(nodes)]
+        self.replicas = 2
+        self.envelope, self.chunks = face_detector()
+
+    def settle(self, replicas: int = 2) -> "Site":
+        """Boots all, publishes, and waits until the replicas serve."""
+        self.boot()
+        self.world.run(2_000)
+        self.publish(replicas=replicas)
+        self.world.run_until(lambda: self.serving() == replicas, 15_000, "replicas serve")
+        return self
+
+    def node(self, name: str) -> SimNode:
+        """The node of that name."""
+        return next(node for node in self.nodes if node.name == name)
+
+    def gateway(self) -> SimNode:
+        """The node that talks to the master."""
+        name = next(n.core.peer.gateway() for n in self.nodes if n.up)
+        return self.node(name)
+
+    def boot(self) -> None:
+        for node in self.nodes:
+            node.boot()
+
+    def publish(
+        self,
+        replicas: int,
+        restarts: int = 0,
+        version: str = "1.0.0",
+        revoked: Mapping[str, str] | None = None,
+        pipelines: tuple[PipelinePlan, ...] = (),
+    ) -> None:
+        """Signs a state with one service; `revoked` are nodes and reasons."""
+        envelope, chunks = face_detector(version)
+        artifact = sha256(envelope)
+        service = ServicePlan(
+            name="faces",
+            model="face-detector",
+            model_version=version,
+            restarts=restarts,
+            artifact=artifact,
+            replicas_min=replicas,
+            replicas_max=replicas,
+            cores=1,
+            memory_bytes=1 << 28,
+            spares=1,
+            device="CPU",
+        )
+        model = ModelPlan(name="face-detector", version=version, artifact=artifact)
+        roster = [
+            RosterEntry(
+                node=n.name,
+                signing_key=identities.node_keys("south", n.name).signing_key,
+                tls_key=identities.node_keys("south", n.name).tls_key,
+            )
+            for n in sorted(self.nodes, key=lambda one: one.name)
+        ]
+        plan = Plan(site="south", models=[model], services=[service], pipelines=pipelines)
+        branch = SiteBranch(site="south", roster=roster, plan=plan)
+        self.master.disk.save_blob(envelope)
+        for index, data in enumerate(chunks):
+            self.master.disk.chunks[artifact, index] = data
+        entries = [
+            Revocation(
+                subject=identities.node_identity("south", name).uri,
+                tls_key=identities.node_keys("south", name).tls_key,
+                reason=reason,
+            )
+            for name, reason in sorted((revoked or {}).items())
+        ]
+        self.master.publish(
+            {
+                "site/south": branch.SerializeToString(deterministic=True),
+                "revocations": Revocations(entries=entries).SerializeToString(),
+            }
+        )
+
+    def serving(self) -> int:
+        return sum(node.serving("faces") for node in self.nodes)
+
+    def cut_wan(self) -> None:
+        for node in self.nodes:
+            self.world.cut_off(node.name, identities.MASTER)
+
+    def mend_wan(self) -> None:
+        for node in self.nodes:
+            self.world.mend(node.name, identities.MASTER)
+
+
+@functools.cache
+def face_detector(version: str = "1.0.0") -> tuple[bytes, list[bytes]]:
+    """A signed manifest of a version, and its chunks."""
+    hasher = FileHasher("onnx", 65536)
+    data = version.encode() + bytes(range(256)) * 2000
+    hasher.feed(data)
+    manifest = Manifest(
+        name="face-detector",
+        version=version,
+        kind="model",
+        chunk_bytes=65536,
+        files=[hasher.file()],
+    )
+    manifest.limits.memory_bytes = 1 << 28
+    manifest.limits.load_ms = 10_000
+    chunks = [data[i : i + 65536] for i in range(0, len(data), 65536)]
+    return seal(manifest, identities.signer("release")), chunks
