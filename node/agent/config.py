@@ -233,17 +233,18 @@ def _overlay(table: dict[str, Any], environment: Mapping[str, str]) -> None:
         section, _, key = variable.removeprefix("MESHD_").lower().partition("_")
         if section not in SECTIONS or not key:
             raise ConfigError(f"the environment: {variable} names no key of the configuration")
-        table.setdefault(section, {})[key] = _typed(section, key, environment[variable])
+        values = table.setdefault(section, {})
+        if isinstance(values, dict):  # else it is refused with its place, later
+            values[key] = _typed(section, key, environment[variable])
 
 
 def _typed(section: str, key: str, text: str) -> Any:
-    kinds = {f.name: str(f.type) for f in fields(SECTIONS[section])}
-    kind = kinds.get(key, "str")
-    if kind.startswith("list"):
+    kind = type(getattr(SECTIONS[section](), key, ""))
+    if kind is list:
         return [part.strip() for part in text.split(",") if part.strip()]
-    if kind == "bool" and text.lower() in ("true", "false", "1", "0"):
+    if kind is bool and text.lower() in ("true", "false", "1", "0"):
         return text.lower() in ("true", "1")
-    if kind == "int" and text.isdigit():
+    if kind is int and text.isdigit():
         return int(text)
     return text
 
@@ -260,12 +261,17 @@ def _section(name: str, kind: type, table: dict[str, Any], where: str) -> Any:
         expected = type(getattr(default, key))
         if type(value) is not expected:
             raise ConfigError(f"{where}: {name}.{key} must be of type {expected.__name__}")
+        inner = value.values() if isinstance(value, dict) else value
+        if isinstance(value, (list, dict)) and not all(isinstance(one, str) for one in inner):
+            raise ConfigError(f"{where}: {name}.{key} must hold strings")
     return kind(**given)
 
 
 def _sources(given: Any, where: str) -> dict[str, Source]:
+    if not isinstance(given, dict):
+        raise ConfigError(f"{where}: [sources] must be a section")
     sources = {}
-    for name, value in given.items() if isinstance(given, dict) else ():
+    for name, value in given.items():
         if not isinstance(value, dict) or set(value) != {"url"}:
             raise ConfigError(f"{where}: [sources.{name}] has exactly one key, `url`")
         sources[name] = Source(url=str(value["url"]))
