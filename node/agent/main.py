@@ -2,17 +2,16 @@
 
 import argparse
 import asyncio
-import logging
 import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-import structlog
 import uvloop
 
 from node.agent.config import Config, ConfigError, load_config
+from node.agent.log import set_up_log
 
 DATA = Path("/var/lib/meshd")
 EXIT_BAD_INPUT, EXIT_UNREACHABLE, EXIT_REFUSED, EXIT_FAILED = 2, 3, 4, 1
@@ -25,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config = load_config(options.config, os.environ)
     except ConfigError as error:
         return _complain(str(error), EXIT_BAD_INPUT)
-    _set_up_log(config)
+    set_up_log(config.log.level)
     # gRPC's own handlers for fork would only log: nothing here ever forks after gRPC started.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     command: Callable[[argparse.Namespace, Config], int] = options.run
@@ -74,26 +73,6 @@ def _command(
 def _complain(text: str, code: int) -> int:
     print(f"meshd: {text}", file=sys.stderr)
     return code
-
-
-def _set_up_log(config: Config) -> None:
-    level = logging.getLevelNamesMapping().get(config.log.level.upper(), logging.INFO)
-    shown = (
-        structlog.dev.ConsoleRenderer()
-        if sys.stderr.isatty()
-        else structlog.processors.JSONRenderer()
-    )
-    logging.basicConfig(stream=sys.stderr, level=level, format="%(levelname)s %(name)s %(message)s")
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            shown,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
 
 
 # ---- commands ----
