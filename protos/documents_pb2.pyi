@@ -33,7 +33,7 @@ class Boot(_message.Message):
     def __init__(self, counter: _Optional[int] = ..., nonce: _Optional[bytes] = ...) -> None: ...
 
 class StableRegister(_message.Message):
-    __slots__ = ("node", "site", "boot", "version", "certificate", "peer_address", "inference_address", "labels", "capacity", "wan", "replicas", "artifacts", "suspicions", "sources", "seen_counter", "applied_counter", "copy_holder", "pipelines", "alarms", "min_reader")
+    __slots__ = ("node", "site", "boot", "version", "certificate", "peer_address", "inference_address", "labels", "capacity", "wan", "replicas", "artifacts", "suspicions", "sources", "seen_counter", "applied_counter", "copy_holder", "pipelines", "alarms", "min_reader", "counts", "verdicts", "last_good", "cordoned", "draining")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -61,6 +61,11 @@ class StableRegister(_message.Message):
     PIPELINES_FIELD_NUMBER: _ClassVar[int]
     ALARMS_FIELD_NUMBER: _ClassVar[int]
     MIN_READER_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    VERDICTS_FIELD_NUMBER: _ClassVar[int]
+    LAST_GOOD_FIELD_NUMBER: _ClassVar[int]
+    CORDONED_FIELD_NUMBER: _ClassVar[int]
+    DRAINING_FIELD_NUMBER: _ClassVar[int]
     node: str
     site: str
     boot: Boot
@@ -81,7 +86,32 @@ class StableRegister(_message.Message):
     pipelines: _containers.RepeatedCompositeFieldContainer[PipelineState]
     alarms: _containers.RepeatedCompositeFieldContainer[AlarmState]
     min_reader: int
-    def __init__(self, node: _Optional[str] = ..., site: _Optional[str] = ..., boot: _Optional[_Union[Boot, _Mapping]] = ..., version: _Optional[int] = ..., certificate: _Optional[bytes] = ..., peer_address: _Optional[str] = ..., inference_address: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., capacity: _Optional[_Union[Capacity, _Mapping]] = ..., wan: _Optional[bool] = ..., replicas: _Optional[_Iterable[_Union[ReplicaState, _Mapping]]] = ..., artifacts: _Optional[_Iterable[bytes]] = ..., suspicions: _Optional[_Iterable[_Union[Suspicion, _Mapping]]] = ..., sources: _Optional[_Iterable[str]] = ..., seen_counter: _Optional[int] = ..., applied_counter: _Optional[int] = ..., copy_holder: _Optional[str] = ..., pipelines: _Optional[_Iterable[_Union[PipelineState, _Mapping]]] = ..., alarms: _Optional[_Iterable[_Union[AlarmState, _Mapping]]] = ..., min_reader: _Optional[int] = ...) -> None: ...
+    counts: _containers.RepeatedCompositeFieldContainer[ServiceCount]
+    verdicts: _containers.RepeatedCompositeFieldContainer[ServiceVerdict]
+    last_good: _containers.RepeatedCompositeFieldContainer[ServicePlan]
+    cordoned: bool
+    draining: bool
+    def __init__(self, node: _Optional[str] = ..., site: _Optional[str] = ..., boot: _Optional[_Union[Boot, _Mapping]] = ..., version: _Optional[int] = ..., certificate: _Optional[bytes] = ..., peer_address: _Optional[str] = ..., inference_address: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., capacity: _Optional[_Union[Capacity, _Mapping]] = ..., wan: _Optional[bool] = ..., replicas: _Optional[_Iterable[_Union[ReplicaState, _Mapping]]] = ..., artifacts: _Optional[_Iterable[bytes]] = ..., suspicions: _Optional[_Iterable[_Union[Suspicion, _Mapping]]] = ..., sources: _Optional[_Iterable[str]] = ..., seen_counter: _Optional[int] = ..., applied_counter: _Optional[int] = ..., copy_holder: _Optional[str] = ..., pipelines: _Optional[_Iterable[_Union[PipelineState, _Mapping]]] = ..., alarms: _Optional[_Iterable[_Union[AlarmState, _Mapping]]] = ..., min_reader: _Optional[int] = ..., counts: _Optional[_Iterable[_Union[ServiceCount, _Mapping]]] = ..., verdicts: _Optional[_Iterable[_Union[ServiceVerdict, _Mapping]]] = ..., last_good: _Optional[_Iterable[_Union[ServicePlan, _Mapping]]] = ..., cordoned: _Optional[bool] = ..., draining: _Optional[bool] = ...) -> None: ...
+
+class ServiceCount(_message.Message):
+    __slots__ = ("workload", "replicas")
+    WORKLOAD_FIELD_NUMBER: _ClassVar[int]
+    REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    workload: str
+    replicas: int
+    def __init__(self, workload: _Optional[str] = ..., replicas: _Optional[int] = ...) -> None: ...
+
+class ServiceVerdict(_message.Message):
+    __slots__ = ("workload", "config", "model_version", "reason")
+    WORKLOAD_FIELD_NUMBER: _ClassVar[int]
+    CONFIG_FIELD_NUMBER: _ClassVar[int]
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    workload: str
+    config: str
+    model_version: str
+    reason: str
+    def __init__(self, workload: _Optional[str] = ..., config: _Optional[str] = ..., model_version: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class Capacity(_message.Message):
     __slots__ = ("cores", "memory_bytes", "devices")
@@ -94,7 +124,7 @@ class Capacity(_message.Message):
     def __init__(self, cores: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., devices: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ReplicaState(_message.Message):
-    __slots__ = ("workload", "index", "config", "phase", "reason", "model", "model_version")
+    __slots__ = ("workload", "index", "config", "phase", "reason", "model", "model_version", "soaked")
     WORKLOAD_FIELD_NUMBER: _ClassVar[int]
     INDEX_FIELD_NUMBER: _ClassVar[int]
     CONFIG_FIELD_NUMBER: _ClassVar[int]
@@ -102,6 +132,7 @@ class ReplicaState(_message.Message):
     REASON_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SOAKED_FIELD_NUMBER: _ClassVar[int]
     workload: str
     index: int
     config: str
@@ -109,7 +140,8 @@ class ReplicaState(_message.Message):
     reason: str
     model: str
     model_version: str
-    def __init__(self, workload: _Optional[str] = ..., index: _Optional[int] = ..., config: _Optional[str] = ..., phase: _Optional[_Union[Phase, str]] = ..., reason: _Optional[str] = ..., model: _Optional[str] = ..., model_version: _Optional[str] = ...) -> None: ...
+    soaked: bool
+    def __init__(self, workload: _Optional[str] = ..., index: _Optional[int] = ..., config: _Optional[str] = ..., phase: _Optional[_Union[Phase, str]] = ..., reason: _Optional[str] = ..., model: _Optional[str] = ..., model_version: _Optional[str] = ..., soaked: _Optional[bool] = ...) -> None: ...
 
 class PipelineState(_message.Message):
     __slots__ = ("workload", "config", "phase", "reason")

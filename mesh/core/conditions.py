@@ -20,7 +20,7 @@ def conditions(core: "NodeCore") -> list[Instruction]:
         ("RefusedArtifact", refused, "critical"),
         ("RefusedState", _refused_state(core), "critical"),
         ("TooNew", _too_new(core), "warning"),
-        ("Refused", core.runtime.refused(), "critical"),
+        ("Refused", core.share.refused_by_site(), "critical"),
         ("CrashLoop", core.runtime.crashing(), "critical"),
     )
     return [

@@ -70,6 +70,7 @@ class NodeCore:
         facts: NodeFacts,
         now_ms: int,
         ran: bytes = b"",
+        rollouts: bytes = b"",
     ) -> None:
         self.peer = peer
         self.membership = membership
@@ -88,6 +89,7 @@ class NodeCore:
             artifacts,
             self.conflicts,
             ran,
+            rollouts,
             now_ms,
         )
         self.outage = OutageWatch(now_ms)
@@ -311,6 +313,7 @@ class NodeCore:
         outputs += self.outage.watch(gateway, site, self.alarms, self.wall_ms, now_ms)
         outputs += self._loads.tick(self.runtime, self.peer.neighbours(), now_ms)
         outputs += self._refusals.tick(now_ms)
+        outputs += self.share.count(now_ms)
         if self.share.has_settled(now_ms):
             self._stale = "the site has had time to answer"
         if now_ms - self._decided_ms >= DECIDE_EVERY_MS and not self._stale:
@@ -325,8 +328,8 @@ class NodeCore:
         if self.membership.registers.get(self.name) is None:
             outputs += self._publish(now_ms)  # placement counts on what registers say, ours too
         outputs += self.share.decide(cause)
-        models = {model.artifact for model in self.branch.plan.models}
-        outputs += self.artifacts.plan(models, self.work.artifacts, now_ms)
+        planned = self.share.artifacts_planned()
+        outputs += self.artifacts.plan(planned, self.work.artifacts, now_ms)
         outputs += conditions(self)
         outputs += self.share.tell_runtime(view.routes_of(self), cause)
         return outputs + self._publish(now_ms)

@@ -4,19 +4,24 @@ The runtime is told nothing for a moment after the start (`SETTLE_MS`), nothing 
 else poses as this node, and nothing that it was told already.
 """
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from mesh.core import view
 from mesh.core.artifacts import Artifacts
 from mesh.core.conflicts import Conflicts
+from mesh.core.counts import Counts
 from mesh.core.in_force import InForce
 from mesh.core.messages import Run
 from mesh.core.placing import Placing, changes
 from mesh.core.ran import Ran
+from mesh.core.rollouts import Rollouts
 from mesh.core.runtime_view import RuntimeView
 from mesh.events import Instruction
 from mesh.exchange.membership import Membership
-from mesh.site.local import LocalWork, ReplicaKey, decide
-from mesh.site.placement import Placement
-from protos.documents_pb2 import ServicePlan
+from mesh.site.local import LocalWork, ReplicaKey, artifacts_for, decide
+from mesh.site.placement import Placement, rank
+from protos.documents_pb2 import Plan, ServicePlan
 
 SETTLE_MS = 1_000
 """After the start, how long to wait for the registers of the roster before the runtime is told
@@ -25,7 +30,8 @@ remembered takes a quarter of it; with everybody known it is not waited for at a
 
 
 class Share:
-    """What one node runs, keeps ready and still needs. `ran` is the document of that name."""
+    """What one node runs, keeps ready and still needs. `ran` and `rollouts` are the documents of
+    these names, or empty."""
 
     def __init__(
         self,
@@ -36,6 +42,7 @@ class Share:
         artifacts: Artifacts,
         conflicts: Conflicts,
         ran: bytes,
+        rollouts: bytes,
         now_ms: int,
     ) -> None:
         self._name = name
@@ -46,7 +53,11 @@ class Share:
         self._conflicts = conflicts
         self.work = LocalWork((), (), (), frozenset())
         self.ran = Ran(ran)
+        self.counts = Counts(name, membership.registers, now_ms)
+        self.rollouts = Rollouts(name, membership.registers, rollouts)
+        self.plan = Plan()
         self._placing = Placing()
+        self._counted = Plan()
         self._last_words: dict[str, bytes] = {}
         self._settle_ms: int | None = now_ms + SETTLE_MS
         self._told: Run | None = None
@@ -79,39 +90,83 @@ class Share:
         self._settle_ms = None
         return True
 
+    def count(self, now_ms: int) -> list[Instruction]:
+        """Looks at the load, and changes the counts that this node keeps."""
+        live = set(self._membership.liveness.live()) - self._conflicts.clones
+        return self.counts.tick(self._in_force.branch.plan, live, now_ms)
+
     # ---- deciding ----
 
     def decide(self, cause: str) -> list[Instruction]:
-        """Places the plan and takes this node's part of it; journals what changed of that."""
-        entries = self._place(cause)
+        """Places the plan and takes this node's part of it; journals what changed of that.
+
+        The plan that counts is the authority's, with the counts that scaling keeps, and with the
+        last good version of a service while its rollout is not here yet, or failed.
+        """
+        base = self._in_force.branch.plan
+        entries = self.rollouts.learn(self._runtime, base)
+        entries += self._place(cause)
+        chosen, turns = self.rollouts.effective(base, self._orders(base))
+        self.plan = _with(self._counted, chosen)
         told = self._told
         running = self._runtime.keys() if told is None else [key for key, _ in told.replicas]
-        self.work = decide(
+        work = decide(
             self._name,
-            self._in_force.branch.plan,
+            self.plan,
             self._placing.placement,
             self._placing.nodes,
             running=running,
             serving=self._runtime.serving(),
             held=self._artifacts.complete,
         )
-        return entries
+        ahead = artifacts_for(self._name, base, self._placing.placement)
+        self.work = replace(work, artifacts=work.artifacts | ahead)
+        return [*entries, *turns]
+
+    def refused_by_site(self) -> dict[str, str]:
+        """Services whose present version the site refuses, and the evidence."""
+        base = self._in_force.branch.plan
+        return self.rollouts.refused_by_site(base, self._orders(base))
+
+    def artifacts_planned(self) -> set[bytes]:
+        """The artifacts whose manifests every node keeps: of the plan, and the last good ones."""
+        planned = {model.artifact for model in self._in_force.branch.plan.models}
+        return planned | {service.artifact for service in self.plan.services}
+
+    def _orders(self, base: Plan) -> dict[str, list[str]]:
+        """The nodes that run each service, in the order in which they take their turns: those first
+        that have the artifact, so that one which cannot fetch it holds up nobody."""
+        orders = {}
+        registers = self._membership.registers
+        for service in base.services:
+            places = self.placement.nodes_of(service.name)
+            ranking = [n for n in rank(service, self._placing.nodes) if n in places]
+            lacking = {
+                node
+                for node in ranking
+                if (record := registers.get(node)) is None
+                or service.artifact not in record.body.artifacts
+            }
+            orders[service.name] = sorted(ranking, key=lambda node: node in lacking)
+        return orders
 
     def _place(self, cause: str) -> list[Instruction]:
-        before, plan = self.placement, self._in_force.branch.plan
+        before, base = self.placement, self._in_force.branch.plan
         able = set(self._membership.liveness.live()) - self._conflicts.clones
+        counted = _counted(base, self.counts.of(base, able))
+        if counted != self._counted:
+            self._counted = counted
         records = self._membership.registers.records()
-        self._placing.update(plan, records, able, set(self._last_words.values()))
+        self._placing.update(self._counted, records, able, set(self._last_words.values()))
         if self.placement is before:
             return []
-        return changes(plan, before, self.placement, self._name, cause)
+        return changes(base, before, self.placement, self._name, cause)
 
     def tell_runtime(self, routes: view.Routes, cause: str) -> list[Instruction | Run]:
         """The instruction to the runtime, if there is something new to tell."""
         if self._runtime.gone or self._name in self._conflicts.clones or not self._settled():
             return []
-        plan = self._in_force.branch.plan
-        run = view.run_instruction(self.work, self.ran, plan, routes, cause)
+        run = view.run_instruction(self.work, self.ran, self.plan, routes, cause)
         if run is None or (self._told is not None and view.same_run(run, self._told)):
             return []
         self._told = run
@@ -123,3 +178,26 @@ class Share:
             return True
         registers, roster = self._membership.registers, self._in_force.branch.roster
         return all(registers.get(entry.node) is not None for entry in roster)
+
+
+def _counted(base: Plan, counts: Mapping[str, int]) -> Plan:
+    """The plan, with as many replicas of each service as there should be now."""
+    plan = Plan()
+    plan.CopyFrom(base)
+    for service in plan.services:
+        service.replicas_min = counts.get(service.name, service.replicas_min)
+    return plan
+
+
+def _with(counted: Plan, chosen: Mapping[str, ServicePlan]) -> Plan:
+    """The plan, with each service in the configuration that this node is to run."""
+    plan = Plan()
+    plan.CopyFrom(counted)
+    counts = {service.name: service.replicas_min for service in counted.services}
+    plan.ClearField("services")
+    for name in sorted(chosen):
+        service = ServicePlan()
+        service.CopyFrom(chosen[name])
+        service.replicas_min = counts[name]
+        plan.services.append(service)
+    return plan

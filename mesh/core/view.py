@@ -41,6 +41,9 @@ def register_content(core: "NodeCore") -> StableRegister:
         pipelines=[] if core.runtime.gone else [p.state for p in core.runtime.state.pipelines],
         alarms=core.alarms.states(),
         min_reader=READER_MIN,
+        counts=core.share.counts.kept(),
+        verdicts=core.share.rollouts.verdicts,
+        last_good=[good for _, good in sorted(core.share.rollouts.last_good.items())],
     )
     _shorten(content)
     return content
@@ -56,7 +59,7 @@ def _shorten(content: StableRegister) -> None:
 def _replica_states(core: "NodeCore") -> list[ReplicaState]:
     """Of the runtime, and those that wait for their artifact."""
     states = [] if core.runtime.gone else [_bounded(s.state) for s in core.runtime.state.replicas]
-    services = {service.name: service for service in core.branch.plan.services}
+    services = {service.name: service for service in core.share.plan.services}
     for key in core.work.waiting:
         service = services[key.workload]
         states.append(

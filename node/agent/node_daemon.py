@@ -134,7 +134,15 @@ class NodeDaemon:
             sources=tuple(sorted(self.config.sources)),
             masters=tuple(identity.name for identity, _ in self.masters()),
         )
-        return NodeCore(peer, membership, artifacts, facts, now)
+        return NodeCore(
+            peer,
+            membership,
+            artifacts,
+            facts,
+            now,
+            ran=self._document("ran") or b"",
+            rollouts=self._document("rollouts") or b"",
+        )
 
     def masters(self) -> list[tuple[Identity, str]]:
         """The masters, and where: configured, or as learnt at enrolment."""

@@ -9,6 +9,9 @@
 
 REFUSED ends only by another configuration or by `meshctl restart`. A worker is judged by progress:
 loading has a limit, an inference has one, and an idle worker is asked now and then.
+
+A replica has *soaked* once a worker has served for as long as its gate asks. One that takes another
+version's place is on trial until then: if it dies meanwhile, it is refused, and the other stays.
 """
 
 import asyncio
@@ -56,6 +59,8 @@ class Replica:
         self.phase: Phase = LOADING
         self.reason = ""
         self.restarts = 0
+        self.soaked = False
+        self.on_trial = False
         self._scratch = scratch
         self._queue = queue
         self._journal = journal
@@ -92,6 +97,7 @@ class Replica:
             reason=self.reason,
             model=self.spec.model,
             model_version=self.spec.model_version,
+            soaked=self.soaked,
         )
         status = ReplicaStatus(state=state, restarts=self.restarts, requests=self._requests_before)
         if self._worker is not None:
@@ -199,20 +205,30 @@ class Replica:
         self._journal("replica.serving", self.subject, pid=str(worker.child.pid), **took)
         self._queue.join(worker)
         leaving = asyncio.create_task(self._leave.wait())
+        soaked_at = time.monotonic() + self.spec.soak_ms / 1000
         try:
             while not (leaving.done() or worker.link.gone.done()):
+                self._soak(soaked_at)
                 ends: set[asyncio.Future[Any]] = {leaving, worker.link.gone}
                 first = asyncio.FIRST_COMPLETED
-                await asyncio.wait(ends, timeout=PING_EVERY_S, return_when=first)
+                pause = PING_EVERY_S if self.soaked else max(0.0, soaked_at - time.monotonic())
+                await asyncio.wait(ends, timeout=min(PING_EVERY_S, pause), return_when=first)
                 await self._ping_if_idle(worker)
         finally:
             leaving.cancel()
             self._queue.leave(worker)
-        if worker.link.gone.done():
+        if worker.link.gone.done() and self.on_trial and not self.soaked:
+            self._refuse(f"in its soak the worker {worker.link.gone.result()}")
+        elif worker.link.gone.done():
             self._set(FAILED, f"the worker {worker.link.gone.result()}")
         else:
             self._set(DRAINING, "")
             await worker.link.idle(DRAIN_S_MAX)
+
+    def _soak(self, soaked_at: float) -> None:
+        if not self.soaked and time.monotonic() >= soaked_at:
+            self.soaked = True
+            self._changed()
 
     async def _ping_if_idle(self, worker: WorkerProcess) -> None:
         if worker.link.busy or worker.link.gone.done() or self._leave.is_set():

@@ -1,8 +1,8 @@
 """What should run here and what does: replicas and pipelines by name, kept at what was asked for.
 
 Applying what already holds does nothing. A replica whose configuration changed is started beside
-the old one, which serves on until the new one serves: fetch, verify, compile, warm, check, then
-switch, drain, unload. A new version that is refused therefore takes nothing away.
+the old one, which serves on until the new one has soaked: fetch, verify, compile, warm, check,
+soak, then switch, drain, unload. A new version that is refused therefore takes nothing away.
 """
 
 import asyncio
@@ -100,7 +100,9 @@ class Supervisor:
         if not any(replica.spec.config == spec.config for replica in staying):
             queue = self._queues(spec.workload)
             record, changed = self._hub.record, self._replica_changed
-            held.append(Replica(spec, self._scratch, queue, record, changed))
+            replica = Replica(spec, self._scratch, queue, record, changed)
+            replica.on_trial = any(other.phase == SERVING for other in staying)
+            held.append(replica)
         self._drop_superseded(place)
 
     def _replica_changed(self) -> None:
@@ -111,7 +113,10 @@ class Supervisor:
     def _drop_superseded(self, place: Place) -> None:
         """Of a place's replicas, ends the unwanted that nothing is gained by keeping."""
         held, wanted = self._replicas[place], self._wanted.get(place)
-        new_serves = any(r.spec.config == wanted and r.phase == SERVING for r in held)
+        new_serves = any(
+            r.spec.config == wanted and r.phase == SERVING and (r.soaked or not r.on_trial)
+            for r in held
+        )
         for replica in held:
             if replica.spec.config != wanted and (new_serves or replica.phase != SERVING):
                 self._retire(place, replica)

@@ -144,7 +144,15 @@ class SimNode(Host):
             sources=self.sources,
             masters=(identities.MASTER,),
         )
-        return NodeCore(peer, membership, artifacts, facts, now, documents.get("ran", b""))
+        return NodeCore(
+            peer,
+            membership,
+            artifacts,
+            facts,
+            now,
+            documents.get("ran", b""),
+            documents.get("rollouts", b""),
+        )
 
     # ---- the edge ----
 

@@ -1,0 +1,87 @@
+"""How many replicas each service has now: this node's part of keeping the counts."""
+
+from collections.abc import Collection, Sequence
+
+from mesh.events import Instruction, WriteJournal
+from mesh.registers.store import Record, Registers
+from mesh.site.scaling import Scaler, agreed, delay, keeper
+from protos.documents_pb2 import Phase, Plan, ServiceCount, ServicePlan
+
+LOOK_EVERY_MS = 500
+"""Between two looks at the load, which nodes publish every 2 s."""
+
+
+class Counts:
+    """The counts of the plan's services, as this node sees them, and those that it keeps."""
+
+    def __init__(self, node: str, registers: Registers, now_ms: int) -> None:
+        self._node = node
+        self._registers = registers
+        self._kept: dict[str, Scaler] = {}
+        self._looked_ms = now_ms
+
+    def of(self, plan: Plan, live: Collection[str]) -> dict[str, int]:
+        """Service to how many replicas there should be."""
+        records = [r for r in self._registers.records() if r.body.node in live]
+        return {s.name: agreed(s, live, self._said(s, records)) for s in plan.services}
+
+    def kept(self) -> list[ServiceCount]:
+        """What this node's register says: the counts that it keeps."""
+        return [
+            ServiceCount(workload=name, replicas=self._kept[name].count)
+            for name in sorted(self._kept)
+        ]
+
+    def tick(self, plan: Plan, live: Collection[str], now_ms: int) -> list[Instruction]:
+        """Looks at the load now and then; journals what it changes."""
+        if now_ms - self._looked_ms < LOOK_EVERY_MS:
+            return []
+        self._looked_ms = now_ms
+        mine = {s.name: s for s in plan.services if keeper(s.name, live) == self._node}
+        counts = self.of(plan, live)
+        for name in sorted(self._kept.keys() - mine.keys()):
+            del self._kept[name]
+        return [
+            entry
+            for name in sorted(mine)
+            for entry in self._look(mine[name], counts[name], live, now_ms)
+        ]
+
+    def _look(
+        self, service: ServicePlan, count: int, live: Collection[str], now_ms: int
+    ) -> list[Instruction]:
+        scaler = self._kept.get(service.name)
+        if scaler is None:
+            # Whoever follows a keeper adopts the highest count that is said.
+            said = self._said(service, self._registers.records())
+            scaler = self._kept[service.name] = Scaler(max(said.values(), default=count))
+        before = scaler.count
+        why = scaler.update(service, self._delay(service.name, live), now_ms)
+        if scaler.count == before:
+            return []
+        fields = {"before": str(before), "replicas": str(scaler.count)}
+        return [WriteJournal("record", "service.scaled", service.name, why, fields)]
+
+    def _said(self, service: ServicePlan, records: Sequence[Record]) -> dict[str, int]:
+        said = {}
+        for record in records:
+            for count in record.body.counts:
+                if count.workload == service.name:
+                    said[record.body.node] = count.replicas
+        if service.name in self._kept:
+            said[self._node] = self._kept[service.name].count
+        return said
+
+    def _delay(self, workload: str, live: Collection[str]) -> int:
+        """The queueing delay (ms) over the live nodes that serve the workload."""
+        delays = []
+        for record in self._registers.records():
+            node = record.body.node
+            load = self._registers.load(node)
+            serves = any(
+                r.workload == workload and r.phase == Phase.SERVING for r in record.body.replicas
+            )
+            if node in live and serves and load is not None:
+                said = [s.queue_delay_ms for s in load.services if s.workload == workload]
+                delays.append(said[0] if said else 0)
+        return delay(delays)

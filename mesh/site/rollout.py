@@ -1,0 +1,87 @@
+"""Rollout: node by node, for every change of a service; two refusals and the site refuses it.
+
+No leader. Every node computes from the registers whose turn it is, and acts on its own turn alone:
+
+- Nodes take their turns in the order in which rendezvous hashing ranks them for the service. It is
+  a node's turn when every live node before it has *passed* (the new configuration serves there and
+  has soaked) or has *refused* it.
+- A node refuses a configuration when its gate fails there: wrong golden outputs, too slow, a crash
+  in the soak. It says so in its register, with the evidence, and goes on with the last good one.
+- One refusal is tried on one other node: it may have been that machine. Two refusals, or one where
+  only one node runs the service, and the site refuses the configuration: whoever had passed goes
+  back to the last good one. A newer plan starts anew.
+- Where nothing good serves that could be lost (a new service, a site that starts from cold), there
+  is nothing to protect, and all start at once.
+
+Nodes may differ for a moment on who is alive or who has passed. Then two may try at once, which is
+the number that may be lost anyway; each of them keeps its old replica until the new one has soaked.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+REFUSALS = 2
+"""Nodes on which a configuration must fail before the site refuses it."""
+
+
+class Stage(Enum):
+    """How far a node is with a configuration."""
+
+    OLD = "old"
+    """It serves another configuration, or none."""
+    TRYING = "trying"
+    """It fetches, loads or soaks the new one."""
+    PASSED = "passed"
+    """The new one serves and has soaked."""
+    REFUSED = "refused"
+    """The gate failed there."""
+
+
+class Target(Enum):
+    """What a node should run."""
+
+    NEW = "new"
+    LAST_GOOD = "last good"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A node's answer, and the reason, for people."""
+
+    target: Target
+    why: str
+
+
+def turn(
+    node: str, order: Sequence[str], stages: Mapping[str, Stage], protects: bool, paused: bool
+) -> Turn:
+    """What `node` should run of a service whose configuration changed.
+
+    `order` are the live nodes that run the service, as rendezvous ranks them; `stages` says how far
+    each node of the site is, live or not, because a refusal outlives its node. `protects`: a good
+    version serves in the site, or is remembered, that could be lost. `paused`: an operator holds
+    the rollout.
+    """
+    refused = sorted(n for n, stage in stages.items() if stage is Stage.REFUSED)
+    if is_refused(order, stages):
+        return Turn(Target.LAST_GOOD, f"the site refuses it: {', '.join(refused)}")
+    mine = stages.get(node, Stage.OLD)
+    if mine is Stage.REFUSED:
+        return Turn(Target.LAST_GOOD, "the gate failed here; it is tried on one other node")
+    if not protects:
+        return Turn(Target.NEW, "no good version serves here that could be lost")
+    if mine is Stage.PASSED:
+        return Turn(Target.NEW, "it has passed here")
+    if paused:
+        return Turn(Target.LAST_GOOD, "the rollout is paused")
+    for before in order[: order.index(node)] if node in order else order:
+        if stages.get(before, Stage.OLD) not in (Stage.PASSED, Stage.REFUSED):
+            return Turn(Target.LAST_GOOD, f"waits for {before}")
+    return Turn(Target.NEW, "its turn")
+
+
+def is_refused(order: Sequence[str], stages: Mapping[str, Stage]) -> bool:
+    """Whether the site refuses the configuration."""
+    refused = sum(1 for stage in stages.values() if stage is Stage.REFUSED)
+    return refused >= min(REFUSALS, max(1, len(order)))
