@@ -24,6 +24,9 @@ LAN_RETRY_FIRST_S = 0.25
 LAN_RETRY_MAX_S = 30.0
 SAME_TIME_S = 2.0
 """Two links within this time were dialled at once, one from each end."""
+STEADY_S = 5.0
+"""A link that stood so long was a good one: when it breaks, it is dialled again at once. One that
+ends sooner counts as a failed attempt, or two ends that do not agree would dial without a pause."""
 
 log = structlog.get_logger(__name__)
 
@@ -147,9 +150,11 @@ class Links:
             self._closed_bytes["sent"] += opened.link.sent_bytes
             self._closed_bytes["received"] += opened.link.received_bytes
         target = self._targets.get(peer)
-        if target is not None:
+        if target is not None and time.monotonic() - opened.since_s >= STEADY_S:
             target.next_s = 0.0  # a broken connection is a reason to probe at once
             target.backoff.reset()
+        elif target is not None:
+            target.next_s = time.monotonic() + target.backoff.next_s()
         self._feed(LinkDown(peer, reason))
 
     # ---- dialling ----
@@ -189,7 +194,6 @@ class Links:
                     reason = str(error)
                     continue
                 self._keep(link)
-                target.backoff.reset()
                 return
             target.next_s = time.monotonic() + target.backoff.next_s()
             if name not in self._open:
