@@ -114,22 +114,29 @@ class Links:
         self._keep(link)
 
     def _keep(self, link: Link) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(self._serve(link))
+        """Takes a new link in, at once: whoever drops it next must find it."""
+        task = asyncio.get_running_loop().create_task(self._serve(link, self._take(link)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _serve(self, link: Link) -> None:
+    def _take(self, link: Link) -> _Open | None:
+        """The link as it is kept; None if the one that stands already stays."""
         peer = link.peer.identity.name
         before = self._open.get(peer)
         if before is not None:
             if self._keeps(before, peer, link.dialled):
                 link.close("there is a link already")
-                return
+                return None
             self._forget(peer, before, "a newer link took its place")
-        opened = _Open(link, time.monotonic())
-        self._open[peer] = opened
+        opened = self._open[peer] = _Open(link, time.monotonic())
         self._feed(LinkUp(contact_of(link.peer), link.wan))
+        return opened
+
+    async def _serve(self, link: Link, opened: _Open | None) -> None:
+        if opened is None:
+            return
+        peer = link.peer.identity.name
         async for data in link:
             self._feed(Received(peer, data))
         self._forget(peer, opened, link.reason or "closed")

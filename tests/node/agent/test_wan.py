@@ -122,7 +122,7 @@ async def test_a_master_that_shuts_out_at_once_is_not_dialled_without_a_pause() 
     async with running(rig):
         await until(lambda: rig.network.links.linked("master-1"))
         rig.network.made[-1].close("not welcome")
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.1)
         assert len(rig.network.made) == 1
         await until(lambda: len(rig.network.made) == 2)
 
