@@ -154,6 +154,7 @@ class Peer:
                 return self.membership.unreachable(event.peer, now_ms) if self.membership else []
             case BatchSaved():
                 self.logs.stored(event.batch)
+                self._flow.grew(event.batch.key)
                 self._journals.saved(event.batch.key, event.batch.last)
                 return self._offer()
             case AcknowledgementsSigned():
@@ -190,7 +191,7 @@ class Peer:
     # ---- links ----
 
     def _link_up(self, contact: Contact, wan: bool, now_ms: int) -> list[Instruction]:
-        self.links[contact.name] = Link(contact, wan, exchanged_ms=now_ms)
+        self._links.add(Link(contact, wan, exchanged_ms=now_ms))
         self._flow.link(contact.name, up=True)
         hello = Hello(protocol=PROTOCOL, boot=self.config.boot, role=self.config.role)
         instructions: list[Instruction] = [Send(contact.name, encode(hello=hello), "link")]
@@ -200,7 +201,7 @@ class Peer:
         return [*instructions, Notice("link", contact.name, "up"), *self._offer()]
 
     def _link_down(self, peer: str, now_ms: int) -> list[Instruction]:
-        link = self.links.pop(peer, None)
+        link = self._links.remove(peer)
         self._flow.link(peer, up=False)
         instructions: list[Instruction] = [Notice("link", peer, "down")]
         if self.membership is not None and link is not None and not link.wan:

@@ -35,10 +35,12 @@ class JournalFlow:
     def __init__(self, logs: Logs) -> None:
         self._logs = logs
         self._subscribers: dict[str, _Subscriber] = {}
+        self._ready: set[str] = set()  # peers for whom there may be something to send
 
     def link(self, peer: str, up: bool) -> None:
         """A link with the peer was made anew or is gone."""
         self._subscribers.pop(peer, None)
+        self._ready.discard(peer)
         if up:
             self._subscribers[peer] = _Subscriber()
 
@@ -62,11 +64,18 @@ class JournalFlow:
             frames += [(peer, data) for data in _offers(news)]
         return frames
 
+    def grew(self, log: LogKey) -> None:
+        """More of a log is on this disk."""
+        for peer, subscriber in self._subscribers.items():
+            if log in subscriber.sent:
+                self._ready.add(peer)
+
     def wants(self, message: JournalWant, peer: str) -> None:
         """The peer has each of these logs up to a sequence, and wants what follows."""
         subscriber = self._subscribers.get(peer)
         if subscriber is None:
             return
+        self._ready.add(peer)
         for key, sequence in read_logs(message.logs).items():
             if key == subscriber.in_flight:
                 subscriber.again_from = sequence
@@ -83,6 +92,7 @@ class JournalFlow:
         if subscriber is None or subscriber.in_flight != log:
             return
         subscriber.in_flight = None
+        self._ready.add(peer)
         if subscriber.again_from is not None:
             subscriber.sent[log], subscriber.again_from = subscriber.again_from, None
         elif last > subscriber.sent[log]:
@@ -93,11 +103,12 @@ class JournalFlow:
     def next_bunches(self) -> list[SendBatches]:
         """What to send now: at most one bunch in flight a peer, records before data."""
         bunches = []
-        for peer in sorted(self._subscribers):
+        for peer in sorted(self._ready):
             subscriber = self._subscribers[peer]
             if subscriber.in_flight is None and (log := self._behind(subscriber)) is not None:
                 subscriber.in_flight = log
                 bunches.append(SendBatches(peer, log, subscriber.sent[log], "journal"))
+        self._ready.clear()  # what is in flight makes its peer ready again when it is sent
         return bunches
 
     def wanted(self, message: JournalOffer) -> bytes | None:

@@ -30,14 +30,32 @@ class Links:
     def __init__(self, own: str) -> None:
         self._own = own
         self.open: dict[str, Link] = {}
+        self._masters: list[str] = []
+        self._neighbours: list[str] = []
+
+    def add(self, link: Link) -> None:
+        """A link stands."""
+        self.open[link.contact.name] = link
+        self._sort()
+
+    def remove(self, peer: str) -> Link | None:
+        """A link is gone; returns what it was, or None if there was none."""
+        link = self.open.pop(peer, None)
+        self._sort()
+        return link
+
+    def _sort(self) -> None:
+        links = sorted(self.open.items())
+        self._masters = [name for name, link in links if link.contact.role == "master"]
+        self._neighbours = [name for name, link in links if not link.wan]
 
     def masters(self) -> list[str]:
         """The masters that this peer is linked with, sorted."""
-        return sorted(n for n, link in self.open.items() if link.contact.role == "master")
+        return list(self._masters)
 
     def neighbours(self) -> list[str]:
         """The linked peers of the same site, sorted."""
-        return sorted(n for n, link in self.open.items() if not link.wan)
+        return list(self._neighbours)
 
     def broadcast(
         self, frames: Iterable[bytes], cause: str, without: Iterable[str] = ()
@@ -59,7 +77,7 @@ class Links:
         """
         left_out = {source, *without}
         link = self.open.get(source)
-        targets = self.neighbours()
+        targets = self._neighbours
         if link is not None and not link.wan:
             later = [name for name in targets if name > self._own]
             targets = [*later, *targets[: len(targets) - len(later)]]

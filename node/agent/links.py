@@ -24,6 +24,9 @@ LAN_RETRY_FIRST_S = 0.25
 LAN_RETRY_MAX_S = 30.0
 SAME_TIME_S = 2.0
 """Two links within this time were dialled at once, one from each end."""
+STEADY_S = 5.0
+"""A link that stood so long was a good one: when it breaks, it is dialled again at once. One that
+ends sooner counts as a failed attempt, or two ends that do not agree would dial without a pause."""
 
 log = structlog.get_logger(__name__)
 
@@ -111,22 +114,29 @@ class Links:
         self._keep(link)
 
     def _keep(self, link: Link) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(self._serve(link))
+        """Takes a new link in, at once: whoever drops it next must find it."""
+        task = asyncio.get_running_loop().create_task(self._serve(link, self._take(link)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _serve(self, link: Link) -> None:
+    def _take(self, link: Link) -> _Open | None:
+        """The link as it is kept; None if the one that stands already stays."""
         peer = link.peer.identity.name
         before = self._open.get(peer)
         if before is not None:
             if self._keeps(before, peer, link.dialled):
                 link.close("there is a link already")
-                return
+                return None
             self._forget(peer, before, "a newer link took its place")
-        opened = _Open(link, time.monotonic())
-        self._open[peer] = opened
+        opened = self._open[peer] = _Open(link, time.monotonic())
         self._feed(LinkUp(contact_of(link.peer), link.wan))
+        return opened
+
+    async def _serve(self, link: Link, opened: _Open | None) -> None:
+        if opened is None:
+            return
+        peer = link.peer.identity.name
         async for data in link:
             self._feed(Received(peer, data))
         self._forget(peer, opened, link.reason or "closed")
@@ -147,9 +157,11 @@ class Links:
             self._closed_bytes["sent"] += opened.link.sent_bytes
             self._closed_bytes["received"] += opened.link.received_bytes
         target = self._targets.get(peer)
-        if target is not None:
+        if target is not None and time.monotonic() - opened.since_s >= STEADY_S:
             target.next_s = 0.0  # a broken connection is a reason to probe at once
             target.backoff.reset()
+        elif target is not None:
+            target.next_s = time.monotonic() + target.backoff.next_s()
         self._feed(LinkDown(peer, reason))
 
     # ---- dialling ----
@@ -189,7 +201,6 @@ class Links:
                     reason = str(error)
                     continue
                 self._keep(link)
-                target.backoff.reset()
                 return
             target.next_s = time.monotonic() + target.backoff.next_s()
             if name not in self._open:

@@ -17,7 +17,7 @@ import structlog
 from mesh.core.messages import WanPath
 from mesh.heads.identity import Identity
 from node.agent.backoff import Backoff
-from node.agent.links import Links
+from node.agent.links import STEADY_S, Links
 from node.net.failures import DialFailed as DialError
 
 RETRY_FIRST_S = 0.5
@@ -43,6 +43,8 @@ class WanKeeper:
         wants_link: Callable[[], bool],
         gateway: Callable[[], str | None],
         retry_max_s: float,
+        step_down_s: float = STEP_DOWN_S,
+        check_first_s: float = CHECK_FIRST_S,
     ) -> None:
         self._links = links
         self._feed = feed
@@ -52,7 +54,8 @@ class WanKeeper:
         self._backoff = Backoff(RETRY_FIRST_S, retry_max_s)
         self.since_ms = time.time_ns() // 1_000_000
         self.up = False
-        self._check_at = time.monotonic() + random.uniform(0, CHECK_FIRST_S)
+        self._step_down_s = step_down_s
+        self._check_at = time.monotonic() + random.uniform(0, check_first_s)
 
     async def run(self) -> None:
         """Keeps at it. Cancel to end."""
@@ -73,7 +76,7 @@ class WanKeeper:
         if link is None:
             await asyncio.sleep(self._backoff.next_s())
             return
-        self._backoff.reset()
+        since_s = time.monotonic()
         unwanted_s: float | None = None
         while not link.done():
             await asyncio.wait([link], timeout=0.2)
@@ -81,11 +84,15 @@ class WanKeeper:
                 unwanted_s = None
             elif unwanted_s is None:
                 unwanted_s = time.monotonic()
-            elif time.monotonic() - unwanted_s > STEP_DOWN_S:
+            elif time.monotonic() - unwanted_s > self._step_down_s:
                 self._close("another node is the gateway")
                 self._check_at = time.monotonic() + CHECK_S * random.uniform(0.75, 1.25)
                 return
         self._say(False, "the link with the master ended")
+        if time.monotonic() - since_s >= STEADY_S:
+            self._backoff.reset()
+        else:  # a master that lets in and shuts out at once is not dialled without a pause
+            await asyncio.sleep(self._backoff.next_s())
 
     async def _check(self) -> None:
         self._check_at = time.monotonic() + CHECK_S * random.uniform(0.75, 1.25)

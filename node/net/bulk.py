@@ -81,6 +81,7 @@ class ChunkServicer:
             text = "too many bulk streams here: ask another holder, or again later"
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
         with self._counted(tls_key):
+            await context.send_initial_metadata(())  # else gRPC cannot end a first write
             try:
                 async with asyncio.timeout(BULK_STREAM_S_MAX):
                     await self._serve(request, context)
@@ -115,43 +116,56 @@ class ChunkServicer:
                 del self._streams[tls_key]
 
 
-async def fetch_chunks(
-    channel: grpc.aio.Channel,
-    artifact: bytes,
-    chunks: Sequence[int],
-    timeout_s: float,
-    rate: Bucket | None = None,
-) -> AsyncIterator[ChunkData]:
-    """The chunks of `artifact`, in the order asked for; `missing` is set for those not held there.
+class ChunkFetch:
+    """One bulk request. Iterate over it once: the chunks, in the order asked for.
 
-    `rate`, in bytes, makes the peer wait. Close the iterator if you leave early (`aclosing`).
-    Raises BulkFailed; what was given before stands. Raises ValueError for none, or for more than
-    CHUNKS_MAX.
+    `missing` is set for those not held there. `rate`, in bytes, makes the peer wait. Iterating
+    raises BulkFailed; what was given before stands. Raises ValueError for no chunks, or for more
+    than CHUNKS_MAX.
     """
-    if not 0 < len(chunks) <= CHUNKS_MAX:
-        raise ValueError(f"{len(chunks)} chunks asked for: 1 to {CHUNKS_MAX} are allowed")
-    fetch = channel.unary_stream(
-        CHUNKS,
-        request_serializer=ChunkRequest.SerializeToString,
-        response_deserializer=ChunkData.FromString,
-    )
-    call: Any = fetch(ChunkRequest(artifact=artifact, chunks=chunks), timeout=timeout_s)
-    try:
-        for chunk in chunks:
-            answer = _checked(await call.read(), chunk)
-            yield answer
-            if rate is not None:
-                await asyncio.sleep(rate.wait_after(len(answer.data), time.monotonic()))
-    except grpc.aio.AioRpcError as error:
-        text = f"{error.code().name}: {error.details()}"
-        raise BulkFailed(text, at_fault=error.code() in _ITS_FAULT) from None
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise
-        raise BulkFailed("the channel was closed at this end", at_fault=False) from None
-    finally:
-        call.cancel()
+
+    def __init__(
+        self,
+        channel: grpc.aio.Channel,
+        artifact: bytes,
+        chunks: Sequence[int],
+        timeout_s: float,
+        rate: Bucket | None = None,
+    ) -> None:
+        if not 0 < len(chunks) <= CHUNKS_MAX:
+            raise ValueError(f"{len(chunks)} chunks asked for: 1 to {CHUNKS_MAX} are allowed")
+        fetch = channel.unary_stream(
+            CHUNKS,
+            request_serializer=ChunkRequest.SerializeToString,
+            response_deserializer=ChunkData.FromString,
+        )
+        self._chunks = chunks
+        self._rate = rate
+        self._call: Any = fetch(ChunkRequest(artifact=artifact, chunks=chunks), timeout=timeout_s)
+
+    def cancel(self) -> None:
+        """Ends it. Whoever iterates gets BulkFailed. (Closing the channel alone does not do it.)"""
+        self._call.cancel()
+
+    async def __aiter__(self) -> AsyncIterator[ChunkData]:
+        """The chunks."""
+        try:
+            for chunk in self._chunks:
+                answer = _checked(await self._call.read(), chunk)
+                yield answer
+                if self._rate is not None:
+                    wait_s = self._rate.wait_after(len(answer.data), time.monotonic())
+                    await asyncio.sleep(wait_s)
+        except grpc.aio.AioRpcError as error:
+            text = f"{error.code().name}: {error.details()}"
+            raise BulkFailed(text, at_fault=error.code() in _ITS_FAULT) from None
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise BulkFailed("the fetch was ended at this end", at_fault=False) from None
+        finally:
+            self.cancel()
 
 
 def _checked(answer: Any, chunk: int) -> ChunkData:

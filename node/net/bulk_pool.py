@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass
 
 import grpc
@@ -10,7 +9,7 @@ import grpc
 from mesh.heads.certificates import Certified
 from node.net.addresses import AddressRefused, target
 from node.net.budget import Bucket
-from node.net.bulk import BulkFailed, fetch_chunks
+from node.net.bulk import BulkFailed, ChunkFetch
 from node.net.credentials import TlsMaterial, client_credentials
 from node.net.settings import BULK_CHANNELS_MAX, BULK_FETCHES_MAX, BULK_IDLE_S, bulk_options
 from protos.peer_pb2 import ChunkData
@@ -19,8 +18,7 @@ from protos.peer_pb2 import ChunkData
 @dataclass(slots=True)
 class _Held:
     channel: grpc.aio.Channel
-    tls_key: bytes
-    users: int
+    fetches: set[ChunkFetch]
     used_at: float
 
 
@@ -46,20 +44,24 @@ class BulkPool:
         wan: bool,
         timeout_s: float,
     ) -> AsyncIterator[ChunkData]:
-        """As `fetch_chunks`, from `peer` and no other, at HOST:PORT. Raises BulkFailed."""
+        """The chunks, as ChunkFetch gives them, from `peer` and no other, at HOST:PORT.
+
+        Close the iterator if you leave it early (`aclosing`). Raises BulkFailed, ValueError.
+        """
         if self._fetches >= BULK_FETCHES_MAX:
             raise BulkFailed(f"{BULK_FETCHES_MAX} fetches are running already", at_fault=False)
         held = await self._hold(peer, address, wan)
         rate = self._wan_rate if wan else None
+        fetch = ChunkFetch(held.channel, artifact, chunks, timeout_s, rate)
+        held.fetches.add(fetch)
         self._fetches += 1
         try:
-            answers = fetch_chunks(held.channel, artifact, chunks, timeout_s, rate)
-            async with aclosing(answers):  # type: ignore[type-var]  # it is a generator
-                async for answer in answers:
-                    yield answer
+            async for answer in fetch:
+                yield answer
         finally:
+            fetch.cancel()
             self._fetches -= 1
-            held.users -= 1
+            held.fetches.discard(fetch)
             held.used_at = time.monotonic()
 
     async def close_idle(self) -> None:
@@ -69,7 +71,7 @@ class BulkPool:
             [
                 key
                 for key, held in self._held.items()
-                if not held.users and now - held.used_at >= BULK_IDLE_S
+                if not held.fetches and now - held.used_at >= BULK_IDLE_S
             ]
         )
 
@@ -87,9 +89,7 @@ class BulkPool:
             await self._make_room()
         if key not in self._held:  # still: another fetch may have come between
             self._held[key] = self._opened(peer, address, wan)
-        held = self._held[key]
-        held.users += 1
-        return held
+        return self._held[key]
 
     def _opened(self, peer: Certified, address: str, wan: bool) -> _Held:
         try:
@@ -99,10 +99,10 @@ class BulkPool:
         credentials = client_credentials(self.material, peer.der)
         options = bulk_options(peer.identity.dns_name, wan)
         channel = grpc.aio.secure_channel(where, credentials, options=options)
-        return _Held(channel, peer.tls_key, 0, time.monotonic())
+        return _Held(channel, set(), time.monotonic())
 
     async def _make_room(self) -> None:
-        idle = [key for key, held in self._held.items() if not held.users]
+        idle = [key for key, held in self._held.items() if not held.fetches]
         if len(self._held) >= BULK_CHANNELS_MAX:
             await self._close(idle[:1])
 
@@ -110,4 +110,6 @@ class BulkPool:
         for key in keys:
             held = self._held.pop(key, None)
             if held is not None:
+                for fetch in list(held.fetches):
+                    fetch.cancel()
                 await held.channel.close(None)

@@ -4,7 +4,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
 
 import grpc
@@ -82,7 +82,7 @@ async def test_an_oversized_frame_ends_the_link(make_peer: MakePeer, size: int, 
         call = await anext(links)
         await call.write(b"x" * size)
         with pytest.raises(grpc.aio.AioRpcError, match=text):
-            await until_it_ends(call)
+            await in_time(until_it_ends(call), 5.0)
         assert await a.links[0].ended()
     assert a.received == []
 
@@ -125,6 +125,8 @@ async def test_a_peer_that_does_not_read_loses_its_link(make_peer: MakePeer) -> 
             sent += FRAME_BYTES_MAX
             await asyncio.sleep(0)  # the writer's turn
         assert "does not take what it is sent" in await a.links[0].ended()
+        with pytest.raises(grpc.aio.AioRpcError, match="does not take what it is sent"):
+            await in_time(until_it_ends(call), 5.0)
     assert sent >= OUTGOING_BYTES_MAX
 
 
@@ -220,6 +222,7 @@ async def test_a_process_that_is_gone_is_noticed_at_both_kinds_of_link(
         async with asyncio.timeout(within_s):
             reasons = [await link.ended() for link in a.links]
     finally:
-        child.kill()
+        with suppress(ProcessLookupError):
+            child.kill()
         await child.communicate()
     assert all(reasons)

@@ -1,0 +1,154 @@
+"""Which of two links is kept, what is said of links, and how neighbours are dialled."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from mesh.events import DialFailed, LinkDown, LinkUp, Received
+from node.agent import links
+from tests.node.agent.fake_links import MASTER, FakeLink, Network, node, until
+
+
+@asynccontextmanager
+async def dialling(network: Network) -> AsyncIterator[None]:
+    task = asyncio.create_task(network.links.dial_neighbours())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_link_is_told_of_and_its_frames_are_handed_on() -> None:
+    network = Network()
+    link = network.accept(FakeLink(node("a"), dialled=False))
+    await until(lambda: network.links.linked("a"))
+    link.arrive(b"frame")
+    await until(lambda: len(network.fed) == 2)
+    up, received = network.fed
+    assert isinstance(up, LinkUp)
+    assert (up.contact.name, up.contact.role, up.contact.site, up.wan) == (
+        "a",
+        "node",
+        "north",
+        False,
+    )
+    assert up.contact.tls_key == link.peer.tls_key
+    assert received == Received("a", b"frame")
+    network.links.send("a", b"answer")
+    network.links.send("nobody", b"answer")
+    assert link.sent == [b"answer"]
+    network.links.drop("a", "it lies")
+    network.links.drop("nobody", "it lies")
+    await until(lambda: not network.links.linked("a"))
+    assert network.fed[-1] == LinkDown("a", "it lies")
+
+
+@pytest.mark.parametrize(
+    ("own", "peer", "first_dialled", "kept"),
+    [
+        ("b", "a", True, "second"),  # a is lower: the one that a dialled
+        ("b", "a", False, "first"),
+        ("b", "c", True, "first"),  # b is lower: the one that b dialled
+        ("b", "c", False, "second"),
+    ],
+)
+async def test_of_two_links_made_at_once_the_one_that_the_lower_id_dialled_is_kept(
+    own: str, peer: str, first_dialled: bool, kept: str
+) -> None:
+    network = Network(own)
+    first = network.accept(FakeLink(node(peer), dialled=first_dialled))
+    await until(lambda: network.links.linked(peer))
+    second = network.accept(FakeLink(node(peer), dialled=not first_dialled))
+    await until(lambda: first.reason or second.reason)
+    ended, stays = (second, first) if kept == "first" else (first, second)
+    assert ended.reason in ("there is a link already", "a newer link took its place")
+    assert stays.reason is None
+    assert network.links.linked(peer)
+    assert [link for _, link, _, _ in network.links.open()] == [stays]
+    names = [name for name, _ in network.said()]
+    expected = ["LinkUp"] if kept == "first" else ["LinkUp", "LinkDown", "LinkUp"]
+    assert names == expected
+
+
+async def test_a_link_that_the_same_end_made_later_replaces_the_older() -> None:
+    network = Network()
+    old = network.accept(FakeLink(node("a"), dialled=False))
+    await until(lambda: network.links.linked("a"))
+    new = network.accept(FakeLink(node("a"), dialled=False))
+    await until(lambda: old.reason)
+    await asyncio.sleep(0.02)
+    assert [link for _, link, _, _ in network.links.open()] == [new]
+    assert network.said() == [("LinkUp", "a"), ("LinkDown", "a"), ("LinkUp", "a")]
+
+
+async def test_bytes_over_the_wan_are_counted_beyond_the_life_of_a_link() -> None:
+    network = Network()
+    lan, wan = FakeLink(node("a")), FakeLink(MASTER, wan=True)
+    network.accept(lan)
+    network.accept(wan)
+    await until(lambda: network.links.linked("master-1"))
+    network.links.send("a", b"12345")
+    network.links.send("master-1", b"123")
+    wan.arrive(b"1")
+    assert network.links.wan_bytes() == {"sent": 3, "received": 1}
+    wan.close("cut")
+    await until(lambda: not network.links.linked("master-1"))
+    assert network.links.wan_bytes() == {"sent": 3, "received": 1}
+
+
+async def test_every_address_is_tried_and_the_failure_is_told() -> None:
+    network = Network()
+    network.links.know(node("a"), ["h:1", "h:2"])
+    network.links.know(node("b"), ["h:3"])  # that is us
+    network.links.know(node("c"), [])
+    assert network.links.known() == {"a": ["h:1", "h:2"]}
+    async with dialling(network):
+        await until(lambda: network.fed)
+        assert network.dialled[:2] == ["h:1", "h:2"]
+        assert network.fed[0] == DialFailed("a", "h:2: nobody answers")
+        network.up = {"h:2"}
+        await until(lambda: network.links.linked("a"))
+
+
+async def test_a_new_address_is_tried_at_once() -> None:
+    network = Network()
+    network.links.know(node("a"), ["h:1"])
+    async with dialling(network):
+        await until(lambda: network.fed)
+        network.links._targets["a"].next_s += 3600
+        network.up = {"h:9"}
+        network.links.know(node("a"), ["h:1"])
+        network.links.know(node("a"), ["h:9", "h:1"])
+        await until(lambda: network.links.linked("a"))
+        assert network.dialled[-1] == "h:9"
+
+
+async def test_a_link_that_ends_at_once_is_not_dialled_without_a_pause() -> None:
+    network = Network()
+    network.up = {"h:1"}
+    network.links.know(node("a"), ["h:1"])
+    target = network.links._targets["a"]
+    async with dialling(network):
+        for _ in range(3):
+            target.next_s = 0.0
+            await until(lambda: network.links.linked("a"))
+            network.made[-1].close("not welcome")
+            await until(lambda: not network.links.linked("a"))
+    assert target.backoff._ceiling_s == links.LAN_RETRY_FIRST_S * 8
+
+
+async def test_a_good_link_that_breaks_is_dialled_at_once() -> None:
+    network = Network()
+    network.up = {"h:1"}
+    network.links.know(node("a"), ["h:1"])
+    target = network.links._targets["a"]
+    async with dialling(network):
+        await until(lambda: network.links.linked("a"))
+        network.links._open["a"].since_s -= links.STEADY_S
+        target.backoff.next_s()
+        network.made[-1].close("cut")
+        await until(lambda: len(network.made) == 2)
+    assert target.backoff._ceiling_s == links.LAN_RETRY_FIRST_S
