@@ -29,7 +29,7 @@ from mesh.journals.keys import LogKey
 from mesh.journals.logs import Logs
 from mesh.peer import Peer, PeerConfig
 from mesh.registers.store import NodeKeys, Registers
-from protos.documents_pb2 import Boot, Branch, Capacity, Phase, ReplicaState, StateBody
+from protos.documents_pb2 import Boot, Branch, Capacity, Phase, ReplicaState, ServiceLoad, StateBody
 from protos.peer_pb2 import Documents
 from protos.runtime_pb2 import ReplicaStatus, RuntimeState
 from tests.sim import identities
@@ -58,6 +58,8 @@ class SimNode(Host):
         self.sources = tuple(sources)
         self.cores = 4
         self.runs: dict[Any, ReplicaStatus] = {}
+        self.tried_versions: set[str] = set()
+        self.queue_delay_ms = 0
         self.starts: list[tuple[int, str]] = []
         self._pids = 100
         self.wanted: set[Any] = set()
@@ -234,14 +236,20 @@ class SimNode(Host):
                 continue
             new = [k for k in self.wanted if (k.workload, k.index) == (key.workload, key.index)]
             serves = self.runs[key].state.phase == Phase.SERVING
-            if not serves or any(self.runs[k].state.phase == Phase.SERVING for k in new):
+            if not serves or any(self._replaces(k) for k in new):
                 del self.runs[key]
+
+    def _replaces(self, key: Any) -> bool:
+        """Whether a replica has passed its gate, so that the one before it may end."""
+        status = self.runs.get(key)
+        return status is not None and status.state.phase == Phase.SERVING and status.state.soaked
 
     def _start_replica(self, key: Any, plan: Any) -> None:
         assert self.disk.whole(plan.artifact), "a replica is started whose model is not here"
         self._pids += 1
         pid = self._pids
         self.starts.append((self.world.now_ms, key.workload))
+        self.tried_versions.add(plan.model_version)
         state = ReplicaState(
             workload=key.workload,
             index=key.index,
@@ -252,13 +260,29 @@ class SimNode(Host):
         )
         self.runs[key] = ReplicaStatus(state=state, pid=pid)
 
-        def serve() -> None:
+        fault = self.world.faulty.get(plan.model_version, "")
+        beside = any(
+            k.workload == key.workload and s.state.phase == Phase.SERVING
+            for k, s in self.runs.items()
+            if k != key
+        )
+
+        def become(phase: Phase, reason: str = "", soaked: bool = False) -> None:
             if key in self.runs and self.runs[key].pid == pid:
-                self.runs[key].state.phase = Phase.SERVING
+                state = self.runs[key].state
+                state.phase, state.reason, state.soaked = phase, reason, soaked
                 self._drop_superseded()
                 self._report()
 
-        self.world.after(LOAD_MS, serve)
+        if fault == "golden":
+            self.world.after(LOAD_MS, lambda: become(Phase.REFUSED, "golden check: wrong"))
+            return
+        self.world.after(LOAD_MS, lambda: become(Phase.SERVING))
+        if fault == "crash" and beside:
+            died = LOAD_MS + plan.soak_ms // 2
+            self.world.after(died, lambda: become(Phase.REFUSED, "in its soak the worker ended"))
+            return
+        self.world.after(LOAD_MS + plan.soak_ms, lambda: become(Phase.SERVING, soaked=True))
 
     def kill_worker(self, workload: str) -> None:
         """SIGKILL to the workers of a service; the runtime starts them again."""
@@ -278,13 +302,33 @@ class SimNode(Host):
         self.world.after(LOAD_MS, again)
 
     def _state(self) -> RuntimeState:
+        delays = sorted({key.workload: self.queue_delay_ms for key in self.runs}.items())
         return RuntimeState(
-            replicas=list(self.runs.values()), peer_inference_address=f"{self.name}:7412"
+            loads=[ServiceLoad(workload=name, queue_delay_ms=delay) for name, delay in delays],
+            replicas=list(self.runs.values()),
+            peer_inference_address=f"{self.name}:7412",
         )
 
     def _report(self) -> None:
         state = self._state()
         self.world.after(1, lambda: self.feed(RuntimeReported(state)))
+
+    def under_load(self, queue_delay_ms: int) -> None:
+        """The node's queues have this delay from now on."""
+        self.queue_delay_ms = queue_delay_ms
+        self._report()
+
+    def versions(self, workload: str) -> list[str]:
+        """The versions of a service that serve here."""
+        return sorted(
+            status.state.model_version
+            for key, status in self.runs.items()
+            if key.workload == workload and status.state.phase == Phase.SERVING
+        )
+
+    def tried(self, version: str) -> bool:
+        """Whether a version was ever started here."""
+        return version in self.tried_versions
 
     def serving(self, workload: str) -> int:
         """Replicas of a service that serve here."""

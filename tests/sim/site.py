@@ -60,6 +60,8 @@ class Site:
         version: str = "1.0.0",
         revoked: Mapping[str, str] | None = None,
         pipelines: tuple[PipelinePlan, ...] = (),
+        most: int = 0,
+        soak_ms: int = 0,
     ) -> None:
         """Signs a state with one service; `revoked` are nodes and reasons."""
         envelope, chunks = face_detector(version)
@@ -71,7 +73,10 @@ class Site:
             restarts=restarts,
             artifact=artifact,
             replicas_min=replicas,
-            replicas_max=replicas,
+            replicas_max=most or replicas,
+            queue_delay_ms=20,
+            down_after_ms=10_000,
+            soak_ms=soak_ms,
             cores=1,
             memory_bytes=1 << 28,
             spares=1,
@@ -105,6 +110,10 @@ class Site:
                 "revocations": Revocations(entries=entries).SerializeToString(),
             }
         )
+
+    def versions(self) -> dict[str, list[str]]:
+        """Node to the versions that serve on it."""
+        return {node.name: node.versions("faces") for node in self.nodes if node.up}
 
     def serving(self) -> int:
         return sum(node.serving("faces") for node in self.nodes)

@@ -57,6 +57,7 @@ class World:
         self.messages = 0
         self.bytes: dict[tuple[str, str], int] = {}
         self.chunk_bytes: dict[tuple[str, str], int] = {}
+        self.faulty: dict[str, str] = {}  # model version -> how its gate fails: golden, crash
         self.trace: list[tuple[int, str, str]] = []
         self._heap: list[_Item] = []
         self._number = 0

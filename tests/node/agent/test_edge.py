@@ -100,7 +100,9 @@ async def test_everything_is_saved_in_order_and_the_core_ticks(tmp_path: Path) -
     batch = Writer().batch("one")
     async with running(tmp_path) as rig:
         await rig.core.ticked.wait()
-        rig.edge.carry([SaveBlob(b"blob"), SaveBatch(batch), SaveDocument("d", b"1"), Drop("p", "")])
+        rig.edge.carry(
+            [SaveBlob(b"blob"), SaveBatch(batch), SaveDocument("d", b"1"), Drop("p", "")]
+        )
         await rig.until(lambda: rig.did == [("p", "")])
         assert rig.stores.blobs.get(sha256(b"blob")) == b"blob"
         assert rig.stores.journals.tails()[batch.key].sequence == 1

@@ -1,0 +1,103 @@
+"""Rollouts in a simulated site: node by node, and a bad version is tried on two nodes at most."""
+
+import pytest
+
+from tests.sim.nodes import SimNode
+from tests.sim.site import Site
+
+SOAK_MS = 2_000
+
+
+def settled(nodes: int, replicas: int) -> Site:
+    site = Site(nodes)
+    site.boot()
+    site.world.run(2_000)
+    site.publish(replicas, soak_ms=SOAK_MS)
+    site.world.run_until(lambda: site.serving() == replicas, 15_000, "replicas serve")
+    site.world.run(SOAK_MS + 3_000)
+    return site
+
+
+def watch(site: Site, duration_ms: int) -> tuple[int, int]:
+    """Lets time pass; the fewest replicas that served, and the most nodes with two versions."""
+    fewest, most_mixed = site.serving(), 0
+    for _ in range(duration_ms // 50):
+        site.world.run(50)
+        fewest = min(fewest, site.serving())
+        mixed = [v for v in site.versions().values() if len(set(v)) > 1]
+        most_mixed = max(most_mixed, len(mixed))
+    return fewest, most_mixed
+
+
+@pytest.mark.parametrize("nodes", [1, 2, 3, 5], ids=lambda n: f"{n} nodes")
+def test_a_good_version_replaces_the_old_one_node_by_node(nodes: int) -> None:
+    replicas = min(nodes, 3)
+    site = settled(nodes, replicas)
+    site.publish(replicas, version="2.0.0", soak_ms=SOAK_MS)
+    fewest, most_mixed = watch(site, 30_000)
+    assert fewest >= replicas
+    assert most_mixed <= 1, "no two nodes change at once"
+    versions = [v for found in site.versions().values() for v in found]
+    assert versions == ["2.0.0"] * replicas
+
+
+@pytest.mark.parametrize("fault", ["golden", "crash"])
+def test_a_bad_version_is_tried_on_two_nodes_and_refused_by_the_site(fault: str) -> None:
+    site = settled(5, 4)
+    site.world.faulty["2.0.0"] = fault
+    site.publish(4, version="2.0.0", soak_ms=SOAK_MS)
+    fewest, _ = watch(site, 40_000)
+    assert fewest >= 4
+    assert sum(node.tried("2.0.0") for node in site.nodes) == 2
+    assert [v for found in site.versions().values() for v in found] == ["1.0.0"] * 4
+    alarms = {a.kind for n in site.nodes for a in n.core.register.alarms}
+    assert "Refused" in alarms
+
+
+def test_a_bad_version_during_an_outage_and_a_node_that_was_off_meanwhile() -> None:
+    site = settled(3, 3)
+    site.world.faulty["2.0.0"] = "golden"
+    off = site.nodes[0]
+    off.power_off()
+    site.world.run(5_000)
+    site.publish(3, version="2.0.0", soak_ms=SOAK_MS)
+    site.world.run(1_000)
+    site.cut_wan()
+    site.world.run(30_000)
+    off.boot()
+    site.world.run(20_000)
+    assert sum(node.tried("2.0.0") for node in site.nodes) == 2
+    assert not off.tried("2.0.0")
+    assert [v for found in site.versions().values() for v in found] == ["1.0.0"] * 3
+
+
+def test_a_refusal_survives_restarts_and_a_newer_plan_overrules_it() -> None:
+    site = settled(3, 2)
+    site.world.faulty["2.0.0"] = "golden"
+    site.publish(2, version="2.0.0", soak_ms=SOAK_MS)
+    site.world.run(20_000)
+    for node in site.nodes:
+        node.power_off()
+    site.world.run(1_000)
+    before = {node.name: len(node.tried_versions) for node in site.nodes}
+    for node in site.nodes:
+        node.tried_versions.clear()
+        node.boot()
+    site.world.run_until(lambda: site.serving() == 2, 10_000, "the last good version")
+    site.world.run(10_000)
+    assert not any(node.tried("2.0.0") for node in site.nodes), before
+    site.publish(2, version="3.0.0", soak_ms=SOAK_MS)
+    site.world.run(30_000)
+    assert sorted(v for found in site.versions().values() for v in found) == ["3.0.0"] * 2
+
+
+def test_a_node_that_takes_over_for_another_runs_the_last_good_version() -> None:
+    site = settled(4, 2)
+    site.world.faulty["2.0.0"] = "golden"
+    site.publish(2, version="2.0.0", soak_ms=SOAK_MS)
+    site.world.run(20_000)
+    victim: SimNode = next(n for n in site.nodes if n.serving("faces"))
+    victim.power_off()
+    site.world.run_until(lambda: site.serving() == 2, 8_000, "its replica elsewhere")
+    assert sorted(v for found in site.versions().values() for v in found) == ["1.0.0"] * 2
+    assert sum(node.tried("2.0.0") for node in site.nodes) <= 2

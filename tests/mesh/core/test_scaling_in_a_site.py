@@ -1,0 +1,71 @@
+"""Scaling in a simulated site: by queueing delay, with hysteresis, whoever keeps the count."""
+
+from mesh.site.scaling import keeper
+from tests.sim.site import Site
+
+
+def busy(site: Site, delay_ms: int) -> None:
+    for node in site.nodes:
+        if node.up:
+            node.under_load(delay_ms)
+
+
+def settled() -> Site:
+    site = Site(4)
+    site.boot()
+    site.world.run(2_000)
+    site.publish(1, most=3)
+    site.world.run_until(lambda: site.serving() == 1, 15_000, "one replica serves")
+    return site
+
+
+def test_more_replicas_under_load_and_fewer_after_it_within_the_plans_bounds() -> None:
+    site = settled()
+    busy(site, 100)
+    site.world.run_until(lambda: site.serving() == 2, 12_000, "a second replica")
+    busy(site, 100)
+    site.world.run_until(lambda: site.serving() == 3, 12_000, "a third replica")
+    busy(site, 100)
+    site.world.run(20_000)
+    assert site.serving() == 3, "never more than the plan's max"
+    busy(site, 10)
+    site.world.run(30_000)
+    assert site.serving() == 3, "between low and high nothing changes"
+    busy(site, 0)
+    site.world.run_until(lambda: site.serving() == 1, 60_000, "back to the plan's min")
+    site.world.run(20_000)
+    assert site.serving() == 1
+
+
+def test_a_new_keeper_of_the_count_adopts_it_and_steps_down_by_hysteresis() -> None:
+    site = settled()
+    busy(site, 100)
+    site.world.run_until(lambda: site.serving() == 3, 30_000, "three replicas")
+    site.cut_wan()
+    busy(site, 10)
+    live = [node.name for node in site.nodes if node.up]
+    site.node(keeper("faces", live) or "").power_off()
+    fewest = 3
+    for _ in range(400):
+        site.world.run(50)
+        busy(site, 10)
+        fewest = min(fewest, site.serving())
+    assert fewest >= 2, "one replica may have died with its node, no other went"
+    assert site.serving() == 3
+    counts = {
+        n.core.share.counts.of(n.core.branch.plan, n.core.membership.liveness.live())["faces"]
+        for n in site.nodes
+        if n.up
+    }
+    assert counts == {3}
+
+
+def test_one_node_that_lies_about_its_load_moves_nothing() -> None:
+    site = settled()
+    site.publish(3, most=4)
+    site.world.run_until(lambda: site.serving() == 3, 15_000, "three replicas")
+    liar = next(node for node in site.nodes if node.serving("faces"))
+    for _ in range(20):
+        liar.under_load(1_000_000)
+        site.world.run(1_000)
+    assert site.serving() == 3
