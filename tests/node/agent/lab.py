@@ -244,8 +244,10 @@ class Lab:
         """Until so many replicas serve, none of them on the node `without`."""
         wait_for(
             f"{replicas} replicas serve, as {daemon} sees it",
-            lambda: sum(map(len, self.serving(daemon).values())) == replicas
-            and without not in self.serving(daemon),
+            lambda: (
+                sum(map(len, self.serving(daemon).values())) == replicas
+                and without not in self.serving(daemon)
+            ),
             lambda: self.try_get(daemon, "workloads"),
         )
 
@@ -292,7 +294,10 @@ def infer_at(address: str, timeout_s: float) -> list[float]:
 
 
 def wait_for(
-    what: str, holds: Callable[[], object], seen: Callable[[], object] = str, seconds: float = WAIT_S
+    what: str,
+    holds: Callable[[], object],
+    seen: Callable[[], object] = str,
+    seconds: float = WAIT_S,
 ) -> None:
     """Looks until it holds; fails with what was seen."""
     until = time.monotonic() + seconds
@@ -324,5 +329,3 @@ def make_model(folder: Path) -> Path:
 def alive(pid: int) -> bool:
     """Whether a process runs."""
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-
-

@@ -51,5 +51,3 @@ class Writer:
         """The next batch, of entries with these names."""
         entries = [make_entry(e, "s", "c", {}, unix_ms=5, monotonic_ms=5) for e in events]
         return self._writer.batch(entries)
-
-

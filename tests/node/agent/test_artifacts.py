@@ -1,15 +1,14 @@
 """Artifacts at the edge: what a chunk, a source and a disk can do wrong, and what is said of it."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mesh.blobs.chunking import FileHasher
 from mesh.blobs.instructions import Fault, FetchChunks
 from mesh.blobs.manifest import Artifact, open_manifest, seal
-from mesh.blobs.chunking import FileHasher
 from mesh.core.messages import (
     ArtifactBegun,
     ArtifactFailed,
@@ -22,6 +21,7 @@ from mesh.core.messages import (
 from node.agent.artifacts import Artifacts
 from protos.documents_pb2 import Manifest
 from tests.node.agent.stores import StubbornDisk, make_stores
+from tests.node.agent.waiting import until
 from tests.sim import identities
 
 CHUNK = 65_536
@@ -65,9 +65,7 @@ class Rig:
 
     async def until(self, count: int) -> list[Any]:
         """What was fed, once it is so much."""
-        async with asyncio.timeout(10):
-            while len(self.fed) < count:
-                await asyncio.sleep(0.005)
+        await until(lambda: len(self.fed) >= count)
         fed, self.fed[:] = list(self.fed), []
         return fed
 

@@ -1,4 +1,4 @@
-"""What a mesh of real processes does: it serves, heals, adopts, starts cold, hands over, restarts."""
+"""What a real mesh does: it serves, heals, adopts, starts cold, hands over, restarts."""
 
 import os
 import signal
