@@ -3,7 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTEST ?= $(BIN)/python -m pytest
 
-.PHONY: demo test protos lint bench clean
+.PHONY: demo test protos bench clean \
+	lint lint-style lint-format lint-types lint-imports lint-protos
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -19,11 +20,22 @@ test: .venv/installed
 protos: .venv/installed
 	$(BIN)/python protos/generate.py
 
-lint: .venv/installed
+# `make --keep-going lint` runs all of them, whichever fails.
+lint: lint-style lint-format lint-types lint-imports lint-protos
+
+lint-style: .venv/installed
 	$(BIN)/ruff check .
+
+lint-format: .venv/installed
 	$(BIN)/ruff format --check .
+
+lint-types: .venv/installed
 	$(BIN)/mypy
+
+lint-imports: .venv/installed
 	$(BIN)/lint-imports
+
+lint-protos: .venv/installed
 	$(BIN)/python protos/generate.py --check
 
 bench: .venv/installed

@@ -2,16 +2,21 @@
 
 import importlib
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from node.agent.config import SECTIONS
+
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 ALGORITHM = ROOT / "docs" / "ALGORITHM.md"
 TEST_NAME = re.compile(r"`(test_\w+)`")
+SECTION = re.compile(r"\*\*\[(\w+)\]\*\*")
+KEY = re.compile(r"^\| `(\w+)` \| `([^`]*)` \|")
 PARAMETER = re.compile(r"^\| `(mesh[.\w]+)` \| ([\d.]+) \|", re.MULTILINE)
 LINK = re.compile(r"\]\(([^)#\s]*)(#[-\w]*)?\)")
 CODE_BLOCK = re.compile(r"```.*?```", re.DOTALL)
@@ -50,6 +55,25 @@ def broken_links(page: Path) -> Iterator[str]:
             yield target
         elif anchor and anchor not in anchors(file):
             yield target + anchor
+
+
+def documented_keys() -> Iterator[tuple[str, str, Any]]:
+    section = ""
+    for line in (ROOT / "docs" / "configuration.md").read_text().splitlines():
+        if found := SECTION.search(line):
+            section = found.group(1)
+        elif found := KEY.match(line):
+            default = tomllib.loads(f"value = {found.group(2)}")["value"]
+            yield section, found.group(1), default
+
+
+def test_every_key_of_the_configuration_is_documented_with_its_default() -> None:
+    of_the_code = {
+        (name, key, str(default))
+        for name, section in SECTIONS.items()
+        for key, default in vars(section()).items()
+    }
+    assert {(name, key, str(default)) for name, key, default in documented_keys()} == of_the_code
 
 
 def test_every_promise_names_tests_that_exist() -> None:

@@ -22,7 +22,13 @@ from mesh.core.messages import (
     ChunkStored,
     FinishArtifact,
 )
-from node.disk.blobs import BlobStore, ChunkCorrupt, ChunksMissing, ManifestContradicts
+from node.disk.blobs import (
+    BlobStore,
+    ChunkCorrupt,
+    ChunksMissing,
+    ManifestContradicts,
+    UnknownArtifact,
+)
 from node.disk.errors import DiskError
 
 FLUSH_BYTES = 64 * 1024 * 1024
@@ -88,7 +94,7 @@ class Artifacts:
             every = {chunk.index for chunk in artifact.chunks}
             self._feed(ArtifactBegun(artifact.digest, frozenset(every - set(missing.chunks))))
             return
-        except (DiskError, ManifestContradicts) as error:
+        except (DiskError, ManifestContradicts, UnknownArtifact) as error:
             self._feed(ArtifactFailed(artifact.digest, str(error)))
             return
         self._feed(ArtifactFinished(artifact.digest))

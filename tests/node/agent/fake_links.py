@@ -73,10 +73,3 @@ class Network:
     def said(self) -> list[tuple[str, str]]:
         """Which events were fed, and about whom."""
         return [(type(e).__name__, getattr(e, "peer", "") or e.contact.name) for e in self.fed]
-
-
-async def until(holds: Any) -> None:
-    """Until it holds."""
-    async with asyncio.timeout(10):
-        while not holds():
-            await asyncio.sleep(0.005)

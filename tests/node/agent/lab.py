@@ -164,6 +164,8 @@ class Lab:
         """Starts a node's agent; with `wait`, until it serves."""
         node = self.nodes[name]
         self.hang_up(name)
+        if node.process is not None:
+            node.process.wait(WAIT_S)
         (node.data / "run" / "ready.json").unlink(missing_ok=True)
         arguments = ["node", "--config", str(node.config), "--data", str(node.data)]
         node.process = self.processes.start(name, [*program("meshd"), *arguments])

@@ -1,10 +1,12 @@
-"""The edge: what goes at once, what waits for the disk, and what becomes of it when that refuses."""
+"""The edge: what goes at once, what waits for the disk, and what if the disk refuses."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from mesh.core.messages import Run
 from mesh.events import (
@@ -26,8 +28,7 @@ from mesh.hashing import sha256
 from node.agent import disk_work
 from node.agent.edge import Edge
 from tests.node.agent.stores import StubbornDisk, Writer, make_stores
-
-EVENTS = {"x": [Send("p", b"1"), SaveDocument("d", b"data"), Send("p", b"2")]}
+from tests.node.agent.waiting import until
 
 
 class Core:
@@ -65,11 +66,6 @@ class Rig:
     def drop(self, peer: str, cause: str) -> None:
         self.did.append((peer, cause))
 
-    async def until(self, holds: Any) -> None:
-        async with asyncio.timeout(10):
-            while not holds():
-                await asyncio.sleep(0.005)
-
 
 @asynccontextmanager
 async def running(folder: Path) -> AsyncIterator[Rig]:
@@ -91,7 +87,7 @@ async def test_a_send_before_a_save_goes_at_once_and_one_after_it_waits(tmp_path
         rig.edge.carry([Send("p", b"1"), SaveDocument("d", b"data"), Send("p", b"2")])
         assert rig.did == [("p", b"1")]
         assert rig.stores.documents.get("d") is None
-        await rig.until(lambda: len(rig.did) == 2)
+        await until(lambda: len(rig.did) == 2)
         assert rig.stores.documents.get("d") == b"data"
         assert rig.troubles == []
 
@@ -103,7 +99,7 @@ async def test_everything_is_saved_in_order_and_the_core_ticks(tmp_path: Path) -
         rig.edge.carry(
             [SaveBlob(b"blob"), SaveBatch(batch), SaveDocument("d", b"1"), Drop("p", "")]
         )
-        await rig.until(lambda: rig.did == [("p", "")])
+        await until(lambda: rig.did == [("p", "")])
         assert rig.stores.blobs.get(sha256(b"blob")) == b"blob"
         assert rig.stores.journals.tails()[batch.key].sequence == 1
         assert rig.core.heard == [BatchSaved(batch)]
@@ -116,12 +112,12 @@ async def test_a_document_that_is_refused_is_tried_again_and_what_follows_waits(
         rig.disk.refuse = {"documents"}
         rig.edge.carry([SaveDocument("d", b"1"), Send("p", b"1"), SaveDocument("e", b"2")])
         rig.edge.carry([SaveDocument("f", b"3"), Send("p", b"2")])
-        await rig.until(lambda: rig.disk.refused >= 3)
+        await until(lambda: rig.disk.refused >= 3)
         assert rig.did == []
         assert rig.edge.disk.refuses
         assert "free space or raise the quota" in rig.troubles[0]
         rig.disk.refuse = set()
-        await rig.until(lambda: len(rig.did) == 2)
+        await until(lambda: len(rig.did) == 2)
         assert rig.did == [("p", b"1"), ("p", b"2")]
         found = [rig.stores.documents.get(name) for name in ("d", "e", "f")]
         assert found == [b"1", b"2", b"3"]
@@ -135,7 +131,7 @@ async def test_a_stubborn_document_does_not_stop_journals_or_the_rest(tmp_path: 
         rig.disk.refuse = {"documents"}
         rig.edge.carry([SaveDocument("d", b"1"), Send("p", b"1")])
         rig.edge.carry([SaveBatch(batch), Send("p", b"2")])
-        await rig.until(lambda: rig.did)
+        await until(lambda: rig.did)
         assert rig.did == [("p", b"2")]
         assert rig.core.heard == [BatchSaved(batch)]
         assert rig.troubles[-1] != ""
@@ -151,14 +147,14 @@ async def test_a_batch_that_is_refused_takes_the_later_ones_of_its_log_with_it(
         rig.edge.carry([SaveBatch(first), SaveBatch(second), Send("p", b"1")])
         rig.edge.carry([SaveBatch(third)])
         rig.edge.carry([SaveBatch(other.batch("one"))])
-        await rig.until(lambda: len(rig.core.heard) == 2)
+        await until(lambda: len(rig.core.heard) == 2)
         assert rig.core.heard[0] == BatchLost(writer.key, "the disk refused")
         assert isinstance(rig.core.heard[1], BatchSaved)
         assert rig.did == [("p", b"1")]
         assert writer.key not in rig.stores.journals.tails()  # no hole: nothing after the first
         rig.disk.refuse = set()
         rig.edge.carry([SaveBatch(first), SaveBatch(second), SaveBatch(third)])
-        await rig.until(lambda: len(rig.core.heard) == 5)
+        await until(lambda: len(rig.core.heard) == 5)
         assert rig.stores.journals.tails()[writer.key].sequence == 3
         assert rig.troubles[-1] == ""
 
@@ -167,10 +163,10 @@ async def test_an_older_run_that_waited_does_not_come_after_a_newer_one(tmp_path
     async with running(tmp_path) as rig:
         rig.edge.carry([SaveDocument("d", b"1"), run("old"), Send("p", b"1")])
         rig.edge.carry([run("new")])
-        await rig.until(lambda: len(rig.did) == 2)
+        await until(lambda: len(rig.did) == 2)
         assert rig.did == [run("new"), ("p", b"1")]
         rig.edge.carry([SaveDocument("d", b"2"), run("newest")])
-        await rig.until(lambda: rig.did[-1] == run("newest"))
+        await until(lambda: rig.did[-1] == run("newest"))
 
 
 async def test_what_waits_for_too_long_is_given_up_oldest_first(tmp_path: Path) -> None:
@@ -180,11 +176,11 @@ async def test_what_waits_for_too_long_is_given_up_oldest_first(tmp_path: Path) 
         rig.edge.carry([SaveDocument("first", b"1"), Send("p", b"1"), entry])
         for number in range(disk_work.WAITING_MAX):
             rig.edge.carry([SaveDocument(f"d{number}", b"1")])
-        await rig.until(lambda: rig.did)
+        await until(lambda: rig.did)
         assert rig.did == [entry]  # the send rested on what is not on disk
         rig.disk.refuse = set()
         last = f"d{disk_work.WAITING_MAX - 1}"
-        await rig.until(lambda: rig.stores.documents.get(last) is not None)
+        await until(lambda: rig.stores.documents.get(last) is not None)
         assert rig.stores.documents.get("first") is None
 
 
@@ -192,7 +188,7 @@ async def test_data_is_durable_when_it_is_said_to_be(tmp_path: Path) -> None:
     batch = Writer(kind="data").batch("one")
     async with running(tmp_path) as rig:
         rig.edge.carry([SaveBatch(batch)])
-        await rig.until(lambda: rig.core.heard)
+        await until(lambda: rig.core.heard)
         assert rig.stores.journals.flush() == []
 
 
@@ -203,7 +199,7 @@ async def test_small_blobs_are_sent_and_those_that_are_not_here_are_named(tmp_pa
             rig.stores.blobs.put(blob)
         digests = (*map(sha256, blobs), sha256(b"other"))
         rig.edge.carry([SendBlobs("p", digests)])
-        await rig.until(lambda: len(rig.did) == 2)
+        await until(lambda: len(rig.did) == 2)
         frames = [parse_frame(data).documents for _, data in rig.did]
         assert [list(frame.blobs) for frame in frames] == [[blobs[0]], [blobs[1]]]
         assert list(frames[1].missing_blobs) == [sha256(b"other")]
@@ -216,7 +212,7 @@ async def test_a_blob_that_the_disk_cannot_read_is_missing(tmp_path: Path) -> No
         path.unlink()
         path.mkdir()  # reading a folder is an I/O error
         rig.edge.carry([SendBlobs("p", (digest,))])
-        await rig.until(lambda: rig.did)
+        await until(lambda: rig.did)
         assert list(parse_frame(rig.did[0][1]).documents.missing_blobs) == [digest]
 
 
@@ -226,7 +222,7 @@ async def test_journals_are_read_and_sent(tmp_path: Path) -> None:
     async with running(tmp_path) as rig:
         rig.stores.journals.append(batches)
         rig.edge.carry([SendBatches("p", writer.key, 1), SendBatches("p", writer.key, 3)])
-        await rig.until(lambda: len(rig.core.heard) == 2)
+        await until(lambda: len(rig.core.heard) == 2)
         assert rig.core.heard == [
             BatchesSent("p", writer.key, 3),
             BatchesSent("p", writer.key, 3),  # nothing was found after 3
@@ -237,9 +233,5 @@ async def test_journals_are_read_and_sent(tmp_path: Path) -> None:
 
 async def test_an_instruction_that_nobody_knows_is_a_fault_of_ours(tmp_path: Path) -> None:
     rig = Rig(tmp_path)
-    try:
+    with pytest.raises(AssertionError, match="nobody carries out object"):
         rig.edge.carry([object()])
-    except AssertionError as fault:
-        assert "nobody carries out object" in str(fault)
-    else:
-        raise AssertionError("it was carried out")

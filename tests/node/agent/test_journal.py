@@ -10,6 +10,7 @@ from mesh.journals.keys import LogKey
 from node.agent.journal import PENDING_MAX, OwnJournal
 from node.disk.errors import DiskFull
 from protos.documents_pb2 import Boot
+from tests.node.agent.waiting import until
 from tests.sim import identities
 
 BOOT = Boot(counter=3, nonce=b"nonce---")
@@ -60,7 +61,7 @@ async def test_records_come_before_data_each_in_order_and_signed() -> None:
     assert await journal.flush()
     assert disk.events("record") == ["r1", "r2", "r3"]
     assert disk.events("data") == ["d1", "d2"]
-    assert [b.key for b in disk.batches][0] == LogKey("a", 3, b"nonce---", "record")
+    assert disk.batches[0].key == LogKey("a", 3, b"nonce---", "record")
     assert disk.fed == [BatchSaved(batch) for batch in disk.batches]
     assert journal.records == 3
     for batch in disk.batches:
@@ -71,13 +72,10 @@ async def test_running_it_writes_records_at_once_and_data_soon() -> None:
     disk = Disk()
     journal = disk.journal()
     task = asyncio.create_task(journal.run())
-    async with asyncio.timeout(10):
-        write(journal, "data", "d1")
-        while not disk.events("data"):
-            await asyncio.sleep(0.01)
-        write(journal, "record", "r1")
-        while not disk.events("record"):
-            await asyncio.sleep(0.01)
+    write(journal, "data", "d1")
+    await until(lambda: disk.events("data"))
+    write(journal, "record", "r1")
+    await until(lambda: disk.events("record"))
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
@@ -120,12 +118,9 @@ async def test_running_it_goes_on_when_the_disk_does() -> None:
     journal = disk.journal()
     task = asyncio.create_task(journal.run())
     write(journal, "record", "r1")
-    async with asyncio.timeout(10):
-        while disk.refused < 2:
-            await asyncio.sleep(0.01)
-        disk.full = False
-        while disk.events("record") != ["r1"]:
-            await asyncio.sleep(0.01)
+    await until(lambda: disk.refused >= 2)
+    disk.full = False
+    await until(lambda: disk.events("record") == ["r1"])
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 

@@ -8,7 +8,8 @@ import pytest
 
 from mesh.events import DialFailed, LinkDown, LinkUp, Received
 from node.agent import links
-from tests.node.agent.fake_links import MASTER, FakeLink, Network, node, until
+from tests.node.agent.fake_links import MASTER, FakeLink, Network, node
+from tests.node.agent.waiting import until
 
 
 @asynccontextmanager

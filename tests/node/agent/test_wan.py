@@ -9,7 +9,8 @@ from typing import Any
 from mesh.core.messages import WanPath
 from mesh.heads.identity import Identity
 from node.agent.wan import WanKeeper
-from tests.node.agent.fake_links import MASTER, Network, until
+from tests.node.agent.fake_links import MASTER, Network
+from tests.node.agent.waiting import until
 
 
 @dataclass

@@ -160,7 +160,7 @@ async def test_streams_of_requests_are_guarded_too(port: Port) -> None:
     parts = [pb.PushChunk(chunk=number) for number in range(3)]
     reply = await port.admin_of(OPERATOR).PushChunks(iter(parts), timeout=5)
     assert list(reply.missing) == [0, 1, 2]
-    code, _ = await refused(port.admin_of(NODE_B).PushChunks(iter(parts), timeout=5))
+    code, _ = await refused(port.admin_of(NODE_B).PushChunks(timeout=5))
     assert code == Code.PERMISSION_DENIED
 
 

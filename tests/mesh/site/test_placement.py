@@ -1,0 +1,194 @@
+"""Placement: spread, capacity, minimal movement, and the same answer for everybody."""
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mesh.site.placement import Placement, place
+from mesh.site.views import NodeView, views
+from protos.documents_pb2 import (
+    Capacity,
+    Phase,
+    PipelinePlan,
+    Plan,
+    ReplicaState,
+    ServicePlan,
+    StableRegister,
+)
+
+GIB = 1 << 30
+
+
+def node(
+    name: str, cores: int = 4, memory: int = 4 * GIB, sources: str = "", **labels: str
+) -> NodeView:
+    return NodeView(name, labels, cores, memory, frozenset({"CPU"}), frozenset(sources.split()), {})
+
+
+def service(name: str = "faces", replicas: int = 2, **fields: object) -> ServicePlan:
+    values = {"cores": 1, "memory_bytes": GIB, "device": "CPU", "spares": 1, **fields}
+    return ServicePlan(name=name, replicas_min=replicas, **values)  # type: ignore[arg-type]
+
+
+def pipeline(name: str = "door", source: str = "camera", **fields: object) -> PipelinePlan:
+    return PipelinePlan(name=name, source=source, **fields)  # type: ignore[arg-type]
+
+
+SERVICES = st.lists(
+    st.builds(
+        service,
+        st.sampled_from("abcdef"),
+        st.integers(0, 6),
+        cores=st.integers(0, 3),
+        memory_bytes=st.integers(0, 3).map(lambda gib: gib * GIB),
+        spares=st.integers(0, 3),
+    ),
+    unique_by=lambda one: one.name,
+    max_size=4,
+)
+SITES = st.integers(0, 10).flatmap(
+    lambda n: st.tuples(*[st.builds(node, st.just(f"n{i}"), st.integers(1, 8)) for i in range(n)])
+)
+
+
+def used(placement: Placement, plan: Plan, name: str) -> tuple[int, int]:
+    by_name = {one.name: one for one in plan.services}
+    counts = placement.replicas.get(name, {})
+    cores = sum(by_name[s].cores * count for s, count in counts.items())
+    memory = sum(by_name[s].memory_bytes * count for s, count in counts.items())
+    return cores, memory
+
+
+@settings(max_examples=150, deadline=None)
+@given(SITES, SERVICES)
+def test_no_node_gets_more_than_it_has_and_what_is_missing_is_said(
+    nodes: tuple[NodeView, ...], services: list[ServicePlan]
+) -> None:
+    plan = Plan(services=services)
+    placement = place(plan, nodes)
+    for one in nodes:
+        cores, memory = used(placement, plan, one.node)
+        assert cores <= one.cores
+        assert memory <= one.memory_bytes
+    for wanted in services:
+        placed = sum(placement.nodes_of(wanted.name).values())
+        assert (placed < wanted.replicas_min) == (wanted.name in placement.pending)
+        assert placed <= wanted.replicas_min
+
+
+@settings(max_examples=100, deadline=None)
+@given(SITES, SERVICES, st.randoms(use_true_random=False))
+def test_the_order_of_what_comes_in_changes_nothing(
+    nodes: tuple[NodeView, ...], services: list[ServicePlan], shuffler: random.Random
+) -> None:
+    shuffled_nodes, shuffled_services = list(nodes), list(services)
+    shuffler.shuffle(shuffled_nodes)
+    shuffler.shuffle(shuffled_services)
+    assert place(Plan(services=services), nodes) == place(
+        Plan(services=shuffled_services), shuffled_nodes
+    )
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(2, 12), st.integers(1, 12), st.data())
+def test_a_node_lost_moves_only_what_it_ran(nodes: int, replicas: int, data: st.DataObject) -> None:
+    site = [node(f"n{i}") for i in range(nodes)]
+    plan = Plan(services=[service(replicas=min(replicas, nodes - 1))])
+    before = place(plan, site).nodes_of("faces")
+    gone = data.draw(st.sampled_from(site)).node
+    after = place(plan, [one for one in site if one.node != gone]).nodes_of("faces")
+    stayed = {name for name in before if name != gone}
+    assert stayed <= after.keys()
+    assert len(after.keys() - stayed) == (1 if gone in before else 0)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 12), st.integers(1, 12))
+def test_a_node_added_takes_at_most_one_replica_from_one_other(nodes: int, replicas: int) -> None:
+    site = [node(f"n{i}") for i in range(nodes)]
+    plan = Plan(services=[service(replicas=min(replicas, nodes))])
+    before = place(plan, site).nodes_of("faces")
+    after = place(plan, [*site, node("new")]).nodes_of("faces")
+    assert len(before.keys() - after.keys()) == len(after.keys() - before.keys()) <= 1
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 8), st.integers(0, 20))
+def test_replicas_spread_before_they_share(nodes: int, replicas: int) -> None:
+    site = [node(f"n{i}", cores=4) for i in range(nodes)]
+    placed = place(Plan(services=[service(replicas=replicas)]), site).nodes_of("faces")
+    counts = [placed.get(one.node, 0) for one in site]
+    assert max(counts) - min(counts) <= 1
+    assert sum(counts) == min(replicas, 4 * nodes)
+
+
+def test_spares_are_the_next_in_the_ranking_and_take_over() -> None:
+    site = [node(f"n{i}") for i in range(5)]
+    plan = Plan(services=[service(replicas=2, spares=2)])
+    placement = place(plan, site)
+    first_spare = placement.spares["faces"][0]
+    gone = sorted(placement.nodes_of("faces"))[0]
+    after = place(plan, [one for one in site if one.node != gone])
+    assert first_spare in after.nodes_of("faces")
+    assert len(placement.spares["faces"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        pytest.param(service(match_labels={"zone": "roof"}), "no live node", id="no such label"),
+        pytest.param(service(device="GPU"), "no live node", id="no such device"),
+        pytest.param(service(cores=9), "2 of 2 replicas fit on no live node", id="too large"),
+        pytest.param(service(replicas=9, cores=4), "7 of 9 replicas", id="too many"),
+    ],
+)
+def test_what_fits_nowhere_is_pending_with_a_reason(wanted: ServicePlan, words: str) -> None:
+    placement = place(Plan(services=[wanted]), [node("a"), node("b")])
+    assert words in placement.pending["faces"]
+
+
+def test_labels_choose_nodes() -> None:
+    site = [node("a", zone="roof"), node("b", zone="cellar")]
+    placed = place(Plan(services=[service(match_labels={"zone": "roof"})]), site)
+    assert placed.nodes_of("faces") == {"a": 2}
+    assert placed.count("b", "faces") == placed.count("nobody", "faces") == 0
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        pytest.param(pipeline(source="microphone"), "no live node has the source", id="no source"),
+        pytest.param(pipeline(exclusive=True), "onSplit: run", id="needs a lease"),
+    ],
+)
+def test_pipelines_that_cannot_run_are_pending(wanted: PipelinePlan, words: str) -> None:
+    placement = place(Plan(pipelines=[wanted]), [node("a", sources="camera")])
+    assert words in placement.pending["door"]
+    assert placement.pipelines == {}
+
+
+def test_a_pipeline_runs_where_its_source_is_on_one_node() -> None:
+    site = [node("a"), node("b", sources="camera"), node("c", sources="camera")]
+    plan = Plan(pipelines=[pipeline(exclusive=True, run_on_split=True)])
+    chosen = place(plan, site).pipelines["door"]
+    assert chosen in ("b", "c")
+    others = [one for one in site if one.node != chosen]
+    assert place(plan, others).pipelines["door"] == ({"b", "c"} - {chosen}).pop()
+
+
+def test_a_node_is_seen_as_its_register_describes_it() -> None:
+    replicas = [
+        ReplicaState(workload="faces", index=i, phase=phase)
+        for i, phase in enumerate((Phase.SERVING, Phase.SERVING, Phase.LOADING))
+    ]
+    capacity = Capacity(cores=2, memory_bytes=GIB, devices=["CPU"])
+    register = StableRegister(
+        node="a", labels={"zone": "roof"}, capacity=capacity, sources=["camera"], replicas=replicas
+    )
+    dead = StableRegister(node="b")
+    (seen,) = views([dead, register], ["a", "unknown"])
+    assert (seen.node, seen.cores, seen.memory_bytes) == ("a", 2, GIB)
+    assert (seen.labels, seen.sources) == ({"zone": "roof"}, frozenset({"camera"}))
+    assert seen.serving == {"faces": 2}

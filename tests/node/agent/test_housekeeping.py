@@ -1,0 +1,150 @@
+"""Damage is told, what was acknowledged long ago is trimmed, acknowledgements are kept."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mesh.core.messages import Trouble
+from mesh.journals.acknowledgements import acknowledge
+from mesh.journals.limits import KEPT_AFTER_ACKNOWLEDGEMENT_MS
+from mesh.journals.logs import Logs
+from node.agent import housekeeping
+from node.agent.edge import now_ms
+from node.agent.housekeeping import ACKNOWLEDGEMENTS, Housekeeping, recall, remember
+from node.disk.files import Disk
+from node.disk.journals import JournalStore
+from tests.node.agent.stores import Writer
+from tests.node.agent.waiting import until
+from tests.sim import identities
+
+ACKS = identities.signer("acks")
+
+
+class Rig:
+    """Housekeeping over a folder of journals."""
+
+    def __init__(self, folder: Path, quota: int = 1 << 20) -> None:
+        folder.mkdir(exist_ok=True)
+        self.store = JournalStore(folder, quota, "a", disk=Disk())
+        self.logs = Logs(self.store.tails(), own="a")
+        self.saved: list[tuple[str, bytes]] = []
+        self.wrote: list[tuple[str, ...]] = []
+        self.fed: list[Any] = []
+        self.takes = True
+        self.keeper = Housekeeping(
+            self.store, self.logs, asyncio.to_thread, self.save, self.write, self.fed.append
+        )
+
+    def save(self, name: str, data: bytes) -> bool:
+        if self.takes:
+            self.saved.append((name, data))
+        return self.takes
+
+    def write(self, *entry: Any) -> None:
+        self.wrote.append(entry)
+
+
+async def test_a_record_that_flipped_is_told_and_an_alarm(tmp_path: Path) -> None:
+    writer = Writer("b")
+    rig = Rig(tmp_path / "j")
+    rig.store.append([writer.batch("one"), writer.batch("two"), writer.batch("three")])
+    path = next(p for p in (tmp_path / "j" / "b").rglob("*") if p.is_file())
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    rig = Rig(tmp_path / "j")
+    await rig.keeper.tell()
+    ((kind, event, subject, _, fields),) = rig.wrote
+    assert (kind, event, subject, fields) == (
+        "record",
+        "journal.damaged",
+        str(writer.key),
+        {"after": "1"},
+    )
+    (trouble,) = rig.fed
+    assert isinstance(trouble, Trouble)
+    assert (trouble.kind, trouble.subject) == ("Damaged", str(writer.key))
+    assert "they come again from who has a copy" in trouble.message
+    await rig.keeper.tell()
+    assert len(rig.wrote) == 1  # once
+
+
+async def test_a_write_that_was_cut_short_is_no_alarm(tmp_path: Path) -> None:
+    writer = Writer("b")
+    rig = Rig(tmp_path / "j")
+    rig.store.append([writer.batch("one"), writer.batch("two")])
+    path = next(p for p in (tmp_path / "j" / "b").rglob("*") if p.is_file())
+    path.write_bytes(path.read_bytes()[:-3])
+    rig = Rig(tmp_path / "j")
+    await rig.keeper.tell()
+    assert [entry[1] for entry in rig.wrote] == ["journal.torn"]
+    assert rig.fed == []
+
+
+async def test_data_beyond_the_quota_is_counted(tmp_path: Path) -> None:
+    writer = Writer("b", "data")
+    rig = Rig(tmp_path / "j", quota=1000)
+    for _ in range(20):
+        batch = writer.batch("one")
+        rig.store.append([batch])
+        rig.logs.stored(batch)
+    await rig.keeper.tell()
+    assert {entry[1] for entry in rig.wrote} == {"journal.dropped"}
+    assert rig.wrote[0][4]["first"] == "1"
+
+
+async def test_what_was_acknowledged_seven_days_ago_is_removed(tmp_path: Path) -> None:
+    writer = Writer("b")
+    rig = Rig(tmp_path / "j")
+    batch = writer.batch("one", "two")
+    rig.store.append([batch])
+    rig.logs.stored(batch)
+    envelope = acknowledge(writer.key, 2, identities.MASTER, ACKS)
+    rig.logs.acknowledge(envelope, [ACKS.public_key], now_ms() - KEPT_AFTER_ACKNOWLEDGEMENT_MS - 1)
+    await rig.keeper.trim()
+    assert rig.store.tails() == {}
+    assert rig.logs.held(writer.key) is None
+    assert rig.logs.acknowledged(writer.key) == 2  # so nobody fetches it again
+
+
+async def test_acknowledgements_are_kept_when_they_are_new(tmp_path: Path) -> None:
+    writer = Writer("b")
+    rig = Rig(tmp_path / "j")
+    envelope = acknowledge(writer.key, 2, identities.MASTER, ACKS)
+    rig.logs.acknowledge(envelope, [ACKS.public_key], now_ms())
+    rig.takes = False
+    await rig.keeper.keep()
+    rig.takes = True
+    await rig.keeper.keep()
+    await rig.keeper.keep()
+    ((name, data),) = rig.saved
+    assert name == ACKNOWLEDGEMENTS
+    again = Logs({}, own="a")
+    recall(data, again, [identities.signer("other").public_key])
+    assert again.acknowledged(writer.key) == 0  # a key that may not acknowledge any more
+    recall(data, again, [ACKS.public_key])
+    assert again.acknowledged(writer.key) == 2
+    recall(None, again, [])
+
+
+def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    logs = Logs({}, own="a")
+    for counter in (1, 2):
+        key = Writer("b", counter=counter).key
+        envelope = acknowledge(key, 2, identities.MASTER, ACKS)
+        logs.acknowledge(envelope, [ACKS.public_key], 0)
+    monkeypatch.setattr(housekeeping, "KEPT_BYTES_MAX", len(envelope) + 20)
+    assert len(remember(logs)) < 2 * len(envelope)
+
+
+async def test_running_it_tells_and_trims_at_once(tmp_path: Path) -> None:
+    rig = Rig(tmp_path / "j", quota=1000)
+    writer = Writer("b", "data")
+    for _ in range(20):
+        rig.store.append([writer.batch("one")])
+    task = asyncio.create_task(rig.keeper.run())
+    await until(lambda: rig.wrote)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
