@@ -140,8 +140,8 @@ class NodeDaemon:
             artifacts,
             facts,
             now,
-            ran=self._document("ran") or b"",
-            rollouts=self._document("rollouts") or b"",
+            ran=self.disk.document("ran") or b"",
+            rollouts=self.disk.document("rollouts") or b"",
         )
 
     def masters(self) -> list[tuple[Identity, str]]:
