@@ -16,6 +16,7 @@ from mesh.core.messages import (
 )
 from mesh.core.node import NodeCore, NodeFacts
 from mesh.events import BatchSaved, LinkDown
+from mesh.exchange.frames import encode
 from mesh.exchange.heads_flow import HeadsFlow
 from mesh.exchange.membership import Membership, Self
 from mesh.hashing import sha256
@@ -29,7 +30,7 @@ from mesh.journals.keys import LogKey
 from mesh.journals.logs import Logs
 from mesh.peer import Peer, PeerConfig
 from mesh.registers.store import NodeKeys, Registers
-from protos.documents_pb2 import Boot, Branch, Capacity, Phase, ReplicaState, StateBody
+from protos.documents_pb2 import Boot, Branch, Capacity, Phase, ReplicaState, ServiceLoad, StateBody
 from protos.peer_pb2 import Documents
 from protos.runtime_pb2 import ReplicaStatus, RuntimeState
 from tests.sim import identities
@@ -61,6 +62,7 @@ class SimNode(Host):
         self.starts: list[tuple[int, str]] = []
         self._pids = 100
         self.wanted: set[Any] = set()
+        self.loads: list[ServiceLoad] = []
         self._dialled_ms = 0
         self._wan_ms = -WAN_RETRY_MS
 
@@ -271,7 +273,9 @@ class SimNode(Host):
 
     def _state(self) -> RuntimeState:
         return RuntimeState(
-            replicas=list(self.runs.values()), peer_inference_address=f"{self.name}:7412"
+            replicas=list(self.runs.values()),
+            loads=self.loads,
+            peer_inference_address=f"{self.name}:7412",
         )
 
     def _report(self) -> None:
@@ -312,7 +316,7 @@ class SimMaster(Host):
     def do_Notice(self, i: Any) -> None:  # noqa: N802
         self.notices.append(i)
 
-    def publish(self, blobs: dict[str, bytes]) -> None:
+    def publish(self, blobs: dict[str, bytes], reader: int = 1) -> None:
         """Signs and announces a state with these branches; empty ones are added where missing."""
         for name in ("revocations", "released"):
             blobs.setdefault(name, b"")
@@ -325,12 +329,19 @@ class SimMaster(Host):
             root=tree.root,
             leaves=tree.count,
             signed_unix_ms=1,
-            min_reader=1,
+            min_reader=reader,
         )
         envelope = identities.signer("state").sign("state", body.SerializeToString())
         branches: list[Branch] = [tree.branch(name) for name in sorted(blobs)]
         for blob in blobs.values():
             self.disk.save_blob(blob)
+        if reader > 1:  # this code does not read it either: it only passes on
+            for instruction in self.core.heads.take_state(envelope, ""):
+                self.carry_out(instruction)
+            data = encode(documents=Documents(state=[envelope]))
+            for peer in sorted(self.core.links):
+                self.world.send(self.name, peer, data)
+            return
         documents = Documents(branches=branches, blobs=[blobs[b.name] for b in branches])
         for instruction in self.core.install_state(envelope, documents):
             self.carry_out(instruction)
