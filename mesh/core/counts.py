@@ -81,7 +81,9 @@ class Counts:
             serves = any(
                 r.workload == workload and r.phase == Phase.SERVING for r in record.body.replicas
             )
-            if node in live and serves and load is not None:
-                said = [s.queue_delay_ms for s in load.services if s.workload == workload]
+            if node in live and serves:
+                # Who says nothing has nothing in its queue: else the only one to speak decides.
+                services = load.services if load is not None else ()
+                said = [s.queue_delay_ms for s in services if s.workload == workload]
                 delays.append(said[0] if said else 0)
         return delay(delays)
