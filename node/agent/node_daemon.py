@@ -134,15 +134,7 @@ class NodeDaemon:
             sources=tuple(sorted(self.config.sources)),
             masters=tuple(identity.name for identity, _ in self.masters()),
         )
-        return NodeCore(
-            peer,
-            membership,
-            artifacts,
-            facts,
-            now,
-            ran=self.disk.document("ran") or b"",
-            rollouts=self.disk.document("rollouts") or b"",
-        )
+        return NodeCore(peer, membership, artifacts, facts, now)
 
     def masters(self) -> list[tuple[Identity, str]]:
         """The masters, and where: configured, or as learnt at enrolment."""
