@@ -134,7 +134,9 @@ class NodeDaemon:
             sources=tuple(sorted(self.config.sources)),
             masters=tuple(identity.name for identity, _ in self.masters()),
         )
-        return NodeCore(peer, membership, artifacts, facts, now)
+        ran = self.disk.document("ran") or b""
+        rollouts = self.disk.document("rollouts") or b""
+        return NodeCore(peer, membership, artifacts, facts, now, ran, rollouts)
 
     def masters(self) -> list[tuple[Identity, str]]:
         """The masters, and where: configured, or as learnt at enrolment."""
@@ -283,6 +285,15 @@ class NodeDaemon:
             self.journal.write("record", "disk.damaged", self.identity.name, damage, {})
         if self.disk.damaged:
             self._feed(Trouble("Damaged", "documents", "; ".join(self.disk.damaged), "critical"))
+            self._mend_state()
+
+    def _mend_state(self) -> None:
+        """Puts the state in force back on disk, where its branches proved it and its own document
+        was damaged."""
+        assert self.core is not None
+        applied = self.core.peer.heads.state.applied
+        if applied is not None:
+            self._save_document("state-applied", applied.envelope)
 
     async def _discover(self, peer_address: str) -> None:
         if not self.config.discovery.mdns:
