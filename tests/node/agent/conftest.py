@@ -1,6 +1,7 @@
 """One mesh of real processes for the whole session: a master and three nodes, two replicas."""
 
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,8 @@ from tests.node.agent.lab import Lab
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
     """The mesh. A short path: a Unix socket's may have 107 bytes."""
+    # Who is told to end, ends the mesh too.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = Path(tempfile.mkdtemp(prefix="lab"))
     made = Lab(folder)
     try:
@@ -28,3 +31,4 @@ def lab() -> Iterator[Lab]:
     finally:
         made.close()
         shutil.rmtree(folder, ignore_errors=True)
+        signal.signal(signal.SIGTERM, before)

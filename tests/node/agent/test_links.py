@@ -135,6 +135,7 @@ async def test_a_link_that_ends_at_once_is_not_dialled_without_a_pause() -> None
     async with dialling(network):
         for _ in range(3):
             target.next_s = 0.0
+            network.links._news.set()
             await until(lambda: network.links.linked("a"))
             network.made[-1].close("not welcome")
             await until(lambda: not network.links.linked("a"))
