@@ -26,6 +26,9 @@ STEP_DOWN_S = 5.0
 CHECK_S = 300.0
 """Between two checks of a path that is not used: 5 KB each, 17 B/s."""
 CHECK_FIRST_S = 3.0
+LOOK_S = 0.5
+"""Between two looks at who the gateway is: more often costs every node CPU for ever, and a site
+takes seconds to find that its gateway is gone."""
 CHECK_SOON_S = 0.3
 """After the gateway changed."""
 
@@ -54,6 +57,7 @@ class WanKeeper:
         self._backoff = Backoff(RETRY_FIRST_S, retry_max_s)
         self.since_ms = time.time_ns() // 1_000_000
         self.up = False
+        self._logged = (False, "")
         self._step_down_s = step_down_s
         self._check_at = time.monotonic() + random.uniform(0, check_first_s)
 
@@ -69,7 +73,7 @@ class WanKeeper:
             elif time.monotonic() >= self._check_at:
                 await self._check()
             else:
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(LOOK_S)
 
     async def _hold(self) -> None:
         link = await self._try()
@@ -79,7 +83,7 @@ class WanKeeper:
         since_s = time.monotonic()
         unwanted_s: float | None = None
         while not link.done():
-            await asyncio.wait([link], timeout=0.2)
+            await asyncio.wait([link], timeout=LOOK_S)
             if self._wants_link():
                 unwanted_s = None
             elif unwanted_s is None:
@@ -119,5 +123,7 @@ class WanKeeper:
     def _say(self, up: bool, reason: str) -> None:
         if up != self.up:
             self.up, self.since_ms = up, time.time_ns() // 1_000_000
+        if (up, reason) != self._logged:  # also a reason that changed: revoked is not unreachable
+            self._logged = (up, reason)
             log.info("the way to the master", up=up, reason=reason)
         self._feed(WanPath(up, reason))

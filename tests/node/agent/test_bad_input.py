@@ -209,10 +209,13 @@ def test_bits_that_flip_on_disk_are_said_and_the_rest_is_kept(lab: Lab, tmp_path
     assert any("entries on the disk are damaged" in text for text in found)
     after = read_copy(node.data, tmp_path / "after").digests
     lost = {place: digest for place, digest in before.items() if after.get(place) != digest}
-    assert len(lost) < len(before) / 2
+    assert lost
+    assert len(lost) < len(before)
     wait_for("it has the plan again", lambda: (documents / "state-applied.doc").exists())
-    master = read_copy(lab.master_data, tmp_path / "master").digests
-    assert all(master[place] == digest for place, digest in lost.items())
+    wait_for(
+        "the master has what was damaged here",
+        lambda: lost.items() <= read_copy(lab.master_data, tmp_path / "master").digests.items(),
+    )
     remove(lab, "f")
 
 
