@@ -13,7 +13,6 @@ from mesh.exchange.frames import encode
 from mesh.exchange.relayed_probes import RelayedProbes
 from mesh.registers.liveness import (
     Action,
-    Changed,
     Liveness,
     SendProbe,
     Verdict,
@@ -115,11 +114,9 @@ class Membership:
 
     def accuses_me(self, record: Record) -> bool:
         """Whether the register suspects this node in its current version."""
-        mine = self.registers.get(self._me.keys.node)
-        if mine is None:
-            return False
+        current = (self._me.boot.counter, self._version)
         return any(
-            s.node == self._me.keys.node and (s.boot.counter, s.version) >= mine.order
+            s.node == self._me.keys.node and (s.boot.counter, s.version) >= current
             for s in record.body.suspicions
         )
 
@@ -167,10 +164,9 @@ class Membership:
             if isinstance(action, SendProbe):
                 frame = encode(probe=Probe(number=action.number, target=action.target))
                 instructions.append(Send(action.peer, frame, "probe"))
-            elif isinstance(action, Changed):
-                instructions.append(
-                    Notice("verdict", action.node, action.why, action.verdict.value)
-                )
+            else:
+                verdict = action.verdict.value
+                instructions.append(Notice("verdict", action.node, action.why, verdict))
         return instructions
 
 

@@ -75,7 +75,7 @@ Action = SendProbe | Changed
 class _Probe:
     number: int
     sent_ms: int
-    indirect_ms: int = 0
+    indirect_ms: int | None = None  # since when others are asked; None: only the node itself is
     asked: set[str] = field(default_factory=set)
 
 
@@ -103,7 +103,7 @@ class Liveness:
         self._doubt = 0
         self._random_ms = now_ms
         self._round = 0
-        self._ring: list[str] = []
+        self._ring = [node]
         self._linked: set[str] = set()
 
     # ---- what is known ----
@@ -276,8 +276,6 @@ class Liveness:
     def _watched(self) -> list[str]:
         """The two live predecessors on the ring: for them this node is one of two successors."""
         ring = [n for n in self._ring if n == self._node or self.is_alive(n)]
-        if self._node not in ring:
-            return []
         place = ring.index(self._node)
         before = [ring[(place - step) % len(ring)] for step in range(1, WATCHERS + 1)]
         return [n for n in dict.fromkeys(before) if n != self._node]
@@ -286,7 +284,7 @@ class Liveness:
         probe = member.probe
         if probe is None:
             return []
-        if probe.indirect_ms == 0:
+        if probe.indirect_ms is None:
             if now_ms - probe.sent_ms < self._patience(DIRECT_MS):
                 return []
             return self._ask_others(node, member, now_ms)

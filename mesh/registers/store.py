@@ -188,12 +188,12 @@ class Registers:
         """Takes a record, by node in sorted order."""
         node = record.body.node
         before = self._stable.get(node)
+        if before is not None:
+            del self._nodes[before.envelope]
         self._stable[node] = record
         self._nodes[record.envelope] = node
         if before is None:
             self._stable = dict(sorted(self._stable.items()))
-        elif before.envelope != record.envelope:
-            del self._nodes[before.envelope]
 
     # ---- checking ----
 

@@ -1,0 +1,266 @@
+"""Liveness by itself: each event, and the verdicts that follow."""
+
+import pytest
+
+from mesh.registers.liveness import (
+    DIRECT_MS,
+    DOUBT_MAX,
+    GRACE_MS,
+    INDIRECT_MS,
+    STALL_MS,
+    SUSPICION_ONE_MS,
+    SUSPICION_TWO_MS,
+    Action,
+    Changed,
+    Liveness,
+    SendProbe,
+    Verdict,
+    current_suspects,
+)
+
+STEP_MS = 100
+
+
+def site(*others: str, linked: bool = True) -> Liveness:
+    """The view of `me` on others that are linked."""
+    liveness = Liveness("me", 0)
+    liveness.members(others, 0)
+    for other in others if linked else ():
+        liveness.link(other, True, 0)
+    return liveness
+
+
+def run(liveness: Liveness, start_ms: int, end_ms: int, *speakers: str) -> list[Action]:
+    """Ticks, with `speakers` heard at each."""
+    actions: list[Action] = []
+    for now_ms in range(start_ms, end_ms + 1, STEP_MS):
+        for speaker in speakers:
+            actions += liveness.heard(speaker, now_ms)
+        actions += liveness.tick(now_ms)
+    return actions
+
+
+def verdicts(actions: list[Action]) -> list[tuple[str, Verdict]]:
+    return [(a.node, a.verdict) for a in actions if isinstance(a, Changed)]
+
+
+def test_nobody_is_known_alive_and_nobody_unknown_is_dead() -> None:
+    liveness = site()
+    assert liveness.verdict("stranger") is Verdict.ALIVE
+    assert not liveness.is_alive("stranger")
+    assert not liveness.knows("stranger")
+    assert (liveness.live(), liveness.dead(), liveness.suspected()) == (["me"], [], [])
+    assert run(liveness, 0, 10_000) == []
+
+
+@pytest.mark.parametrize("event", ["heard", "refuted", "link", "unreachable"])
+def test_events_about_strangers_are_nothing(event: str) -> None:
+    liveness = site("a")
+    arguments = {"link": ("x", True, 5), "refuted": ("x",)}.get(event, ("x", 5))
+    assert getattr(liveness, event)(*arguments) == []
+    assert liveness.live() == ["a", "me"]
+
+
+def test_a_silent_node_is_asked_directly_then_suspected_then_dead() -> None:
+    liveness = site("a")
+    actions = run(liveness, 0, DIRECT_MS + SUSPICION_TWO_MS + 1_500)
+    assert isinstance(actions[0], SendProbe)
+    assert (actions[0].peer, actions[0].target) == ("a", "")
+    assert verdicts(actions) == [("a", Verdict.SUSPECT), ("a", Verdict.DEAD)]
+    assert liveness.suspected() == ["a"]
+    assert liveness.dead() == ["a"]
+    assert verdicts(liveness.heard("a", 9_000)) == [("a", Verdict.ALIVE)]
+    assert liveness.suspected() == []
+
+
+def test_others_are_asked_before_anybody_is_suspected() -> None:
+    liveness = site("a", "b", "c")
+    asked: list[SendProbe] = []
+    for now_ms in range(0, 4_000, STEP_MS):
+        for speaker in ("b", "c"):
+            liveness.heard(speaker, now_ms)
+        for action in liveness.tick(now_ms):
+            if isinstance(action, SendProbe) and action.target == "a":
+                asked.append(action)
+                liveness.answered(action.peer, action.number, "a", True, now_ms)
+    assert {probe.peer for probe in asked} == {"b", "c"}
+    assert liveness.verdict("a") is Verdict.ALIVE
+
+
+def test_the_last_no_makes_a_suspect_at_once() -> None:
+    liveness = site("a", "b", "c")
+    probes = [p for p in liveness.link("a", False, 100) if isinstance(p, SendProbe)]
+    first, second = probes
+    assert liveness.answered(first.peer, first.number + 9, "a", False, 110) == []
+    assert liveness.answered(first.peer, first.number, "stranger", False, 110) == []
+    assert liveness.answered(first.peer, first.number, "a", False, 110) == []
+    (suspected,) = liveness.answered(second.peer, second.number, "a", False, 120)
+    assert isinstance(suspected, Changed)
+    assert suspected.why == "nobody reaches it"
+    assert liveness.answered(second.peer, second.number, "a", False, 130) == []
+
+
+def test_a_higher_version_clears_all_suspicion() -> None:
+    liveness = site("a", "b")
+    liveness.testimony("b", {"a"}, 0)
+    liveness.link("a", False, 0)
+    run(liveness, 0, INDIRECT_MS + 200, "b")
+    assert liveness.verdict("a") is Verdict.SUSPECT
+    assert verdicts(liveness.refuted("a")) == [("a", Verdict.ALIVE)]
+    assert liveness.suspected() == []
+
+
+def test_two_witnesses_are_faster_than_one() -> None:
+    def took(*witnesses: str) -> int:
+        liveness = site("a", "b", "c", "d")
+        for witness in witnesses:
+            liveness.testimony(witness, {"a"}, 0)
+        for now_ms in range(0, 20_000, STEP_MS):
+            for speaker in ("b", "c", "d"):
+                liveness.heard(speaker, now_ms)
+            for action in liveness.tick(now_ms):
+                if isinstance(action, SendProbe) and action.target:
+                    liveness.answered(action.peer, action.number, "a", True, now_ms)
+            if "a" in liveness.dead():
+                return now_ms
+        raise AssertionError("never")
+
+    assert SUSPICION_TWO_MS <= took("b", "c") <= SUSPICION_TWO_MS + 2 * STEP_MS
+    assert SUSPICION_ONE_MS <= took("b") <= SUSPICION_ONE_MS + 2 * STEP_MS
+
+
+def test_who_is_heard_directly_is_not_dead_whatever_others_say() -> None:
+    liveness = site("a", "b", "c")
+    for witness in ("b", "c"):
+        liveness.testimony(witness, {"a"}, 0)
+    assert verdicts(run(liveness, 0, 20_000, "a", "b", "c")) == []
+
+
+def test_the_dead_and_the_suspects_do_not_testify() -> None:
+    liveness = site("a", "b", "c")
+    liveness.testimony("b", {"a", "b"}, 0)
+    liveness.link("b", False, 0)
+    run(liveness, 0, INDIRECT_MS + SUSPICION_ONE_MS + 1_000, "a", "c")
+    assert liveness.dead() == ["b"]
+    assert liveness.verdict("a") is Verdict.ALIVE
+
+
+def test_testimony_that_is_withdrawn_counts_no_more() -> None:
+    liveness = site("a", "b", "c")
+    liveness.testimony("b", {"a"}, 0)
+    liveness.testimony("b", set(), 100)
+    liveness.link("a", False, 100)
+    liveness.members(["b", "c"], 200)
+    assert liveness.dead() == []
+    assert not liveness.knows("a")
+
+
+def test_a_node_that_stood_still_doubts_itself_first() -> None:
+    liveness = site("a")
+    run(liveness, 0, 200)
+    late = 200 + STALL_MS + 2_000
+    assert liveness.tick(late) == []
+    assert liveness.doubt == 1
+    liveness.testimony("a", {"b"}, late)
+    liveness.answered("a", 1, "", True, late + 10)
+    assert liveness.doubt == 0
+    for number in range(1, DOUBT_MAX + 5):
+        liveness.tick(late + number * 5_000)
+    assert liveness.doubt == DOUBT_MAX
+
+
+def test_after_a_stall_suspicions_count_anew_and_patience_is_longer() -> None:
+    liveness = site("a")
+    run(liveness, 0, DIRECT_MS + 200)
+    assert liveness.verdict("a") is Verdict.SUSPECT
+    woken = 30_000
+    assert liveness.tick(woken) == []
+    assert verdicts(run(liveness, woken + 100, woken + SUSPICION_TWO_MS)) == []
+    assert verdicts(run(liveness, woken + SUSPICION_TWO_MS, woken + 2 * SUSPICION_TWO_MS)) == [
+        ("a", Verdict.DEAD)
+    ]
+
+
+def test_who_was_just_heard_of_has_time_to_link() -> None:
+    liveness = site("a", "b", linked=False)
+    assert liveness.unreachable("a", 100) == []
+    assert run(liveness, 0, GRACE_MS - 200) == []
+    assert verdicts(run(liveness, GRACE_MS - 100, GRACE_MS + 300)) != []
+
+
+def test_a_dial_that_fails_is_a_reason_to_ask_others_once() -> None:
+    liveness = site("b")
+    liveness.members(["a", "b"], 0)
+    assert liveness.unreachable("b", GRACE_MS) == []
+    (asked,) = liveness.unreachable("a", GRACE_MS)
+    assert isinstance(asked, SendProbe)
+    assert (asked.peer, asked.target) == ("b", "a")
+    assert liveness.unreachable("a", GRACE_MS + 50) == []
+
+
+def test_a_link_may_stand_before_its_node_is_known() -> None:
+    liveness = Liveness("me", 0)
+    liveness.link("a", True, 0)
+    liveness.members(["a"], 100)
+    actions = run(liveness, 100, 200)
+    assert [(a.peer, a.target) for a in actions if isinstance(a, SendProbe)] == [("a", "")]
+
+
+def test_each_node_is_watched_by_two_others() -> None:
+    names = [f"n{i}" for i in range(9)]
+    watchers: dict[str, int] = dict.fromkeys(names, 0)
+    for name in names:
+        liveness = Liveness(name, 0)
+        others = [n for n in names if n != name]
+        liveness.members(others, 0)
+        for other in others:
+            liveness.link(other, True, 0)
+        for action in liveness.tick(0):
+            if isinstance(action, SendProbe):
+                watchers[action.peer] += 1
+    assert set(watchers.values()) == {2}
+
+
+def test_now_and_then_another_node_is_asked() -> None:
+    names = [f"n{i}" for i in range(12)]
+    liveness = site(*names)
+    asked = {a.peer for a in run(liveness, 0, 60_000, *names) if isinstance(a, SendProbe)}
+    assert len(asked) > 4
+
+
+def test_only_what_is_said_of_the_current_version_counts() -> None:
+    said = {"a": (1, 5), "b": (1, 5), "c": (2, 0)}
+    assert current_suspects(said, {"a": (1, 5), "b": (1, 6)}) == {"a", "c"}
+
+
+def test_a_node_without_a_link_is_asked_for_through_others() -> None:
+    liveness = site("b", "c")
+    liveness.members(["a", "b", "c"], 0)
+    through: set[str] = set()
+    for now_ms in range(0, GRACE_MS + 4_000, STEP_MS):
+        for speaker in ("b", "c"):
+            liveness.heard(speaker, now_ms)
+        for action in liveness.tick(now_ms):
+            if isinstance(action, SendProbe) and action.target == "a":
+                through.add(action.peer)
+                liveness.answered(action.peer, action.number, "a", True, now_ms)
+    assert through == {"b", "c"}
+    assert liveness.verdict("a") is Verdict.ALIVE
+
+
+def test_who_is_suspect_or_dead_already_does_not_become_so_again() -> None:
+    liveness = site("a")
+    assert verdicts(liveness.link("a", False, 100)) == [("a", Verdict.SUSPECT)]
+    assert liveness.link("a", False, 200) == []
+    run(liveness, 200, 200 + SUSPICION_TWO_MS + 200)
+    assert liveness.dead() == ["a"]
+    assert liveness.link("a", False, 5_000) == []
+
+
+def test_one_that_others_suspected_and_this_node_too_is_told_once() -> None:
+    liveness = site("a")
+    liveness.link("a", False, 100)
+    liveness.tick(500 + STALL_MS)
+    assert liveness.verdict("a") is Verdict.SUSPECT
+    liveness.testimony("me", set(), 600)
+    assert liveness.link("a", False, 700) == []
