@@ -2,16 +2,27 @@
 
 Refusals and last good versions are kept on disk, so that neither is forgotten over a restart; they
 stand in the register, so that a node that takes over for another knows them as well.
+
+The last good version is the newest that soaked here; the one before it is kept on disk as well, for
+the case that the site refuses a version that had passed here. A node that has run no good version
+itself takes the one that most registers name (ties: the greatest bytes, so that all agree). A liar
+may so name an old version to such a node, or odd resources for it. That harm is bounded: it runs
+only what a release key signed, for as long as the rollout lasts, and only where the liars outnumber
+those who ran a good version.
+
+A node that serves counts as passed once it says `soaked`. A node of an older release cannot say it:
+where the gate asks for no soak, serving is enough; else those behind it wait, with the last good
+version, until it is upgraded.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from google.protobuf.message import DecodeError
 
-from mesh.core.runtime_view import RuntimeView
+from mesh.core.runtime_view import RuntimeView, key_of
 from mesh.events import Instruction, SaveDocument, WriteJournal
 from mesh.registers.store import Record, Registers
-from mesh.site.local import service_config
+from mesh.site.local import ReplicaKey, service_config
 from mesh.site.rollout import Stage, Target, Turn, is_refused, turn
 from protos.documents_pb2 import (
     Phase,
@@ -25,8 +36,11 @@ from protos.documents_pb2 import (
 ROLLOUTS = "rollouts"
 """The document: a register that holds nothing but verdicts and last good versions."""
 VERDICTS_MAX = 32
-"""Kept of one node, the newest; each is about 300 bytes."""
+"""Kept of one node, the newest; each is about 300 bytes, 800 at most."""
 REASON_CHARACTERS_MAX = 160
+EVIDENCE_MAX = 4
+"""Refusals told in an alarm: registers of others, which may lie, must not fill our own."""
+SETTLED = (Phase.SERVING, Phase.FAILED, Phase.REFUSED)
 
 
 class Rollouts:
@@ -41,9 +55,13 @@ class Rollouts:
         except DecodeError:
             kept = StableRegister()  # of another release: nothing is remembered
         self.verdicts: list[ServiceVerdict] = list(kept.verdicts)
+        # The newest stands last, as `_save` writes it.
         self.last_good: dict[str, ServicePlan] = {s.name: s for s in kept.last_good}
+        self._before = {s.name: s for s in reversed(kept.last_good)}
         self.turns: dict[str, Turn] = {}
         self._told: dict[str, str] = {}
+        self._refused: dict[str, str] = {}
+        self._settled: set[ReplicaKey] = set()
 
     # ---- what runs says ----
 
@@ -51,20 +69,27 @@ class Rollouts:
         """Takes what the runtime says of the plan's services: what passed, what is refused."""
         if runtime.gone:
             return []
+        replicas = runtime.state.replicas
+        self._settled = {key_of(s) for s in replicas if s.state.phase in SETTLED}
         services = {(s.name, service_config(s)): s for s in plan.services}
         entries: list[Instruction] = []
-        for status in runtime.state.replicas:
+        for status in replicas:
             service = services.get((status.state.workload, status.state.config))
             if service is None:
                 continue
             if status.state.phase == Phase.REFUSED:
                 entries += self._refuse(service, status.state)
             elif status.state.soaked:
-                self._passed(service)
-        names = {service.name for service in plan.services}
-        for gone in sorted(self.last_good.keys() - names):
-            del self.last_good[gone]
+                entries += self._passed(service)
+        if plan.site:  # without a plan nothing is known to be gone
+            self._forget_but({service.name for service in plan.services})
         return [*self._save(), *entries]
+
+    def _forget_but(self, names: set[str]) -> None:
+        """A service that was deleted begins anew if it is created again."""
+        for known in (self.last_good, self._before):
+            for gone in sorted(known.keys() - names):
+                del known[gone]
 
     def _refuse(self, service: ServicePlan, state: ReplicaState) -> list[Instruction]:
         if any((v.workload, v.config) == (state.workload, state.config) for v in self.verdicts):
@@ -79,18 +104,36 @@ class Rollouts:
         fields = {"config": state.config, "version": service.model_version}
         return [WriteJournal("record", "rollout.refused", service.name, state.reason, fields)]
 
-    def _passed(self, service: ServicePlan) -> None:
-        known = self.last_good.get(service.name)
-        if known is None or service_config(known) != service_config(service):
-            good = ServicePlan()
-            good.CopyFrom(service)
-            self.last_good[service.name] = good
+    def _passed(self, service: ServicePlan) -> list[Instruction]:
+        name, config = service.name, service_config(service)
+        known = self.last_good.get(name)
+        if self._refused.get(name) == config:
+            return []  # it had passed here, and the site took it back
+        if known is not None and service_config(known) == config:
+            return []
+        good = ServicePlan()
+        good.CopyFrom(service)
+        self.last_good[name] = good
+        self._before[name] = good if known is None else known
+        fields = {"config": config, "version": service.model_version}
+        return [WriteJournal("record", "rollout.passed", name, "it serves and has soaked", fields)]
+
+    def _take_back(self, service: ServicePlan) -> list[Instruction]:
+        """The site refuses what had passed here: the one before it is the last good version."""
+        name, config = service.name, service_config(service)
+        self._refused[name] = config
+        known = self.last_good.get(name)
+        if known is None or service_config(known) != config:
+            return []
+        del self.last_good[name]
+        before = self._before.pop(name)
+        if service_config(before) != config:
+            self.last_good[name] = self._before[name] = before
+        return self._save()
 
     def _save(self) -> list[Instruction]:
-        kept = StableRegister(
-            verdicts=self.verdicts,
-            last_good=[self.last_good[name] for name in sorted(self.last_good)],
-        )
+        ordered = [good[name] for good in (self._before, self.last_good) for name in sorted(good)]
+        kept = StableRegister(verdicts=self.verdicts, last_good=ordered)
         document = kept.SerializeToString(deterministic=True)
         if document == self._document:
             return []
@@ -100,26 +143,40 @@ class Rollouts:
     # ---- whose turn ----
 
     def effective(
-        self, plan: Plan, orders: Mapping[str, Sequence[str]]
+        self, plan: Plan, orders: Mapping[str, Sequence[str]], held: Collection[bytes]
     ) -> tuple[dict[str, ServicePlan], list[Instruction]]:
         """Each service in the configuration that this node should run, by its name.
 
-        `orders`: the live nodes that run each service, as rendezvous ranks them.
+        `orders`: the live nodes that run each service, as rendezvous ranks them. `held`: the
+        artifacts that are whole on this disk.
         """
         records = self._registers.records()
         chosen: dict[str, ServicePlan] = {}
         entries: list[Instruction] = []
+        turns: dict[str, Turn] = {}
         for service in plan.services:
-            good = self._good(service, records)
-            stages = self._stages(service, records)
-            order = orders.get(service.name, ())
+            order, stages = orders.get(service.name, ()), self._stages(service, records)
+            refused = is_refused(order, stages)
+            if refused:
+                entries += self._take_back(service)
+            else:
+                self._refused.pop(service.name, None)
+            good = self._good(service, records, refused)
             protects = good is not None and service_config(good) != service_config(service)
-            answer = turn(self._node, order, stages, protects, paused=False)
+            beside = good is None or self._runs_or_cannot(good, held)
+            answer = turn(self._node, order, stages, protects, paused=False, beside=beside)
             use_new = answer.target is Target.NEW or good is None
             chosen[service.name] = service if use_new or good is None else _merged(good, service)
-            entries += self._tell(service, answer, is_refused(order, stages) and protects)
-            self.turns[service.name] = answer
+            entries += self._tell(service, answer, refused and protects)
+            turns[service.name] = answer
+        self.turns = turns
         return chosen, entries
+
+    def _runs_or_cannot(self, good: ServicePlan, held: Collection[bytes]) -> bool:
+        """Whether a version runs on this node, well or badly, or its artifact is not here."""
+        config = service_config(good)
+        runs = any((k.workload, k.config) == (good.name, config) for k in self._settled)
+        return runs or good.artifact not in held
 
     def refused_by_site(self, plan: Plan, orders: Mapping[str, Sequence[str]]) -> dict[str, str]:
         """Services whose present configuration the site refuses, and the evidence."""
@@ -133,13 +190,15 @@ class Rollouts:
     def _evidence(self, service: ServicePlan, records: Sequence[Record]) -> str:
         config = service_config(service)
         reasons = [
-            f"{record.body.node}: {verdict.reason}"
+            f"{record.body.node}: {verdict.reason[:REASON_CHARACTERS_MAX]}"
             for record in records
             for verdict in record.body.verdicts
             if (verdict.workload, verdict.config) == (service.name, config)
         ]
         version = f"{service.model}@{service.model_version}"
-        return f"{version} failed its gate, the last good version serves on; " + "; ".join(reasons)
+        return f"{version} failed its gate, the last good version serves on; " + "; ".join(
+            reasons[:EVIDENCE_MAX]
+        )
 
     def _tell(self, service: ServicePlan, answer: Turn, refused: bool) -> list[Instruction]:
         """Journals a change of what this node does about a service's rollout."""
@@ -155,20 +214,24 @@ class Rollouts:
     def _stages(self, service: ServicePlan, records: Sequence[Record]) -> dict[str, Stage]:
         """How far each node is with the service's present configuration."""
         config = service_config(service)
-        stages = {r.body.node: _stage(r.body, service.name, config) for r in records}
+        stages = {r.body.node: stage_of(r.body, service) for r in records}
         refusing = any((v.workload, v.config) == (service.name, config) for v in self.verdicts)
         if refusing:
             stages[self._node] = Stage.REFUSED
         return stages
 
-    def _good(self, service: ServicePlan, records: Sequence[Record]) -> ServicePlan | None:
-        """The last good version: this node's own, or the one that most registers name."""
+    def _good(
+        self, service: ServicePlan, records: Sequence[Record], refused: bool
+    ) -> ServicePlan | None:
+        """The last good version: this node's own, or the one that most registers name. What the
+        site refuses is none, whoever says so."""
         if service.name in self.last_good:
             return self.last_good[service.name]
+        bad = service_config(service) if refused else None
         named: dict[bytes, int] = {}
         for record in records:
             for good in record.body.last_good:
-                if good.name == service.name:
+                if good.name == service.name and service_config(good) != bad:
                     key = good.SerializeToString(deterministic=True)
                     named[key] = named.get(key, 0) + 1
         if not named:
@@ -176,13 +239,15 @@ class Rollouts:
         return ServicePlan.FromString(max(named, key=lambda key: (named[key], key)))
 
 
-def _stage(body: StableRegister, workload: str, config: str) -> Stage:
-    if any((v.workload, v.config) == (workload, config) for v in body.verdicts):
+def stage_of(body: StableRegister, service: ServicePlan) -> Stage:
+    """How far a node is with a service's configuration, as its register says."""
+    wanted = (service.name, service_config(service))
+    if any((v.workload, v.config) == wanted for v in body.verdicts):
         return Stage.REFUSED
-    states = [r for r in body.replicas if (r.workload, r.config) == (workload, config)]
+    states = [r for r in body.replicas if (r.workload, r.config) == wanted]
     if not states:
         return Stage.OLD
-    if all(state.phase == Phase.SERVING and state.soaked for state in states):
+    if all(r.phase == Phase.SERVING and (r.soaked or not service.soak_ms) for r in states):
         return Stage.PASSED
     return Stage.TRYING
 

@@ -106,7 +106,7 @@ class Share:
         base = self._in_force.branch.plan
         entries = self.rollouts.learn(self._runtime, base)
         entries += self._place(cause)
-        chosen, turns = self.rollouts.effective(base, self._orders(base))
+        chosen, turns = self.rollouts.effective(base, self._orders(base), self._artifacts.complete)
         self.plan = _with(self._counted, chosen)
         told = self._told
         running = self._runtime.keys() if told is None else [key for key, _ in told.replicas]

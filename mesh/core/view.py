@@ -17,7 +17,8 @@ READER_MIN = 1
 """The oldest release that may read this register."""
 CONTENT_BYTES_MAX = 12 * 1024
 """Of the register's 16 KiB; the rest is room for suspicions, 3 KiB, and the envelope. Above it,
-alarms are left out, the last first, then the artifacts held: the journal has all of them."""
+alarms are left out, the last first, then the verdicts' reasons, the artifacts held, the last good
+versions and the oldest verdicts: the journal and the disk have all of them."""
 REASON_CHARACTERS_MAX = 200
 """Of a replica's reason: 32 replicas take 6 KiB."""
 
@@ -50,10 +51,35 @@ def register_content(core: "NodeCore") -> StableRegister:
 
 
 def _shorten(content: StableRegister) -> None:
-    while content.ByteSize() > CONTENT_BYTES_MAX and content.alarms:
-        content.alarms.pop()
-    if content.ByteSize() > CONTENT_BYTES_MAX:
-        content.ClearField("artifacts")
+    """Leaves out what others can do without, the least important first, until it fits."""
+    for leave_out in (_an_alarm, _a_reason, _artifacts, _a_last_good, _a_verdict):
+        while content.ByteSize() > CONTENT_BYTES_MAX and leave_out(content):
+            pass
+
+
+def _an_alarm(content: StableRegister) -> bool:
+    return bool(content.alarms) and bool(content.alarms.pop())
+
+
+def _a_reason(content: StableRegister) -> bool:
+    told = next((verdict for verdict in content.verdicts if verdict.reason), None)
+    if told is not None:
+        told.reason = ""
+    return told is not None
+
+
+def _artifacts(content: StableRegister) -> bool:
+    held = bool(content.artifacts)
+    content.ClearField("artifacts")
+    return held
+
+
+def _a_last_good(content: StableRegister) -> bool:
+    return bool(content.last_good) and bool(content.last_good.pop())
+
+
+def _a_verdict(content: StableRegister) -> bool:
+    return bool(content.verdicts) and bool(content.verdicts.pop(0))
 
 
 def _replica_states(core: "NodeCore") -> list[ReplicaState]:

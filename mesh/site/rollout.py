@@ -7,14 +7,22 @@ No leader. Every node computes from the registers whose turn it is, and acts on 
   has soaked) or has *refused* it.
 - A node refuses a configuration when its gate fails there: wrong golden outputs, too slow, a crash
   in the soak. It says so in its register, with the evidence, and goes on with the last good one.
-- One refusal is tried on one other node: it may have been that machine. Two refusals, or one where
-  only one node runs the service, and the site refuses the configuration: whoever had passed goes
-  back to the last good one. A newer plan starts anew.
+- One refusal is tried on one other node: it may have been that machine. Two refusals, or that of
+  every node that runs the service, and the site refuses the configuration: whoever had passed goes
+  back to the last good one. A newer plan, `meshctl restart` at a master among them, starts anew.
+- What one node refused is tried on another only beside the last good version: a node that takes
+  over from another starts that one first.
 - Where nothing good serves that could be lost (a new service, a site that starts from cold), there
   is nothing to protect, and all start at once.
 
 Nodes may differ for a moment on who is alive or who has passed. Then two may try at once, which is
 the number that may be lost anyway; each of them keeps its old replica until the new one has soaked.
+
+What a lying node can do. Its verdict counts as one refusal, so alone it refuses nothing, unless it
+is the only one that runs the service. Two liars can hold back a version, or take one back that had
+passed; a node that claims to try for ever holds up those behind it. Both leave the last good
+version serving, both stand in signed registers under the liars' names, and neither makes anybody
+run anything that the authority and a release key did not sign. Revoking them ends it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -54,14 +62,19 @@ class Turn:
 
 
 def turn(
-    node: str, order: Sequence[str], stages: Mapping[str, Stage], protects: bool, paused: bool
+    node: str,
+    order: Sequence[str],
+    stages: Mapping[str, Stage],
+    protects: bool,
+    paused: bool,
+    beside: bool,
 ) -> Turn:
     """What `node` should run of a service whose configuration changed.
 
     `order` are the live nodes that run the service, as rendezvous ranks them; `stages` says how far
     each node of the site is, live or not, because a refusal outlives its node. `protects`: a good
     version serves in the site, or is remembered, that could be lost. `paused`: an operator holds
-    the rollout.
+    the rollout. `beside`: the last good version runs on this node, or cannot.
     """
     refused = sorted(n for n, stage in stages.items() if stage is Stage.REFUSED)
     if is_refused(order, stages):
@@ -78,10 +91,18 @@ def turn(
     for before in order[: order.index(node)] if node in order else order:
         if stages.get(before, Stage.OLD) not in (Stage.PASSED, Stage.REFUSED):
             return Turn(Target.LAST_GOOD, f"waits for {before}")
+    if refused and not beside and Stage.PASSED not in stages.values():
+        return Turn(
+            Target.LAST_GOOD, f"{refused[0]} refused it: the last good version starts first"
+        )
     return Turn(Target.NEW, "its turn")
 
 
 def is_refused(order: Sequence[str], stages: Mapping[str, Stage]) -> bool:
-    """Whether the site refuses the configuration."""
-    refused = sum(1 for stage in stages.values() if stage is Stage.REFUSED)
-    return refused >= min(REFUSALS, max(1, len(order)))
+    """Whether the site refuses the configuration: enough nodes do, or all that run the service.
+
+    A single refusal by a node that does not run it is not enough, however few do: else one lying
+    node could hold back every version of a service with one replica.
+    """
+    refused = {node for node, stage in stages.items() if stage is Stage.REFUSED}
+    return len(refused) >= REFUSALS or (bool(order) and refused.issuperset(order))

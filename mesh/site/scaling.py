@@ -1,13 +1,15 @@
 """Scaling: how many replicas of a service there should be, between the plan's `min` and `max`.
 
-The measure is the queueing delay that nodes publish with their load. The median of the nodes that
-serve counts, so that one node which lies moves nothing. Above the plan's `queueDelay` for
+The measure is the queueing delay that nodes publish with their load. The lower median of the nodes
+that serve counts, so that one node which lies of three or more moves nothing; of two it can hold a
+step up back, and one that serves alone is believed. Above the plan's `queueDelay` for
 `UP_AFTER_MS`, one more; below a quarter of it for the plan's `downAfter`, one less; in between,
 nothing: that is the hysteresis.
 
 One node keeps the count: the first by rendezvous among the live ones. It says it in its register.
 Whoever follows it adopts the highest count that any register says, and steps down from there by
-hysteresis, so that a change of keeper never takes a replica away at once.
+hysteresis, so that a change of keeper never takes a replica away at once. Whatever a register
+claims is bounded by the plan: a keeper that lies can choose between `min` and `max`, no more.
 """
 
 import statistics
@@ -57,7 +59,7 @@ class Scaler:
     count: int
     _high_since_ms: int | None = None
     _low_since_ms: int | None = None
-    _stepped_ms: int = -STEP_MS
+    _stepped_ms: int | None = None
 
     def update(self, service: ServicePlan, delay_ms: int, now_ms: int) -> str:
         """Takes the delay of now; returns why the count changed, or nothing."""
@@ -66,27 +68,35 @@ class Scaler:
             return "the plan's bounds changed"
         high = service.queue_delay_ms > 0 and delay_ms > service.queue_delay_ms
         low = delay_ms * LOW_SHARE <= service.queue_delay_ms
-        self._high_since_ms = (self._high_since_ms or now_ms) if high else None
-        self._low_since_ms = (self._low_since_ms or now_ms) if low else None
-        if self._high_since_ms is not None and self._may_grow(service, now_ms):
+        self._high_since_ms = _since(self._high_since_ms, high, now_ms)
+        self._low_since_ms = _since(self._low_since_ms, low, now_ms)
+        if self._may_grow(service, now_ms):
             self._step(+1, now_ms)
             return f"{delay_ms} ms in the queue, more than {service.queue_delay_ms} ms"
-        if self._low_since_ms is not None and self._may_shrink(service, now_ms):
+        if self._may_shrink(service, now_ms):
             self._step(-1, now_ms)
-            return f"{delay_ms} ms in the queue for {service.down_after_ms} ms"
+            return f"{delay_ms} ms in the queue, low for {service.down_after_ms} ms"
         return ""
 
     def _may_grow(self, service: ServicePlan, now_ms: int) -> bool:
-        since = self._high_since_ms if self._high_since_ms is not None else now_ms
-        rested = now_ms - self._stepped_ms >= STEP_MS
-        return rested and now_ms - since >= UP_AFTER_MS and self.count < service.replicas_max
+        if self._high_since_ms is None or self.count >= service.replicas_max:
+            return False
+        rested = self._stepped_ms is None or now_ms - self._stepped_ms >= STEP_MS
+        return rested and now_ms - self._high_since_ms >= UP_AFTER_MS
 
     def _may_shrink(self, service: ServicePlan, now_ms: int) -> bool:
-        since = self._low_since_ms if self._low_since_ms is not None else now_ms
-        long = now_ms - since >= service.down_after_ms
-        return long and self.count > service.replicas_min
+        if self._low_since_ms is None or self.count <= service.replicas_min:
+            return False
+        return now_ms - self._low_since_ms >= service.down_after_ms
 
     def _step(self, by: int, now_ms: int) -> None:
         self.count += by
         self._stepped_ms = now_ms
         self._high_since_ms = self._low_since_ms = None
+
+
+def _since(since_ms: int | None, holds: bool, now_ms: int) -> int | None:
+    """Since when a condition holds; None if it does not."""
+    if not holds:
+        return None
+    return now_ms if since_ms is None else since_ms

@@ -1,0 +1,129 @@
+"""The count of a service: its bounds, its keeper, and the hysteresis of its steps."""
+
+import pytest
+
+from mesh.site.scaling import STEP_MS, UP_AFTER_MS, Scaler, agreed, bounded, delay, keeper
+from protos.documents_pb2 import ServicePlan
+
+LIVE = ["a", "b", "c"]
+TICK_MS = 500
+
+
+def faces(least: int = 1, most: int = 3, queue_ms: int = 20, down_ms: int = 4_000) -> ServicePlan:
+    return ServicePlan(
+        name="faces",
+        replicas_min=least,
+        replicas_max=most,
+        queue_delay_ms=queue_ms,
+        down_after_ms=down_ms,
+    )
+
+
+def after(
+    scaler: Scaler, service: ServicePlan, delay_ms: int, until_ms: int, at_ms: int = 0
+) -> int:
+    """The count after the delay was so from `at_ms` to `until_ms`."""
+    for now_ms in range(at_ms, until_ms + 1, TICK_MS):
+        scaler.update(service, delay_ms, now_ms)
+    return scaler.count
+
+
+@pytest.mark.parametrize(
+    ("count", "least", "most", "expected"),
+    [
+        pytest.param(2, 1, 3, 2, id="within"),
+        pytest.param(0, 1, 3, 1, id="never below min"),
+        pytest.param(4_294_967_295, 1, 3, 3, id="an absurd claim is max at most"),
+        pytest.param(5, 2, 0, 2, id="a plan of an older release names no max"),
+        pytest.param(3, 0, 0, 0, id="none wanted"),
+    ],
+)
+def test_whatever_is_claimed_stays_within_the_plan(
+    count: int, least: int, most: int, expected: int
+) -> None:
+    assert bounded(count, faces(least, most)) == expected
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        pytest.param({}, 1, id="nobody has spoken: min"),
+        pytest.param({"keeper": 2, "other": 3}, 2, id="the keeper's word counts"),
+        pytest.param({"other": 2, "third": 3}, 3, id="before it spoke, the highest"),
+        pytest.param({"dead": 3}, 1, id="who is not live says nothing"),
+        pytest.param({"keeper": 10**6}, 3, id="a lying keeper reaches max at most"),
+        pytest.param({"keeper": 0}, 1, id="and min at least"),
+    ],
+)
+def test_which_count_everybody_goes_by(said: dict[str, int], expected: int) -> None:
+    keeping = keeper("faces", LIVE)
+    assert keeping is not None
+    other, third = sorted(set(LIVE) - {keeping})
+    names = {"keeper": keeping, "other": other, "third": third, "dead": "z"}
+    counts = {names[name]: count for name, count in said.items()}
+    assert agreed(faces(), LIVE, counts) == expected
+
+
+def test_with_nobody_live_the_count_is_the_plans_min() -> None:
+    assert keeper("faces", []) is None
+    assert agreed(faces(2), [], {"a": 3}) == 2
+
+
+@pytest.mark.parametrize(
+    ("delays", "expected"),
+    [
+        pytest.param([], 0, id="nobody serves"),
+        pytest.param([70], 70, id="one is believed"),
+        pytest.param([5, 10**9], 5, id="of two the lower"),
+        pytest.param([5, 10, 10**9], 10, id="one liar of three moves nothing"),
+        pytest.param([0, 80, 90], 80, id="nor by claiming that it is idle"),
+    ],
+)
+def test_the_delay_of_a_service(delays: list[int], expected: int) -> None:
+    assert delay(delays) == expected
+
+
+@pytest.mark.parametrize(
+    ("delay_ms", "until_ms", "expected"),
+    [
+        pytest.param(21, UP_AFTER_MS - TICK_MS, 2, id="high, not for long enough"),
+        pytest.param(21, UP_AFTER_MS, 3, id="high for long enough"),
+        pytest.param(20, 60_000, 2, id="at the limit is not above it"),
+        pytest.param(6, 60_000, 2, id="between low and high nothing changes"),
+        pytest.param(5, 3_500, 2, id="low, not for long enough"),
+        pytest.param(5, 4_000, 1, id="low for long enough"),
+        pytest.param(0, 60_000, 1, id="never below min"),
+        pytest.param(500, 60_000, 5, id="never above max"),
+    ],
+)
+def test_steps_and_their_hysteresis(delay_ms: int, until_ms: int, expected: int) -> None:
+    assert after(Scaler(2), faces(1, 5), delay_ms, until_ms) == expected
+
+
+def test_a_step_up_is_given_time_before_the_next() -> None:
+    scaler = Scaler(1)
+    service = faces(1, 9)
+    assert after(scaler, service, 100, UP_AFTER_MS) == 2
+    second = UP_AFTER_MS + STEP_MS
+    assert after(scaler, service, 100, second - TICK_MS, UP_AFTER_MS) == 2
+    assert after(scaler, service, 100, second, second) == 3
+
+
+def test_a_moment_of_quiet_begins_the_wait_anew() -> None:
+    scaler = Scaler(1)
+    after(scaler, faces(), 100, UP_AFTER_MS - TICK_MS)
+    scaler.update(faces(), 10, UP_AFTER_MS)
+    assert after(scaler, faces(), 100, 2 * UP_AFTER_MS, UP_AFTER_MS + TICK_MS) == 1
+
+
+def test_why_the_count_changed_is_told() -> None:
+    scaler = Scaler(9)
+    assert scaler.update(faces(), 0, 0) == "the plan's bounds changed"
+    assert scaler.update(faces(), 0, 0) == ""
+    assert "low for 4000 ms" in scaler.update(faces(), 0, 5_000)
+    scaler.update(faces(), 99, 10_000)
+    assert "99 ms in the queue, more than 20 ms" in scaler.update(faces(), 99, 15_000)
+
+
+def test_a_service_without_a_queue_delay_never_grows() -> None:
+    assert after(Scaler(1), faces(queue_ms=0), 10**6, 60_000) == 1
