@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 from mesh.events import (
     AcknowledgementsSigned,
-    BatchesSent,
     BatchLost,
     BatchSaved,
     Contact,
@@ -162,7 +161,7 @@ class Peer:
             case BatchLost():
                 self.logs.abandoned(event.log)
                 return []
-            case BatchesSent():
+            case _:
                 self._flow.sent(event.peer, event.log, event.last)
                 return []
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from mesh.blobs.instructions import ArtifactComplete, FetchChunks, TellClaim, TellHoldings
+from mesh.blobs.instructions import FetchChunks, TellClaim, TellHoldings
 from mesh.blobs.instructions import Instruction as SwarmInstruction
 from mesh.blobs.manifest import Artifact, ManifestRefused, open_manifest
 from mesh.blobs.swarm import Swarm
@@ -183,7 +183,7 @@ class Artifacts:
                 case TellClaim():
                     data = encode(claim=instruction.claim)
                     outputs += [Send(peer, data, "claim") for peer in self._neighbours()]
-                case ArtifactComplete():
+                case _:
                     outputs.append(FinishArtifact(instruction.artifact, "all chunks are here"))
         return outputs
 

@@ -57,7 +57,3 @@ class BranchFetch:
     def complete(self) -> bool:
         """Whether everything is here."""
         return not self.missing_branches() and not self.missing_blobs()
-
-    def contents(self) -> dict[str, bytes]:
-        """Branch name to blob. Only when complete."""
-        return {name: self.blobs[self.branches[name].digest] for name in self.names}

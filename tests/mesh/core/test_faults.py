@@ -66,6 +66,24 @@ def test_a_node_that_itself_stood_still_does_not_blame_the_master() -> None:
     assert site.world.linked[pair] == link
 
 
+def test_an_answer_that_could_not_be_read_in_time_is_waited_for_anew() -> None:
+    site = Site(nodes=1).settle(1)
+    site.world.run(5_000)
+    node = site.nodes[0]
+    pair = frozenset((node.name, identities.MASTER))
+    link = site.world.linked[pair]
+    site.master.freeze(True)
+    asked = node.core.peer.links[identities.MASTER]
+    site.world.run_until(lambda: asked.asked_ms is not None, WAN_EXCHANGE_MS + 1_000, "it asks")
+    node.freeze(True)
+    site.world.run(WAN_SILENCE_MS * 2)
+    node.freeze(False)
+    site.world.run(1_000)
+    site.master.freeze(False)
+    site.world.run(2_000)
+    assert site.world.linked[pair] == link
+
+
 def test_an_idle_site_costs_little_over_the_wan() -> None:
     site = Site(nodes=3).settle()
     site.world.run(30_000)
@@ -212,6 +230,23 @@ def test_an_old_version_serves_until_the_new_ones_model_is_here_even_if_the_agen
         lowest = min(lowest, site.serving())
     assert lowest == 2
     assert {r.state.model_version for n in site.nodes for r in n.runs.values()} == {"2.0.0"}
+
+
+def test_a_runtime_is_left_alone_while_nobody_remembers_what_it_runs() -> None:
+    site = Site(nodes=1).settle(1)
+    site.world.run(3_000)
+    node = site.nodes[0]
+    pids = {s.pid for s in node.runs.values()}
+    before = set(site.master.disk.chunks)
+    site.publish(replicas=1, version="2.0.0")
+    for key in set(site.master.disk.chunks) - before:
+        del site.master.disk.chunks[key]
+    site.world.run(3_000)
+    del node.disk.documents["ran"]
+    node.restart_agent()
+    site.world.run(5_000)
+    assert {s.pid for s in node.runs.values()} == pids
+    assert node.core.told_services == {}
 
 
 def test_what_moves_to_another_node_stops_only_once_it_serves_there() -> None:

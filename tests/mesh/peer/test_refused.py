@@ -16,6 +16,8 @@ from mesh.events import (
 )
 from mesh.exchange.frames import ENTRIES_MAX, encode, pack
 from mesh.journals.acknowledgements import acknowledge
+from mesh.journals.batches import BatchWriter
+from mesh.journals.entries import make_entry
 from mesh.journals.keys import LogKey
 from mesh.peer import Peer
 from protos.documents_pb2 import Boot, LoadRegister, StableRegister, StateBody
@@ -274,3 +276,23 @@ def test_answers_to_probes_that_nobody_sent_are_nothing(site: Site) -> None:
     answer = ProbeAnswer(number=12345, alive=True, target="nobody")
     assert hear(node, encode(probe_answer=answer)) == []
     assert hear(node, pack([("loads", load(BOOT))])[0])  # its register is not known yet
+
+
+def test_what_nobody_has_is_not_sent(site: Site) -> None:
+    node = site.nodes[0]
+    assert hear(node, encode(want=Want(registers=["nobody"]))) == []
+
+
+def test_a_journal_of_a_node_that_is_in_no_register_and_no_roster_is_refused(site: Site) -> None:
+    node = site.nodes[0]
+    key = LogKey("nobody", 1, b"12345678", "record")
+    writer = BatchWriter(key, identities.signer("nobody"))
+    entry = make_entry("e", "s", "c", {}, unix_ms=1, monotonic_ms=1)
+    batches = JournalBatches(batches=[writer.batch([entry]).envelope])
+    assert "journal" in reasons(hear(node, encode(journal_batches=batches)))[0]
+
+
+def test_a_node_that_nobody_knows_leaves_no_last_words(site: Site) -> None:
+    share = site.nodes[0].core.share
+    share.died("nobody")
+    assert share.placement is site.nodes[0].core.placement
