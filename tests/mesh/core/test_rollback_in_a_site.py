@@ -1,0 +1,55 @@
+"""A rollout that turns, in a simulated site: back after it had passed somewhere, restarts, undo."""
+
+from tests.mesh.core.test_rollout_in_a_site import SOAK_MS, settled, watch
+from tests.sim.site import Site
+
+
+def versions(site: Site) -> list[str]:
+    return sorted(version for found in site.versions().values() for version in found)
+
+
+def test_what_had_passed_on_one_node_goes_back_when_two_others_refuse_it() -> None:
+    site = settled(4, 3)
+    site.publish(3, version="2.0.0", soak_ms=SOAK_MS)
+    site.world.run_until(lambda: "2.0.0" in versions(site), 10_000, "one node serves it")
+    site.world.faulty["2.0.0"] = "golden"  # on the other machines
+    fewest, _ = watch(site, 30_000)
+    assert fewest >= 3
+    assert versions(site) == ["1.0.0"] * 3
+    assert sum(node.tried("2.0.0") for node in site.nodes) == 3
+    site.publish(3, version="3.0.0", soak_ms=SOAK_MS)
+    fewest, most_mixed = watch(site, 30_000)
+    assert (fewest >= 3, most_mixed) == (True, 1)
+    assert versions(site) == ["3.0.0"] * 3
+
+
+def test_a_restart_goes_through_the_site_node_by_node_and_no_replica_is_missed() -> None:
+    site = settled(3, 3)
+    before = [len(node.starts) for node in site.nodes]
+    site.publish(3, restarts=1, soak_ms=SOAK_MS)
+    fewest, most_mixed = watch(site, 20_000)
+    assert fewest >= 3
+    assert most_mixed <= 1
+    assert [len(node.starts) for node in site.nodes] == [count + 1 for count in before]
+
+
+def test_a_plan_that_goes_back_by_itself_changes_nothing_where_the_new_one_had_not_come() -> None:
+    site = settled(3, 3)
+    site.publish(3, version="2.0.0", soak_ms=SOAK_MS)
+    site.world.run(1_500)
+    site.publish(3, version="1.0.0", soak_ms=SOAK_MS)
+    fewest, _ = watch(site, 15_000)
+    assert fewest >= 3
+    assert versions(site) == ["1.0.0"] * 3
+    assert sum(len(node.starts) for node in site.nodes) <= 4, "one node had begun to try it"
+
+
+def test_a_service_that_is_deleted_and_created_again_starts_everywhere_at_once() -> None:
+    site = settled(3, 3)
+    site.publish(0, soak_ms=SOAK_MS)
+    site.world.run(10_000)
+    assert site.serving() == 0
+    site.publish(3, version="2.0.0", soak_ms=SOAK_MS)
+    site.world.run_until(lambda: site.serving() == 3, 15_000, "all serve")
+    site.world.run(20_000)
+    assert versions(site) == ["2.0.0"] * 3
