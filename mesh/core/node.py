@@ -233,7 +233,10 @@ class NodeCore:
 
     def _use_branch(self, cause: str) -> None:
         if self.in_force.use(self.peer.heads.contents()):
-            self.peer.roster_keys = {e.node: e.signing_key for e in self.branch.roster}
+            # Those of nodes that were shut out stay: what they journalled before lies with their
+            # neighbours, and is handed over as long as somebody can check it.
+            roster = {e.node: e.signing_key for e in self.branch.roster}
+            self.peer.roster_keys = self.peer.roster_keys | roster
         self._stale = f"the plan, {cause}"
 
     def _verdict(self, notice: Notice, now_ms: int) -> list[NodeOutput]:

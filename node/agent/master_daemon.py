@@ -196,6 +196,9 @@ class MasterDaemon:
             if envelope == self._announced:
                 return
             self._announced = envelope
+            # Of revoked nodes too: their history before that lies with their neighbours.
+            enrolled = self.authority.content.nodes.values()
+            self.peer.roster_keys = {record.node: record.signing_key for record in enrolled}
             documents = await asyncio.to_thread(self._all_branches)
             self.edge.carry(self.peer.install_state(envelope, documents))
             self._shut_out_revoked()

@@ -54,8 +54,16 @@ class Network:
         self.up: set[str] = set()
         self.dialled: list[str] = []
         self.made: list[FakeLink] = []
+        self.every: list[FakeLink] = []
         self.fed: list[Any] = []
         self.links = Links(own, self.fed.append, self.dial)  # type: ignore[arg-type]
+
+    async def close(self) -> None:
+        """Ends all links, and lets whoever serves them see it."""
+        for link in self.every:
+            link.close("the test is over")
+        while self.links._tasks:
+            await asyncio.gather(*self.links._tasks, return_exceptions=True)
 
     async def dial(self, address: str, identity: Identity, wan: bool) -> FakeLink:
         self.dialled.append(address)
@@ -64,9 +72,11 @@ class Network:
             raise DialFailed("unreachable", f"{address}: nobody answers")
         link = FakeLink(identity, dialled=True, wan=wan)
         self.made.append(link)
+        self.every.append(link)
         return link
 
     def accept(self, link: FakeLink) -> FakeLink:
+        self.every.append(link)
         self.links.accepted(link)  # type: ignore[arg-type]
         return link
 

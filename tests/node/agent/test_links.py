@@ -1,7 +1,7 @@
 """Which of two links is kept, what is said of links, and how neighbours are dialled."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -10,6 +10,23 @@ from mesh.events import DialFailed, LinkDown, LinkUp, Received
 from node.agent import links
 from tests.node.agent.fake_links import MASTER, FakeLink, Network, node
 from tests.node.agent.waiting import until
+
+
+MakeNetwork = Callable[[str], Network]
+
+
+@pytest.fixture
+async def make_network() -> AsyncIterator[MakeNetwork]:
+    """Networks of a node with this ID, which end with the test."""
+    made: list[Network] = []
+
+    def make(own: str) -> Network:
+        made.append(Network(own))
+        return made[-1]
+
+    yield make
+    for network in made:
+        await network.close()
 
 
 @asynccontextmanager
@@ -22,8 +39,8 @@ async def dialling(network: Network) -> AsyncIterator[None]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_a_link_is_told_of_and_its_frames_are_handed_on() -> None:
-    network = Network()
+async def test_a_link_is_told_of_and_its_frames_are_handed_on(make_network: MakeNetwork) -> None:
+    network = make_network("b")
     link = network.accept(FakeLink(node("a"), dialled=False))
     await until(lambda: network.links.linked("a"))
     link.arrive(b"frame")
@@ -57,9 +74,9 @@ async def test_a_link_is_told_of_and_its_frames_are_handed_on() -> None:
     ],
 )
 async def test_of_two_links_made_at_once_the_one_that_the_lower_id_dialled_is_kept(
-    own: str, peer: str, first_dialled: bool, kept: str
+    make_network: MakeNetwork, own: str, peer: str, first_dialled: bool, kept: str
 ) -> None:
-    network = Network(own)
+    network = make_network(own)
     first = network.accept(FakeLink(node(peer), dialled=first_dialled))
     await until(lambda: network.links.linked(peer))
     second = network.accept(FakeLink(node(peer), dialled=not first_dialled))
@@ -74,8 +91,10 @@ async def test_of_two_links_made_at_once_the_one_that_the_lower_id_dialled_is_ke
     assert names == expected
 
 
-async def test_a_link_that_the_same_end_made_later_replaces_the_older() -> None:
-    network = Network()
+async def test_a_link_that_the_same_end_made_later_replaces_the_older(
+    make_network: MakeNetwork,
+) -> None:
+    network = make_network("b")
     old = network.accept(FakeLink(node("a"), dialled=False))
     await until(lambda: network.links.linked("a"))
     new = network.accept(FakeLink(node("a"), dialled=False))
@@ -85,8 +104,10 @@ async def test_a_link_that_the_same_end_made_later_replaces_the_older() -> None:
     assert network.said() == [("LinkUp", "a"), ("LinkDown", "a"), ("LinkUp", "a")]
 
 
-async def test_bytes_over_the_wan_are_counted_beyond_the_life_of_a_link() -> None:
-    network = Network()
+async def test_bytes_over_the_wan_are_counted_beyond_the_life_of_a_link(
+    make_network: MakeNetwork,
+) -> None:
+    network = make_network("b")
     lan, wan = FakeLink(node("a")), FakeLink(MASTER, wan=True)
     network.accept(lan)
     network.accept(wan)
@@ -100,8 +121,8 @@ async def test_bytes_over_the_wan_are_counted_beyond_the_life_of_a_link() -> Non
     assert network.links.wan_bytes() == {"sent": 3, "received": 1}
 
 
-async def test_every_address_is_tried_and_the_failure_is_told() -> None:
-    network = Network()
+async def test_every_address_is_tried_and_the_failure_is_told(make_network: MakeNetwork) -> None:
+    network = make_network("b")
     network.links.know(node("a"), ["h:1", "h:2"])
     network.links.know(node("b"), ["h:3"])  # that is us
     network.links.know(node("c"), [])
@@ -114,8 +135,8 @@ async def test_every_address_is_tried_and_the_failure_is_told() -> None:
         await until(lambda: network.links.linked("a"))
 
 
-async def test_a_new_address_is_tried_at_once() -> None:
-    network = Network()
+async def test_a_new_address_is_tried_at_once(make_network: MakeNetwork) -> None:
+    network = make_network("b")
     network.links.know(node("a"), ["h:1"])
     async with dialling(network):
         await until(lambda: network.fed)
@@ -127,8 +148,10 @@ async def test_a_new_address_is_tried_at_once() -> None:
         assert network.dialled[-1] == "h:9"
 
 
-async def test_a_link_that_ends_at_once_is_not_dialled_without_a_pause() -> None:
-    network = Network()
+async def test_a_link_that_ends_at_once_is_not_dialled_without_a_pause(
+    make_network: MakeNetwork,
+) -> None:
+    network = make_network("b")
     network.up = {"h:1"}
     network.links.know(node("a"), ["h:1"])
     target = network.links._targets["a"]
@@ -142,8 +165,8 @@ async def test_a_link_that_ends_at_once_is_not_dialled_without_a_pause() -> None
     assert target.backoff._ceiling_s == links.LAN_RETRY_FIRST_S * 8
 
 
-async def test_a_good_link_that_breaks_is_dialled_at_once() -> None:
-    network = Network()
+async def test_a_good_link_that_breaks_is_dialled_at_once(make_network: MakeNetwork) -> None:
+    network = make_network("b")
     network.up = {"h:1"}
     network.links.know(node("a"), ["h:1"])
     target = network.links._targets["a"]

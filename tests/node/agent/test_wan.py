@@ -44,6 +44,7 @@ async def running(rig: Rig) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+        await rig.network.close()
 
 
 async def test_it_tries_until_it_has_a_link_and_again_when_that_breaks() -> None:
