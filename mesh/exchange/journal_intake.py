@@ -19,6 +19,9 @@ GAP_AGAIN_MS = 5_000
 """Between two questions for the same missing entries: a peer that has trimmed them, or whose disk
 cannot give them, would otherwise answer with the same gap at the speed of the link."""
 
+TAKEN_MAX = 1024
+"""Acknowledgements remembered as they came, 0.4 KiB each, so that their relays cost no check."""
+
 
 class JournalIntake:
     """The receiving side of journals.
@@ -37,6 +40,7 @@ class JournalIntake:
         self._signing_key_of = signing_key_of
         self._archive = archive
         self._due: dict[LogKey, int] = dict(logs.unacknowledged()) if archive else {}
+        self._taken: set[bytes] = set()  # acknowledgements
         self._gaps: dict[LogKey, tuple[int, int]] = {}  # log -> expected, asked when
 
     def batches(self, message: JournalBatches, peer: str, now_ms: int) -> list[Instruction]:
@@ -82,8 +86,15 @@ class JournalIntake:
         self, envelope: bytes, keys: list[bytes], now_ms: int
     ) -> Acknowledged | None:
         """An acknowledgement from anywhere; None unless it says more than was known."""
+        if envelope in self._taken:  # the usual case of a relay: checked before, and it stays said
+            return None
         outcome = self.logs.acknowledge(envelope, keys, now_ms)
-        return outcome if isinstance(outcome, Acknowledged) else None
+        if not isinstance(outcome, Acknowledged):
+            return None
+        if len(self._taken) >= TAKEN_MAX:
+            self._taken.clear()
+        self._taken.add(envelope)
+        return outcome
 
 
 def acknowledgement_frames(envelopes: list[bytes]) -> list[bytes]:

@@ -48,6 +48,7 @@ class Membership:
         self._content = StableRegister()
         self._linked: set[str] = set()
         self._version = 0
+        self._suspected: list[Suspicion] = []
         self._watch(now_ms)
 
     # ---- this node's own register ----
@@ -57,14 +58,18 @@ class Membership:
 
         Returns the new record, or None if nothing changed and it need not be said `again`.
         """
+        suspicions = self._suspicions()
+        held = self.registers.get(self._me.keys.node)
+        if content is None and not again and held is not None and suspicions == self._suspected:
+            return None
+        self._suspected = suspicions
         body = StableRegister()
         body.CopyFrom(content if content is not None else self._content)
         self._content = content if content is not None else self._content
         body.node, body.site = self._me.keys.node, self._me.keys.site
         body.boot.CopyFrom(self._me.boot)
         body.ClearField("suspicions")
-        body.suspicions.extend(self._suspicions())
-        held = self.registers.get(body.node)
+        body.suspicions.extend(suspicions)
         body.version = self._version
         if held is not None and held.body == body and not again:
             return None

@@ -118,7 +118,7 @@ def test_a_node_that_was_away_for_long_is_taken_back_at_once() -> None:
     site = booted(3)
     victim, *others = site.nodes
     victim.power_off()
-    site.world.run(3_600_000)
+    site.world.run(600_000)
     victim.boot()
     site.world.run_until(lambda: deaths(site) == [], 3_000, "it is back")
     assert all(victim.name in n.core.membership.liveness.live() for n in others)

@@ -2,7 +2,8 @@
 
 from mesh.events import Acknowledge, Instruction, Notice, SaveBatch, Send
 from mesh.exchange.journal_flow import LOGS_A_PEER_MAX, JournalFlow, read_logs
-from mesh.exchange.journal_intake import GAP_AGAIN_MS, JournalIntake
+from mesh.exchange.journal_intake import GAP_AGAIN_MS, TAKEN_MAX, JournalIntake
+from mesh.journals.acknowledgements import acknowledge
 from mesh.journals.batches import Batch, BatchWriter
 from mesh.journals.entries import make_entry
 from mesh.journals.keys import LogKey
@@ -208,3 +209,15 @@ def test_a_master_that_starts_owes_for_what_it_holds() -> None:
 
 def _never() -> None:
     raise AssertionError("it is held")
+
+
+def test_an_acknowledgement_is_news_once_and_what_is_remembered_is_bounded() -> None:
+    target, signer = intake(), identities.signer("acks")
+    keys = [signer.public_key]
+    for sequence in range(1, TAKEN_MAX + 3):
+        envelope = acknowledge(key(), sequence, identities.MASTER, signer)
+        assert target.take_acknowledgement(envelope, keys, 0) is not None
+        assert target.take_acknowledgement(envelope, keys, 0) is None
+    older = acknowledge(key(), 1, identities.MASTER, signer)
+    assert target.take_acknowledgement(older, keys, 0) is None
+    assert len(target._taken) == 2
