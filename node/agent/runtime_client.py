@@ -5,6 +5,7 @@ socket and adopts what runs. Only where there is none, it starts one, detached.
 """
 
 import asyncio
+import fcntl
 import subprocess
 import sys
 import time
@@ -234,10 +235,20 @@ def stop_runtime(socket: Path) -> bool:
                 return False  # a socket that a killed runtime left behind
             raise StopFailed(f"the runtime did not end: {error.details()}") from None
     deadline = time.monotonic() + STOP_S
-    while socket.exists():  # it removes its socket when all that it ran has ended
+    while not _is_free(socket.with_suffix(".lock")):
         if time.monotonic() > deadline:
-            raise StopFailed(f"the runtime still has its socket {socket}: see its log beside it")
+            raise StopFailed(f"the runtime at {socket} does not end: see its log beside it")
         time.sleep(0.05)
+    return True
+
+
+def _is_free(lock: Path) -> bool:
+    """Whether the runtime's lock is free: the system frees it when the process is gone."""
+    with lock.open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
     return True
 
 

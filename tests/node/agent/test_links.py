@@ -11,7 +11,6 @@ from node.agent import links
 from tests.node.agent.fake_links import MASTER, FakeLink, Network, node
 from tests.node.agent.waiting import until
 
-
 MakeNetwork = Callable[[str], Network]
 
 

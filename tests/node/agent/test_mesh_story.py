@@ -4,8 +4,11 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
+
 from node.admin.demo.audit import Audit, compare, read_copy
-from tests.node.agent.lab import MASTER, SERVICE, Lab, alive, wait_for
+from node.admin.failures import Failure
+from tests.node.agent.lab import MASTER, SERVICE, SERVICE_YAML, Lab, alive, wait_for
 
 
 def workers(lab: Lab) -> dict[str, set[int]]:
@@ -112,7 +115,11 @@ def test_a_killed_node_is_replaced_and_starts_cold_without_a_master(
         found.append(audit(lab, tmp_path))
         return found[-1].clean and found[-1].records > 0
 
-    wait_for("every record is at the master once and in order", handed_over, lambda: found[-1])
+    wait_for(
+        "every record is at the master once and in order",
+        handed_over,
+        lambda: (found[-1], [lab.try_get(n, "status")[0]["journal"] for n in lab.nodes]),
+    )
     outages = lab.get(MASTER, "outages")
     assert outages
     assert any(e["event"] == "node.dead" for e in lab.get(MASTER, "events"))
@@ -147,3 +154,44 @@ def test_applying_what_holds_restarts_nothing(lab: Lab) -> None:
     counter = lab.get(MASTER, "status")[0]["state"]["seen"]
     wait_for("it is known", lambda: lab.get("a", "status")[0]["state"]["applied"] == counter)
     assert {name: lab.census(name) for name in lab.nodes} == before
+
+
+KINDS = ("status", "nodes", "sites", "workloads", "models", "services", "pipelines", "resources",
+         "artifacts", "alarms", "events", "outages")  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_site_can_be_read_from_a_node_and_from_the_master(lab: Lab, kind: str) -> None:
+    settle(lab)
+    for daemon in ("a", MASTER):
+        found = lab.get(daemon, kind)
+        assert found or kind in ("pipelines", "alarms", "outages")
+        assert len(lab.client(daemon).get(kind, limit=1)) <= 1
+        assert lab.get(daemon, kind, "no-such-name") in ([], found)
+        assert isinstance(lab.client(daemon).get(kind, site="north"), list)
+
+
+def test_what_only_a_master_can_say_is_refused_at_a_node_with_the_way_out(lab: Lab) -> None:
+    done = lab.run("meshctl", "restart", "nothing", *lab.at("a"))
+    assert done.code != 0
+    assert "no replica of 'nothing' runs on a" in done.err
+    with pytest.raises(Failure, match="only a master has tokens"):
+        lab.get("a", "tokens")
+    with pytest.raises(Failure, match="this node is of the site 'north'"):
+        lab.client("a").get("nodes", site="south")
+    with pytest.raises(Failure, match="no kind"):
+        lab.get(MASTER, "nothings")
+
+
+def test_the_master_says_what_it_cannot_do(lab: Lab) -> None:
+    master = lab.client(MASTER)
+    with pytest.raises(Failure, match="is needed by Service 'adder'"):
+        master.delete("Model", "tiny")
+    with pytest.raises(Failure):
+        master.delete("Service", "nobody")
+    with pytest.raises(Failure):
+        master.revoke("nobody", "it is not there")
+    with pytest.raises(Failure):
+        master.restart("nobody", "", "")
+    assert master.apply(SERVICE_YAML.format(replicas=1).encode(), "-", True).changes
+    assert lab.get(MASTER, "services")[0]["desired"] == 2  # a dry run
