@@ -55,6 +55,9 @@ from protos.peer_pb2 import Documents
 JOURNAL_QUOTA_BYTES = 64 << 30
 """Of data entries, for the whole fleet; records are never dropped."""
 
+FORGOTTEN = b"forgotten"
+"""Stands for the digest of a head that is not the one of now, whatever its number."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -243,14 +246,16 @@ class MasterDaemon:
         self._spawn(self._sign(i))
 
     def _noticed(self, i: Notice) -> None:
-        if i.what == "ahead":
-            log.warning("a peer has a later state head than this master", counter=i.subject)
-            self._spawn(self._continue_above(int(i.subject), i.data))
+        forgotten = i.what == "equivocation" and i.subject == "state"
+        if i.what == "state-ahead" or forgotten:
+            # Restored from a backup, or built anew: what was signed since then is still out there.
+            log.warning("peers know a state of this mesh that this master forgot", cause=i.cause)
+            self._spawn(self._continue_above(self.peer.heads.state.floor[1]))
         elif i.what in ("refused", "clone", "fork", "equivocation"):
             log.warning(i.what, subject=i.subject, cause=i.cause)
 
-    async def _continue_above(self, counter: int, digest: bytes) -> None:
-        await asyncio.to_thread(self.authority.raise_above, counter, digest)
+    async def _continue_above(self, counter: int) -> None:
+        await asyncio.to_thread(self.authority.raise_above, counter, FORGOTTEN)
         await self.announce()
 
     async def _sign(self, i: Acknowledge) -> None:

@@ -15,6 +15,7 @@ import structlog
 from mesh.blobs.instructions import FetchChunks
 from mesh.blobs.swarm import Swarm
 from mesh.core.artifacts import Artifacts as CoreArtifacts
+from mesh.core.conflicts import BOOT_FLOOR
 from mesh.core.messages import BeginArtifact, FinishArtifact, Run, Trouble
 from mesh.core.node import NodeCore, NodeFacts
 from mesh.desired.units import parse_duration, parse_size
@@ -93,8 +94,12 @@ class NodeDaemon:
     # ---- from the disk ----
 
     def _next_boot(self, documents: DocumentStore) -> Boot:
+        """Above every start that anything knows of: the disk's own count, the journals here, and
+        what peers knew when this disk was found to be an old one."""
         own = self.identity.name
-        floor = max((k.counter for k in self.stores.journals.tails() if k.node == own), default=0)
+        known = [key.counter for key in self.stores.journals.tails() if key.node == own]
+        peers_know = Boot.FromString(self.disk.document(BOOT_FLOOR) or b"")
+        floor = max([peers_know.counter, *known])
         return next_boot(documents, secrets.token_bytes(8), floor)
 
     def make_core(self) -> NodeCore:
