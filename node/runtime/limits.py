@@ -52,6 +52,10 @@ LOAD_S_DEFAULT = 60.0
 LOAD_S_MAX = 3600.0
 """An hour: the longest that a manifest may ask for."""
 
+LOAD_CRASHES_MAX = 3
+"""Workers in a row that may die while they load a version on trial, before it is refused: once may
+be an accident, and each costs a back-off."""
+
 LOAD_TIMEOUTS_MAX = 2
 """A model that did not load in time this often in a row is refused: the machine may have been
 busy once, but a model bomb must not burn a core for ever."""

@@ -11,7 +11,8 @@ REFUSED ends only by another configuration or by `meshctl restart`. A worker is 
 loading has a limit, an inference has one, and an idle worker is asked now and then.
 
 A replica has *soaked* once a worker has served for as long as its gate asks. One that takes another
-version's place is on trial until then: if it dies meanwhile, it is refused, and the other stays.
+version's place is on trial until then: if it dies meanwhile, or again and again while it loads, it
+is refused, and the other stays.
 """
 
 import asyncio
@@ -23,7 +24,13 @@ from typing import Any
 
 from node.runtime.backoff import Backoff
 from node.runtime.events import Journal
-from node.runtime.limits import DRAIN_S_MAX, LOAD_TIMEOUTS_MAX, PING_EVERY_S, SOON_S
+from node.runtime.limits import (
+    DRAIN_S_MAX,
+    LOAD_CRASHES_MAX,
+    LOAD_TIMEOUTS_MAX,
+    PING_EVERY_S,
+    SOON_S,
+)
 from node.runtime.resident import resident_bytes
 from node.runtime.service_queue import ServiceQueue
 from node.runtime.worker_link import WorkerGone, WorkerStalled
@@ -61,6 +68,7 @@ class Replica:
         self.restarts = 0
         self.soaked = False
         self.on_trial = False
+        self._loaded = False
         self._scratch = scratch
         self._queue = queue
         self._journal = journal
@@ -70,6 +78,7 @@ class Replica:
         self._backoff = Backoff()
         self._delay_s = 0.0
         self._load_timeouts = 0
+        self._load_crashes = 0
         self._leave = asyncio.Event()
         self._again = asyncio.Event()
         self._settled = asyncio.Event()
@@ -157,6 +166,7 @@ class Replica:
     async def _one_life(self) -> float:
         """A worker from start to end; seconds that it served."""
         self._set(LOADING, "")
+        self._loaded = False
         served_s = 0.0
         try:
             self._worker = WorkerProcess(self.spec, self._scratch)
@@ -165,7 +175,8 @@ class Replica:
             return served_s
         self._journal("replica.started", self.subject, pid=str(self._worker.child.pid))
         try:
-            if await self._load(self._worker):
+            self._loaded = await self._load(self._worker)
+            if self._loaded:
                 begun = time.monotonic()
                 await self._serve(self._worker)
                 served_s = time.monotonic() - begun
@@ -189,13 +200,14 @@ class Replica:
             self._load_too_slow(time.monotonic() - begun)
             return False
         except (LoadFailed, WorkerGone) as error:
+            self._load_crashes += isinstance(error, WorkerGone)
             self._set(FAILED, f"loading failed: the worker {error}")
             return False
         finally:
             loading.cancel()
             leaving.cancel()
             await asyncio.wait({loading, leaving})
-        self._load_timeouts = 0
+        self._load_timeouts = self._load_crashes = 0
         return True
 
     async def _serve(self, worker: WorkerProcess) -> None:
@@ -217,9 +229,7 @@ class Replica:
         finally:
             leaving.cancel()
             self._queue.leave(worker)
-        if worker.link.gone.done() and self.on_trial and not self.soaked:
-            self._refuse(f"in its soak the worker {worker.link.gone.result()}")
-        elif worker.link.gone.done():
+        if worker.link.gone.done():
             self._set(FAILED, f"the worker {worker.link.gone.result()}")
         else:
             self._set(DRAINING, "")
@@ -249,7 +259,17 @@ class Replica:
         elif self.phase == FAILED:
             self._set(FAILED, self.reason.replace("worker ended", f"worker {ended}"))
             self._journal("replica.died", self.subject, cause=self.reason)
+            self._judge_trial()
         self._changed()
+
+    def _judge_trial(self) -> None:
+        """Whether a version on trial is refused because its worker died."""
+        if not self.on_trial or self.soaked:
+            return
+        if self._loaded:
+            self._refuse(f"in its soak {self.reason}")
+        elif self._load_crashes >= LOAD_CRASHES_MAX:
+            self._refuse(f"{self.reason}, {LOAD_CRASHES_MAX} times in a row")
 
     def _load_too_slow(self, seconds: float) -> None:
         self._load_timeouts += 1

@@ -11,7 +11,8 @@ import grpc.aio
 import numpy as np
 import pytest
 
-from protos.documents_pb2 import FAILED, REFUSED, SERVING
+from node.runtime.limits import LOAD_CRASHES_MAX
+from protos.documents_pb2 import FAILED, LOADING, REFUSED, SERVING
 from protos.inference_pb2 import ModelInferRequest
 from protos.inference_pb2_grpc import GRPCInferenceServiceStub
 from protos.runtime_pb2 import ReplicaSpec, RestartWorkloadRequest, RuntimeSpec
@@ -146,6 +147,93 @@ async def test_a_new_version_that_is_wrong_takes_nothing_away(tmp_path: Path, mo
         assert "2 instead of 7" in replica(state, 1).state.reason
         assert await runtime.infer(1.0) == 2.0
         assert len(await runtime.until_journalled("replica.refused")) == 1
+
+
+def soaking(model: Built, soak_ms: int) -> ReplicaSpec:
+    made = ReplicaSpec()
+    made.CopyFrom(model.spec)
+    made.soak_ms = soak_ms
+    return made
+
+
+async def test_the_old_version_serves_until_the_new_one_has_soaked(
+    tmp_path: Path, model: Built
+) -> None:
+    newer = build(tmp_path / "newer", replace(adder(tmp_path / "saved", 10.0), version="2.0.0"))
+    async with runtime_here(tmp_path) as runtime:
+        await runtime.apply(model.spec)
+        state = await runtime.until(lambda state: phases(state) == [SERVING])
+        assert replica(state).state.soaked
+        old = replica(state).pid
+        await runtime.apply(soaking(newer, 1_500))
+        state = await runtime.until(lambda state: phases(state) == [SERVING, SERVING])
+        begun = asyncio.get_running_loop().time()
+        assert (replica(state).pid, replica(state, 1).state.soaked) == (old, False)
+        answers = set()
+        while len(runtime.state.replicas) == 2:
+            answers.add(await runtime.infer(1.0, within_s=2.0))
+        assert asyncio.get_running_loop().time() - begun > 1.0
+        assert answers == {2.0, 11.0}, "both serve during the soak"
+        assert replica(runtime.state).state.soaked
+        assert await runtime.infer(1.0) == 11.0
+
+
+async def test_a_new_version_that_dies_in_its_soak_is_refused_and_the_old_one_serves_on(
+    tmp_path: Path, model: Built
+) -> None:
+    newer = build(tmp_path / "newer", replace(adder(tmp_path / "saved", 10.0), version="2.0.0"))
+    async with runtime_here(tmp_path) as runtime:
+        await runtime.apply(model.spec)
+        state = await runtime.until(lambda state: phases(state) == [SERVING])
+        old = replica(state).pid
+        await runtime.apply(soaking(newer, 60_000))
+        state = await runtime.until(lambda state: phases(state) == [SERVING, SERVING])
+        asked = [asyncio.create_task(runtime.infer(1.0, within_s=2.0)) for _ in range(10)]
+        os.kill(replica(state, 1).pid, signal.SIGKILL)
+        asked += [asyncio.create_task(runtime.infer(1.0, within_s=2.0)) for _ in range(10)]
+        assert set(await asyncio.gather(*asked)) <= {2.0, 11.0}
+        state = await runtime.until(lambda state: phases(state) == [SERVING, REFUSED])
+        assert "in its soak the worker" in replica(state, 1).state.reason
+        assert "SIGKILL" in replica(state, 1).state.reason
+        assert replica(state).pid == old
+        await runtime.apply(model.spec)  # the node goes back to its last good version
+        state = await runtime.until(lambda state: phases(state) == [SERVING])
+        assert (replica(state).pid, await runtime.infer(1.0)) == (old, 2.0)
+
+
+async def test_a_new_version_whose_workers_die_while_they_load_is_refused(
+    tmp_path: Path, model: Built
+) -> None:
+    newer = build(tmp_path / "newer", replace(adder(tmp_path / "saved", 10.0), version="2.0.0"))
+    async with runtime_here(tmp_path) as runtime:
+        await runtime.apply(model.spec)
+        await runtime.until(lambda state: phases(state) == [SERVING])
+        await runtime.apply(newer.spec)
+        killed = {0}
+        for _ in range(LOAD_CRASHES_MAX):
+            state = await runtime.until(
+                lambda state: phases(state)[1:] == [LOADING] and replica(state, 1).pid not in killed
+            )
+            killed.add(replica(state, 1).pid)
+            os.kill(replica(state, 1).pid, signal.SIGKILL)
+        state = await runtime.until(lambda state: phases(state) == [SERVING, REFUSED])
+        assert "3 times in a row" in replica(state, 1).state.reason
+        assert await runtime.infer(1.0) == 2.0
+
+
+async def test_with_no_old_version_beside_it_a_crash_in_the_soak_is_an_ordinary_one(
+    tmp_path: Path, model: Built
+) -> None:
+    async with runtime_here(tmp_path) as runtime:
+        await runtime.apply(soaking(model, 60_000))
+        state = await runtime.until(lambda state: phases(state) == [SERVING])
+        victim = replica(state).pid
+        os.kill(victim, signal.SIGKILL)
+        state = await runtime.until(
+            lambda state: replica(state).pid not in (0, victim) and phases(state) == [SERVING]
+        )
+        assert (replica(state).restarts, replica(state).state.soaked) == (1, False)
+        assert runtime.events("replica.refused") == []
 
 
 async def test_a_model_bomb_is_refused_while_others_serve(tmp_path: Path, model: Built) -> None:
