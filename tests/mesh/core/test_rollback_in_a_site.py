@@ -42,14 +42,3 @@ def test_a_plan_that_goes_back_by_itself_changes_nothing_where_the_new_one_had_n
     assert fewest >= 3
     assert versions(site) == ["1.0.0"] * 3
     assert sum(len(node.starts) for node in site.nodes) <= 4, "one node had begun to try it"
-
-
-def test_a_service_that_is_deleted_and_created_again_starts_everywhere_at_once() -> None:
-    site = settled(3, 3)
-    site.publish(0, soak_ms=SOAK_MS)
-    site.world.run(10_000)
-    assert site.serving() == 0
-    site.publish(3, version="2.0.0", soak_ms=SOAK_MS)
-    site.world.run_until(lambda: site.serving() == 3, 15_000, "all serve")
-    site.world.run(20_000)
-    assert versions(site) == ["2.0.0"] * 3
