@@ -89,7 +89,7 @@ def test_an_agent_that_is_told_to_stop_leaves_the_runtime_and_stop_ends_that(lab
     stop = ["runtime", "--stop", "--data", str(lab.nodes[name].data)]
     done = lab.run("meshd", *stop)
     assert (done.code, done.out) == (0, "The runtime has ended, with all that it ran.\n")
-    assert not lab.census(name)
+    wait_for("nothing runs there", lambda: not lab.census(name), lambda: lab.census(name))
     assert lab.run("meshd", *stop).out == "No runtime runs here.\n"
     lab.start(name)
 
