@@ -36,6 +36,15 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("RESTARTS", "restarts"),
         Column("REASON", "reason"),
     ),
+    "rollouts": (
+        Column("SERVICE", "service"),
+        Column("SITE", "site"),
+        Column("NODE", "node"),
+        Column("RUNS", "runs", joined),
+        Column("WANTS", "wants"),
+        Column("STAGE", "stage"),
+        Column("WHY", "why"),
+    ),
     "models": (
         Column("MODEL", "name"),
         Column("VERSION", "version"),
@@ -114,6 +123,7 @@ ALIASES = {
     "workload": "workloads",
     "replica": "workloads",
     "replicas": "workloads",
+    "rollout": "rollouts",
     "model": "models",
     "service": "services",
     "svc": "services",

@@ -16,6 +16,7 @@ Kinds and what they give, one document each:
 | `nodes` | Node | each node known here: a master's fleet, a node's site |
 | `sites` | Site | each site |
 | `workloads` | Replica | each replica and pipeline known here; pending ones with node "" |
+| `rollouts` | Rollout | each service on each node that runs it, or refused its present version |
 | `models`, `services`, `pipelines`, `resources` | Resource | each resource; at a node, its plan's |
 | `artifacts` | Artifact | each artifact wanted or held here; at a master, released or pushed |
 | `events` | Event | each journal entry on this daemon's disk, oldest first |
@@ -24,7 +25,7 @@ Kinds and what they give, one document each:
 | `tokens` | Token | each join token not used up yet (masters) |
 
 `name` picks one document (a node's ID, a resource's name, a model's name, an alarm's kind, a
-workload's name; for events the node), `site` those of one site.
+workload's or a rollout's service's name; for events the node), `site` those of one site.
 """
 
 from typing import Any, TypedDict
@@ -36,6 +37,7 @@ KINDS = (
     "nodes",
     "sites",
     "workloads",
+    "rollouts",
     "models",
     "services",
     "pipelines",
@@ -119,6 +121,21 @@ class Replica(TypedDict, total=False):
     restarts: int  # since the agent's boot; known to the node itself only
     reason: str
     config: str  # digest of what it was told to run
+
+
+class Rollout(TypedDict, total=False):
+    """How far a node is with the present configuration of a service."""
+
+    site: str
+    node: str
+    service: str
+    runs: list[str]  # versions that serve there
+    wants: str  # the version in the plan
+    config: str  # digest of what the plan asks for
+    stage: str  # old, trying, passed, refused
+    phases: list[str]  # of each replica: "VERSION PHASE"
+    soaked: bool  # whatever serves there has served for as long as its gate asks
+    why: str  # evidence of a refusal; at the node itself, why it is or is not its turn
 
 
 class Artifact(TypedDict, total=False):

@@ -3,7 +3,7 @@
 import typer
 
 from node.admin.command import AddressOption, ContextOption, IdentityOption, OutputOption
-from node.admin.commands import change, demo, infer, look, models, setup
+from node.admin.commands import change, demo, infer, look, models, rollout, setup
 from node.admin.session import Options
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ def options(
 
 look.register(app)
 change.register(app)
+rollout.register(app)
 models.register(app)
 infer.register(app)
 setup.register(app)

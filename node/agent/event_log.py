@@ -1,6 +1,7 @@
 """Journals read back for people: the entries on this daemon's disk as documents."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from google.protobuf.message import DecodeError
 
@@ -9,6 +10,7 @@ from node.disk.journals import JournalStore
 from protos.documents_pb2 import JournalBatch
 from protos.signed_pb2 import Envelope
 
+Document = dict[str, Any]
 READ_BYTES = 1 << 20
 ENTRIES_READ_MAX = 200_000
 """Of all logs together, the newest of each log first to go into the answer; about 100 MiB."""
@@ -69,3 +71,20 @@ def _entries(key: LogKey, site: str, first: int, batch: JournalBatch) -> list[di
         }
         for place, entry in enumerate(batch.entries)
     ]
+
+
+def own_outages(found: Sequence[Document], node: str) -> list[Document]:
+    """The outages that a node's own journal tells of."""
+    outages: list[Document] = []
+    for event in found:
+        if event["node"] != node:
+            continue
+        if event["event"] == "outage.began":
+            outages.append({"site": event["site"], "began": event["time"], "events": []})
+        elif outages and "ended" not in outages[-1]:
+            if event["event"] == "outage.ended":
+                outages[-1]["ended"] = event["time"]
+                outages[-1]["duration_s"] = (event["time"] - outages[-1]["began"]) / 1000
+            else:
+                outages[-1]["events"].append(event)
+    return outages

@@ -11,6 +11,7 @@ from typing import Any
 from mesh.blobs.manifest import Artifact, ManifestRefused
 from mesh.desired.parse import to_json
 from mesh.desired.problems import ResourcesRefused
+from mesh.heads.branches import site_branch_name
 from mesh.heads.revocations import Revoked
 from mesh.peer import Peer
 from mesh.registers.store import Record
@@ -29,12 +30,15 @@ from node.agent import site_documents as documents
 from node.agent.event_log import events
 from node.agent.links import Links
 from node.agent.node_backend import VERSION, watch_by_looking
+from node.agent.rollout_documents import rollout_documents
+from node.agent.site_events import site_event
 from node.disk.blobs import BlobStore, ChunkCorrupt, UnknownArtifact
 from node.disk.errors import DiskError
 from node.disk.journals import JournalStore
 from node.master import errors as master_errors
 from node.master.authority import Authority
-from node.master.outages import LinkHistory, SiteEvent, build_outages
+from node.master.outages import LinkHistory, build_outages
+from protos.documents_pb2 import SiteBranch
 
 Document = dict[str, Any]
 OUTAGE_EVENTS_READ = 20_000
@@ -67,6 +71,7 @@ class MasterBackend:
             "nodes": self.nodes,
             "sites": self.sites,
             "workloads": self.workloads,
+            "rollouts": self.rollouts,
             "models": lambda: self._resources("Model"),
             "services": lambda: self._resources("Service"),
             "pipelines": lambda: self._resources("Pipeline"),
@@ -86,14 +91,7 @@ class MasterBackend:
             found = await asyncio.to_thread(self._outages, site)
             return found[-limit:]
         elif kind in self._kinds:
-            keys = {
-                "nodes": "node",
-                "sites": "site",
-                "workloads": "workload",
-                "alarms": "kind",
-                "tokens": "id",
-            }
-            key = keys.get(kind, "name")
+            key = documents.NAME_KEYS.get(kind, "name")
             found = [d for d in self._kinds[kind]() if not name or d.get(key) == name]
         else:
             raise BadInput(f"{kind!r} is no kind of document")
@@ -213,6 +211,15 @@ class MasterBackend:
         found = [d for r in self._records() for d in documents.workload_documents(r.body)]
         return sorted(found, key=lambda d: (d["workload"], d["site"], d["node"], d["index"]))
 
+    def rollouts(self) -> list[Document]:
+        """How far each node was with its site's plan when it was heard of last."""
+        found = []
+        for site in sorted(self._p.authority.content.known_sites()):
+            _, blob = self._p.authority.branch(site_branch_name(site)) or (None, b"")
+            bodies = [r.body for r in self._p.peer.registers_of(site).records()]
+            found += rollout_documents(SiteBranch.FromString(blob).plan, bodies, {})
+        return found
+
     def artifacts(self) -> list[Document]:
         """What was released."""
         held = [digest for r in self._records() for digest in r.body.artifacts]
@@ -300,7 +307,7 @@ class MasterBackend:
 
     def _outages(self, site: str) -> list[Document]:
         found = events(self._p.journals, self._site_of_node(), "", OUTAGE_EVENTS_READ)
-        records = [_site_event(event) for event in found if event["kind"] == "record"]
+        records = [site_event(event) for event in found if event["kind"] == "record"]
         outages = build_outages(records, self._p.history.changes(), site)
         return [outage.document() for outage in outages]
 
@@ -382,19 +389,3 @@ class MasterBackend:
 def _applied(applied: Any) -> Applied:
     changes = [Change(c.kind, c.name, c.change) for c in applied.changes]
     return Applied(changes, applied.counter)
-
-
-def _site_event(event: Document) -> SiteEvent:
-    return SiteEvent(
-        site=event["site"],
-        node=event["node"],
-        boot=event["boot"],
-        nonce=event["nonce"],
-        sequence=event["sequence"],
-        unix_ms=event["time"],
-        event=event["event"],
-        kind=event["kind"],
-        subject=event["subject"],
-        cause=event["cause"],
-        fields=event["fields"],
-    )

@@ -18,8 +18,9 @@ from mesh.registers.liveness import Verdict
 from node.admin.backend import Applied, BadInput, NewToken, NotFound, NotHere, Pushed, Restarted
 from node.agent import site_documents as documents
 from node.agent.artifacts import Artifacts
-from node.agent.event_log import events
+from node.agent.event_log import events, own_outages
 from node.agent.links import Links
+from node.agent.rollout_documents import rollout_documents
 from node.agent.wan import WanKeeper
 from node.disk.journals import JournalStore
 from protos.documents_pb2 import Phase
@@ -57,6 +58,7 @@ class NodeBackend:
             "nodes": self.nodes,
             "sites": self.sites,
             "workloads": self.workloads,
+            "rollouts": self.rollouts,
             "models": lambda: self._resources("Model"),
             "services": lambda: self._resources("Service"),
             "pipelines": lambda: self._resources("Pipeline"),
@@ -74,14 +76,13 @@ class NodeBackend:
             raise NotFound(f"this node is of the site {own!r}; ask a master about {site!r}")
         if kind in ("events", "outages"):
             found = await self._events(name if kind == "events" else "", limit)
-            return found if kind == "events" else self._outages(found)
+            return found if kind == "events" else own_outages(found, self._p.core.name)
         if kind == "tokens":
             raise NotHere("only a master has tokens; use a master's address")
         if kind not in self._kinds:
             raise BadInput(f"{kind!r} is no kind of document")
-        keys = {"nodes": "node", "sites": "site", "workloads": "workload", "alarms": "kind"}
         found = self._kinds[kind]()
-        key = keys.get(kind, "name")
+        key = documents.NAME_KEYS.get(kind, "name")
         return [d for d in found if not name or d.get(key) == name][:limit]
 
     async def watch(
@@ -181,6 +182,13 @@ class NodeBackend:
                 found += documents.workload_documents(record.body)
         found += documents.pending_documents(core.peer.config.site, core.placement.pending)
         return sorted(found, key=lambda d: (d["workload"], d["node"], d.get("index", 0)))
+
+    def rollouts(self) -> list[Document]:
+        """How far each node is with the present plan; of this one also why."""
+        core = self._p.core
+        whys = {(s, core.name): turn.why for s, turn in core.share.rollouts.turns.items()}
+        bodies = [r.body for r in core.membership.registers.records()]
+        return rollout_documents(core.branch.plan, bodies, whys)
 
     def artifacts(self) -> list[Document]:
         """Each artifact that the plan names."""
@@ -305,22 +313,6 @@ class NodeBackend:
             events, self._p.journals, sites, name, limit
         )
         return found
-
-    def _outages(self, found: Sequence[Document]) -> list[Document]:
-        """The outages that this node's own journal tells of."""
-        outages: list[Document] = []
-        for event in found:
-            if event["node"] != self._p.core.name:
-                continue
-            if event["event"] == "outage.began":
-                outages.append({"site": event["site"], "began": event["time"], "events": []})
-            elif outages and "ended" not in outages[-1]:
-                if event["event"] == "outage.ended":
-                    outages[-1]["ended"] = event["time"]
-                    outages[-1]["duration_s"] = (event["time"] - outages[-1]["began"]) / 1000
-                else:
-                    outages[-1]["events"].append(event)
-        return outages
 
     # ---- writing ----
 

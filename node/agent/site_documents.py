@@ -8,6 +8,15 @@ from mesh.registers.store import Record
 from protos.documents_pb2 import Phase, Plan, ServicePlan, SiteBranch, StableRegister
 
 Document = dict[str, Any]
+NAME_KEYS = {
+    "nodes": "node",
+    "sites": "site",
+    "workloads": "workload",
+    "rollouts": "service",
+    "alarms": "kind",
+    "tokens": "id",
+}
+"""The key that `name` picks by, for the kinds where that is not "name"."""
 
 
 def node_document(

@@ -1,0 +1,62 @@
+"""Rollouts as documents for people: from registers, so the same at a node and at a master."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mesh.core.rollouts import stage_of
+from mesh.site.local import service_config
+from mesh.site.rollout import Stage
+from protos.documents_pb2 import Phase, Plan, ServicePlan, StableRegister
+
+Document = dict[str, Any]
+
+
+def rollout_documents(
+    plan: Plan, bodies: Iterable[StableRegister], whys: Mapping[tuple[str, str], str]
+) -> list[Document]:
+    """One document for each service and node that runs it, tries it or refused it.
+
+    `whys`: what a node itself says of its turn, by service and node, where that is known.
+    """
+    known = sorted(bodies, key=lambda body: body.node)
+    found = [
+        _document(service, body, whys.get((service.name, body.node), ""))
+        for service in plan.services
+        for body in known
+        if _concerned(service, body)
+    ]
+    return sorted(found, key=lambda one: (one["service"], one["site"], one["node"]))
+
+
+def _concerned(service: ServicePlan, body: StableRegister) -> bool:
+    runs = any(state.workload == service.name for state in body.replicas)
+    return runs or stage_of(body, service) is Stage.REFUSED
+
+
+def _document(service: ServicePlan, body: StableRegister, why: str) -> Document:
+    stage = stage_of(body, service)
+    states = [state for state in body.replicas if state.workload == service.name]
+    runs = {s.model_version for s in states if s.phase == Phase.SERVING}
+    return {
+        "service": service.name,
+        "site": body.site,
+        "node": body.node,
+        "runs": sorted(runs),
+        "wants": service.model_version,
+        "config": service_config(service),
+        "stage": stage.value,
+        "phases": [f"{s.model_version} {Phase.Name(s.phase).lower()}" for s in states],
+        "soaked": bool(states) and all(s.soaked for s in states if s.phase == Phase.SERVING),
+        "why": _evidence(service, body) or why or _reasons(states),
+    }
+
+
+def _evidence(service: ServicePlan, body: StableRegister) -> str:
+    """Why the node refused the present configuration, if it did."""
+    config = service_config(service)
+    verdicts = [v for v in body.verdicts if (v.workload, v.config) == (service.name, config)]
+    return verdicts[0].reason or "refused; its journal says why" if verdicts else ""
+
+
+def _reasons(states: Iterable[Any]) -> str:
+    return "; ".join(sorted({state.reason for state in states if state.reason}))
