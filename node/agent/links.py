@@ -8,6 +8,7 @@ dialled; of two made one after the other, the newer, because its other end knows
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,6 +72,8 @@ class Links:
         self._open: dict[str, _Open] = {}
         self._targets: dict[str, Target] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._news = asyncio.Event()
+        """Somebody may be due to be dialled earlier than it was thought."""
         self._closed_bytes = {"sent": 0, "received": 0}
 
     # ---- what is known ----
@@ -162,6 +165,7 @@ class Links:
             target.backoff.reset()
         elif target is not None:
             target.next_s = time.monotonic() + target.backoff.next_s()
+        self._news.set()
         self._feed(LinkDown(peer, reason))
 
     # ---- dialling ----
@@ -173,9 +177,11 @@ class Links:
         target = self._targets.get(identity.name)
         if target is None:
             self._targets[identity.name] = Target(identity, addresses)
+            self._news.set()
         elif target.addresses != addresses:
             target.addresses = addresses
             target.next_s = 0.0
+            self._news.set()
 
     def known(self) -> dict[str, list[str]]:
         """The neighbours that are dialled, and where."""
@@ -184,12 +190,25 @@ class Links:
     async def dial_neighbours(self) -> None:
         """Dials neighbours without a link, for ever. Cancel to end."""
         while True:
-            now = time.monotonic()
-            for name, target in list(self._targets.items()):
-                if not (name in self._open or target.dialling or now < target.next_s):
-                    target.dialling = True
-                    self._spawn(self._dial_one(name, target))
-            await asyncio.sleep(0.1)
+            self._news.clear()
+            wait_s = self._dial_due()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._news.wait()
+
+    def _dial_due(self) -> float:
+        """Begins to dial whoever is due; seconds until somebody else may be."""
+        now = time.monotonic()
+        wait_s = LAN_RETRY_MAX_S
+        for name, target in self._targets.items():
+            if name in self._open or target.dialling:
+                continue
+            if now < target.next_s:
+                wait_s = min(wait_s, target.next_s - now)
+            else:
+                target.dialling = True
+                self._spawn(self._dial_one(name, target))
+        return wait_s
 
     async def _dial_one(self, name: str, target: Target) -> None:
         reason = ""
@@ -207,6 +226,7 @@ class Links:
                 self._feed(DialFailed(name, reason))
         finally:
             target.dialling = False
+            self._news.set()
 
     async def dial_wan(self, address: str, identity: Identity) -> asyncio.Task[None]:
         """Opens a link with a master. Raises DialError. The task ends with the link."""

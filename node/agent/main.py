@@ -10,6 +10,7 @@ from pathlib import Path
 
 import uvloop
 
+from node.agent.allocator import give_back_large_buffers
 from node.agent.config import Config, ConfigError, load_config
 from node.agent.log import set_up_log
 
@@ -188,6 +189,7 @@ def _serve(daemon: Callable[[asyncio.Event], Awaitable[None]]) -> int:
             loop.add_signal_handler(number, stop.set)
         await daemon(stop)
 
+    give_back_large_buffers()
     uvloop.run(until_told())
     return 0
 
