@@ -12,7 +12,7 @@ from typing import Any
 from mesh.core.node import NodeCore
 from tests.bench.figures import Asked, Figure, Series
 from tests.bench.runs import Runs
-from tests.mesh.core.test_site_story import Site
+from tests.sim.site import Site
 
 EVENTS_PER_S = Asked(20_000, at_least=True)
 SIZES = (5, 20)
