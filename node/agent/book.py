@@ -6,6 +6,7 @@ trusted: mTLS says who is really there.
 """
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from mesh.heads.identity import Identity, IdentityRefused
 from mesh.registers.store import Registers
@@ -66,3 +67,9 @@ def recall(data: bytes | None, registers: Registers, own: str) -> None:
             registers.accept(envelope, protected=own)
         except ValueError:
             continue
+
+
+def enrolled_masters(data: Path) -> list[str]:
+    """ID@HOST:PORT of the masters, as learnt when the node of this data folder was enrolled."""
+    path = data / "keys" / "masters"
+    return path.read_text().split() if path.exists() else []

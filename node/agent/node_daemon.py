@@ -7,7 +7,6 @@ a master, a clock, DNS or a neighbour.
 import asyncio
 import os
 import secrets
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -44,6 +43,7 @@ from node.agent.node_backend import NodeBackend, NodeParts
 from node.agent.ports import Ports
 from node.agent.runtime_client import RuntimeClient, runtime_command, runtime_socket
 from node.agent.stores import Stores
+from node.agent.tasks import until_told
 from node.agent.wan import WanKeeper
 from node.disk.authority_keys import NodeKeys
 from node.disk.blobs import BlobStore
@@ -73,9 +73,8 @@ class NodeDaemon:
         self.keys = keys
         self.identity = keys.identity
         self.started_ms = wall_ms()
-        documents = folder.documents
         self.stores = Stores(
-            documents,
+            folder.documents,
             BlobStore(folder.folder("blobs")),
             JournalStore(
                 folder.folder("journals"), parse_size(config.journal.quota), keys.identity.name
@@ -83,11 +82,11 @@ class NodeDaemon:
         )
         self.disk = FromDisk(self.stores, keys.identity.site)
         self.edge: Edge | None = None
-        self.boot = self._next_boot(documents)
+        self.boot = self._next_boot(folder.documents)
         self.book = book.Book(keys.mesh, keys.identity.site, config.peer.seeds)
-        self.links = Links(keys.identity.name, self._feed, self._dial)
         self.trust = Trust(keys.root_key, self.disk.document("trust") or keys.trust_envelope)
         self.ports = Ports(keys.identity, keys.tls, lambda: self.trust.authorities, self._revoked)
+        self.links = Links(keys.identity.name, self._feed, self.ports.dial)
         self.discovery = Discovery(config.discovery.interfaces)
         self._remembered = b""
 
@@ -145,7 +144,7 @@ class NodeDaemon:
 
     def masters(self) -> list[tuple[Identity, str]]:
         """The masters, and where: configured, or as learnt at enrolment."""
-        addresses = self.config.master.addresses or _enrolled_masters(self.folder.path)
+        addresses = self.config.master.addresses or book.enrolled_masters(self.folder.path)
         pairs = [split_peer(text) for text in addresses]
         return [(Identity(self.keys.mesh, "master", name), address) for name, address in pairs]
 
@@ -209,7 +208,7 @@ class NodeDaemon:
         self._first_words()
         await self._discover(peer_address)
         try:
-            await _until(stop, tasks)
+            await until_told(stop, tasks)
         finally:
             await self._shut_down(tasks)
 
@@ -293,8 +292,7 @@ class NodeDaemon:
             self._mend_state()
 
     def _mend_state(self) -> None:
-        """Puts the state in force back on disk, where its branches proved it and its own document
-        was damaged."""
+        """Puts the state that its branches proved back on disk: its own document was damaged."""
         assert self.core is not None
         applied = self.core.peer.heads.state.applied
         if applied is not None:
@@ -386,9 +384,6 @@ class NodeDaemon:
         assert self.edge is not None
         await self.edge.in_thread(save)
 
-    async def _dial(self, address: str, identity: Identity, wan: bool) -> Any:
-        return await self.ports.dial(address, identity, wan)
-
     async def _chunks(
         self, source: str, artifact: bytes, chunks: tuple[int, ...], wan: bool
     ) -> Any:
@@ -403,20 +398,3 @@ class NodeDaemon:
             address, certificate = record.body.peer_address, record.body.certificate
         async for item in self.ports.fetch(identity, certificate, address, artifact, chunks):
             yield item
-
-
-def _enrolled_masters(data: Path) -> list[str]:
-    path = data / "keys" / "masters"
-    return path.read_text().split() if path.exists() else []
-
-
-async def _until(stop: asyncio.Event, tasks: list[asyncio.Task[Any]]) -> None:
-    """Until `stop` is set, or one of the tasks has failed: that is re-raised. A task that has
-    nothing to do may end."""
-    running = {asyncio.create_task(stop.wait()), *tasks}
-    while not stop.is_set():
-        done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    for task in running - set(tasks):
-        task.cancel()
