@@ -36,16 +36,23 @@ class GoldenRequest:
 
     def right(self, service: str, address: str) -> bool:
         """Whether the node at `address` answers, and right."""
+        return not self.wrong(service, address)
+
+    def wrong(self, service: str, address: str) -> str:
+        """What is wrong with the answer of the node at `address`; "" if nothing is."""
         options = [("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1)]
         with grpc.insecure_channel(address, options) as channel:
             try:
                 answer = InferenceClient(channel, address, TIMEOUT_S).infer(service, self._inputs)
-            except Failure:
-                return False
-        return all(
-            name in answer.outputs and same(answer.outputs[name], golden, *self._tolerance)
+            except Failure as failure:
+                return str(failure)
+        different = [
+            name
             for name, golden in self._outputs.items()
-        )
+            if name not in answer.outputs
+            or not same(answer.outputs[name], golden, *self._tolerance)
+        ]
+        return f"version {answer.version}: outputs {different} are wrong" if different else ""
 
 
 def overlap(box: tuple[float, float, float, float], other: tuple[float, ...]) -> float:

@@ -16,6 +16,10 @@ SERVICES = {"north": "faces", "south": "faces-south"}
 PIPELINE = "entrance"
 SOURCE = "entrance-camera"
 MODEL, MODEL_VERSION = "face-detector", "1.0.0"
+BAD_VERSION, GOOD_VERSION = "1.0.1", "1.1.0"
+"""The one has broken weights; the other is the same network, released anew."""
+REPLICAS_LATER = {"north": 2, "south": 3}
+"""After the change that the operator makes during the outage."""
 COMPANION, COMPANION_VERSION = "store-map", "1.0.0"
 COMPANION_BYTES = 32 * 1024 * 1024
 """Pushed beside the model, so that the figures for the WAN stand on more than one megabyte."""
@@ -23,15 +27,7 @@ COMPANION_BYTES = 32 * 1024 * 1024
 PORTS = range(20_000, 32_000)
 """Below the range from which systems take ports for outgoing connections."""
 
-MODEL_YAML = f"""apiVersion: mesh/v1
-kind: Model
-metadata: {{name: {MODEL}}}
-spec:
-  version: {MODEL_VERSION}
-  gate: {{maxLatency: 1s, soak: 1s}}
-  stage: {{sites: [north, south]}}
----
-apiVersion: mesh/v1
+COMPANION_YAML = f"""apiVersion: mesh/v1
 kind: Model
 metadata: {{name: {COMPANION}}}
 spec: {{version: {COMPANION_VERSION}, stage: {{sites: [north, south]}}}}
@@ -51,13 +47,24 @@ spec:
 """
 
 
-def service_yaml(site: str, replicas: int) -> str:
+def model_yaml(version: str) -> str:
+    return f"""apiVersion: mesh/v1
+kind: Model
+metadata: {{name: {MODEL}}}
+spec:
+  version: {version}
+  gate: {{maxLatency: 1s, soak: 1s}}
+  stage: {{sites: [north, south]}}
+"""
+
+
+def service_yaml(site: str, replicas: int, version: str = MODEL_VERSION) -> str:
     return f"""apiVersion: mesh/v1
 kind: Service
 metadata: {{name: {SERVICES[site]}}}
 spec:
   sites: [{site}]
-  model: {MODEL}@{MODEL_VERSION}
+  model: {MODEL}@{version}
   replicas: {{min: {replicas}, max: 3}}
   resources: {{cores: 1, memory: 512MiB}}
   scaling: {{queueDelay: 500ms, downAfter: 60s}}
@@ -68,7 +75,13 @@ spec:
 def all_yaml() -> str:
     """Everything that the operator applies at first."""
     services = [service_yaml(site, 2) for site in SITES]
-    return "---\n".join([MODEL_YAML, *services, PIPELINE_YAML])
+    return "---\n".join([model_yaml(MODEL_VERSION), COMPANION_YAML, *services, PIPELINE_YAML])
+
+
+def version_yaml(version: str) -> str:
+    """Another version of the model for both sites, with as many replicas as they have."""
+    services = [service_yaml(site, count, version) for site, count in REPLICAS_LATER.items()]
+    return "---\n".join([model_yaml(version), *services])
 
 
 @dataclass(frozen=True, slots=True)

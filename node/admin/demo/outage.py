@@ -11,7 +11,7 @@ from typing import Any
 from node.admin.demo import audit, views
 from node.admin.demo.golden import GoldenRequest
 from node.admin.demo.lab import Lab
-from node.admin.demo.layout import SERVICES, SITES, NodePlan, service_yaml
+from node.admin.demo.layout import REPLICAS_LATER, SERVICES, SITES, NodePlan, service_yaml
 from node.admin.demo.narrator import Narrator
 from node.admin.demo.processes import Incarnation, census, kill
 from node.admin.demo.waiting import require, wait_for
@@ -132,7 +132,7 @@ class Outage:
 
     def change(self) -> None:
         """What the operator at the master does meanwhile."""
-        yaml = service_yaml("south", 3).encode()
+        yaml = service_yaml("south", REPLICAS_LATER["south"]).encode()
         applied = json.loads(self.lab.meshctl("apply", "-f", "-", "-o", "json", stdin=yaml))
         self.counter = int(applied["counter"])
         late = views.behind(self.lab, views.all_nodes(), self.counter)

@@ -18,6 +18,7 @@ from node.admin.demo.narrator import Narrator
 from node.admin.demo.opening import Opening
 from node.admin.demo.outage import Outage
 from node.admin.demo.processes import Processes
+from node.admin.demo.rollout import Rollout
 from node.admin.failures import bad_input
 from node.admin.output import console
 
@@ -76,6 +77,7 @@ def _told(lab: Lab, narrator: Narrator) -> bool:
     """Steps until one fails; its evidence has been told."""
     opening = Opening(lab, narrator)
     outage = Outage(lab, narrator, opening.golden)
+    rollout = Rollout(lab, narrator, opening.golden)
 
     def heal_node() -> None:
         killed = outage.kill_node()
@@ -92,6 +94,8 @@ def _told(lab: Lab, narrator: Narrator) -> bool:
         ("No master: the site can be read from any node", outage.read_anywhere),
         ("Meanwhile at the master: a change", outage.change),
         ("The WAN is back", outage.reconnect),
+        ("A bad version: refused by both sites, while the old one serves", rollout.bad),
+        ("A good version: node by node", rollout.good),
         ("Account for every record", outage.account),
         ("Account for every request", outage.tally),
     )

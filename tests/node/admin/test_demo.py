@@ -17,6 +17,7 @@ from node.admin.demo import audit
 from node.admin.demo.golden import FACE, GoldenRequest, overlap
 from node.admin.demo.lab import in_parallel
 from node.admin.demo.layout import (
+    BAD_VERSION,
     SITES,
     all_yaml,
     make_layout,
@@ -24,6 +25,7 @@ from node.admin.demo.layout import (
     multicast_works,
     node_toml,
     service_yaml,
+    version_yaml,
 )
 from node.admin.demo.narrator import Narrator
 from node.admin.demo.opening import check_face, write_companion
@@ -38,6 +40,10 @@ def test_what_the_demo_applies_is_valid():
     assert kinds == ["Model", "Model", "Service", "Service", "Pipeline"]
     (more,) = parse(service_yaml("south", 3))
     assert more.resource.spec.replicas.min == 3
+    newer = [one.resource for one in parse(version_yaml(BAD_VERSION))]
+    assert [one.kind for one in newer] == ["Model", "Service", "Service"]
+    assert newer[0].spec.version == BAD_VERSION
+    assert {str(one.spec.model) for one in newer[1:]} == {f"face-detector@{BAD_VERSION}"}
 
 
 def test_every_node_has_its_ports_and_knows_only_the_relay(tmp_path):
