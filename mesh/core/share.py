@@ -164,7 +164,11 @@ class Share:
 
     def tell_runtime(self, routes: view.Routes, cause: str) -> list[Instruction | Run]:
         """The instruction to the runtime, if there is something new to tell."""
-        if self._runtime.gone or self._name in self._conflicts.clones or not self._settled():
+        # Without a plan nothing is known of what should run, and unknown is not absent.
+        planless = not self._in_force.branch.site
+        if planless or self._runtime.gone or self._name in self._conflicts.clones:
+            return []
+        if not self._settled():
             return []
         run = view.run_instruction(self.work, self.ran, self.plan, routes, cause)
         if run is None or (self._told is not None and view.same_run(run, self._told)):

@@ -194,6 +194,22 @@ def test_an_agent_that_starts_anew_alone_keeps_what_runs() -> None:
     assert {s.pid for s in node.runs.values()} == pids
 
 
+def test_an_agent_whose_plan_is_damaged_and_who_is_alone_stops_nothing() -> None:
+    site = Site(nodes=2).settle(1)
+    site.world.run(3_000)
+    node = next(n for n in site.nodes if n.serving("faces"))
+    other = next(n for n in site.nodes if n is not node)
+    pids = {s.pid for s in node.runs.values()}
+    other.power_off()
+    site.cut_wan()
+    site.world.run(1_000)
+    for document in ("state-applied", "branches"):
+        del node.disk.documents[document]
+    node.restart_agent()
+    site.world.run(10_000)
+    assert {s.pid for s in node.runs.values()} == pids
+
+
 def test_a_changed_service_is_never_below_its_minimum_and_each_place_restarts_once() -> None:
     site = Site(nodes=3).settle()
     site.world.run(3_000)
