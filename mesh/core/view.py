@@ -52,7 +52,7 @@ def register_content(core: "NodeCore") -> StableRegister:
 
 def _shorten(content: StableRegister) -> None:
     """Leaves out what others can do without, the least important first, until it fits."""
-    for leave_out in (_an_alarm, _a_reason, _artifacts, _a_last_good, _a_verdict):
+    for leave_out in (_an_alarm, _a_reason, _a_cause, _artifacts, _a_last_good, _a_verdict):
         while content.ByteSize() > CONTENT_BYTES_MAX and leave_out(content):
             pass
 
@@ -63,6 +63,13 @@ def _an_alarm(content: StableRegister) -> bool:
 
 def _a_reason(content: StableRegister) -> bool:
     told = next((verdict for verdict in content.verdicts if verdict.reason), None)
+    if told is not None:
+        told.reason = ""
+    return told is not None
+
+
+def _a_cause(content: StableRegister) -> bool:
+    told = next((replica for replica in content.replicas if replica.reason), None)
     if told is not None:
         told.reason = ""
     return told is not None

@@ -5,7 +5,7 @@ A chunk is hashed and written in the disk's threads, never on the event loop.
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -22,6 +22,7 @@ from mesh.core.messages import (
     ChunkStored,
     FinishArtifact,
 )
+from node.agent.tasks import Background
 from node.disk.blobs import (
     BlobStore,
     ChunkCorrupt,
@@ -58,21 +59,21 @@ class Artifacts:
         self._fetch = fetch
         self._feed = feed
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="chunks")
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background()
         self.wan_bytes: Counter[bytes] = Counter()
         self.lan_bytes: Counter[bytes] = Counter()
 
     def begin(self, i: BeginArtifact) -> None:
         """Reserves room."""
-        self._spawn(self._begin(i.artifact))
+        self._background.start(self._begin(i.artifact))
 
     def finish(self, i: FinishArtifact) -> None:
         """Checks and publishes whole files."""
-        self._spawn(self._finish(self._known(i.artifact)))
+        self._background.start(self._finish(self._known(i.artifact)))
 
     def fetch(self, i: FetchChunks) -> None:
         """Gets chunks from one source."""
-        self._spawn(self._get(i))
+        self._background.start(self._get(i))
 
     async def read_chunk(self, artifact: bytes, chunk: int) -> bytes | None:
         """A chunk for a peer that asks, None if it is not held."""
@@ -131,11 +132,3 @@ class Artifacts:
     async def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, function, *arguments)
-
-    def _spawn(self, work: Awaitable[None]) -> None:
-        async def run() -> None:
-            await work
-
-        task = asyncio.get_running_loop().create_task(run())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

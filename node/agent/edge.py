@@ -16,6 +16,7 @@ from mesh.events import BatchesSent, Drop, Send, SendBatches, SendBlobs, Tick
 from mesh.exchange.frames import DOCUMENTS_BYTES_MAX, encode
 from node.agent.disk_work import DURABLE, DiskWork
 from node.agent.stores import Stores
+from node.agent.tasks import Background
 from node.disk.errors import DiskError
 from protos.documents_pb2 import JournalBatch
 from protos.peer_pb2 import Documents, JournalBatches
@@ -79,13 +80,13 @@ class Edge:
         self.disk = DiskWork(stores, self._do, self.feed, on_disk_trouble)
         self.in_thread = self.disk.in_thread
         self._newest: dict[type, Any] = {}
-        self._quick: dict[type, Callable[[Any], None]] = {
+        self._quick: dict[type, Callable[[Any], object]] = {
             Send: lambda i: sender.send(i.peer, i.data),
             Drop: lambda i: sender.drop(i.peer, i.cause),
-            SendBlobs: lambda i: self._spawn(self._send_blobs(i)),
-            SendBatches: lambda i: self._spawn(self._send_batches(i)),
+            SendBlobs: lambda i: self._background.start(self._send_blobs(i)),
+            SendBatches: lambda i: self._background.start(self._send_batches(i)),
         }
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background()
 
     # ---- driving ----
 
@@ -161,11 +162,6 @@ class Edge:
             message = JournalBatches(batches=found)
             self._sender.send(i.peer, encode(journal_batches=message))
         self.feed(BatchesSent(i.peer, i.log, _last_of(found, i.after)))
-
-    def _spawn(self, work: Any) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
 
 def _last_of(envelopes: list[bytes], after: int) -> int:

@@ -18,6 +18,7 @@ from mesh.events import Contact, DialFailed, LinkDown, LinkUp, Received
 from mesh.heads.certificates import Certified
 from mesh.heads.identity import Identity
 from node.agent.backoff import Backoff
+from node.agent.tasks import Background
 from node.net.failures import DialFailed as DialError
 from node.net.links import Link
 
@@ -71,7 +72,7 @@ class Links:
         self._dial = dial
         self._open: dict[str, _Open] = {}
         self._targets: dict[str, Target] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background()
         self._news = asyncio.Event()
         """Somebody may be due to be dialled earlier than it was thought."""
         self._closed_bytes = {"sent": 0, "received": 0}
@@ -118,10 +119,7 @@ class Links:
 
     def _keep(self, link: Link) -> asyncio.Task[None]:
         """Takes a new link in, at once: whoever drops it next must find it."""
-        task = asyncio.get_running_loop().create_task(self._serve(link, self._take(link)))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+        return self._background.start(self._serve(link, self._take(link)))
 
     def _take(self, link: Link) -> _Open | None:
         """The link as it is kept; None if the one that stands already stays."""
@@ -140,9 +138,14 @@ class Links:
         if opened is None:
             return
         peer = link.peer.identity.name
-        async for data in link:
-            self._feed(Received(peer, data))
-        self._forget(peer, opened, link.reason or "closed")
+        reason = "this daemon failed on what the peer sent"
+        try:
+            async for data in link:
+                self._feed(Received(peer, data))
+            reason = link.reason or "closed"
+        finally:
+            # A link that nobody reads must not look alive.
+            self._forget(peer, opened, reason)
 
     def _keeps(self, before: _Open, peer: str, dialled: bool) -> bool:
         """Whether the older of two links stays."""
@@ -207,7 +210,7 @@ class Links:
                 wait_s = min(wait_s, target.next_s - now)
             else:
                 target.dialling = True
-                self._spawn(self._dial_one(name, target))
+                self._background.start(self._dial_one(name, target))
         return wait_s
 
     async def _dial_one(self, name: str, target: Target) -> None:
@@ -221,10 +224,12 @@ class Links:
                     continue
                 self._keep(link)
                 return
-            target.next_s = time.monotonic() + target.backoff.next_s()
             if name not in self._open:
                 self._feed(DialFailed(name, reason))
         finally:
+            # Whatever went wrong, the next attempt waits: a fault here must not become a storm.
+            if name not in self._open:
+                target.next_s = time.monotonic() + target.backoff.next_s()
             target.dialling = False
             self._news.set()
 
@@ -232,8 +237,3 @@ class Links:
         """Opens a link with a master. Raises DialError. The task ends with the link."""
         link = await self._dial(address, identity, True)
         return self._keep(link)
-
-    def _spawn(self, work: Any) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

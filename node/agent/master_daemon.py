@@ -35,16 +35,18 @@ from node.agent.machine import advertised
 from node.agent.master_backend import MasterBackend, MasterParts
 from node.agent.ports import Ports
 from node.agent.stores import Stores
+from node.agent.tasks import Background
 from node.disk.authority_keys import MasterKeys
 from node.disk.blobs import BlobStore
 from node.disk.boot import next_boot
+from node.disk.errors import DiskError
 from node.disk.folder import DataFolder
 from node.disk.journals import JournalStore
 from node.master.authority import Authority
 from node.master.cursors import Cursors
 from node.master.enrolment import EnrolmentServicer
 from node.master.outages import LinkHistory
-from node.master.store import SqliteStore
+from node.master.store import SqliteStore, StoreRefused
 from node.net.credentials import TlsMaterial
 from node.net.policy import Policy
 from node.net.server import Server
@@ -55,6 +57,8 @@ from protos.peer_pb2 import Documents
 JOURNAL_QUOTA_BYTES = 64 << 30
 """Of data entries, for the whole fleet; records are never dropped."""
 
+RETRY_S = 2.0
+"""Between two attempts at what a disk refused."""
 FORGOTTEN = b"forgotten"
 """Stands for the digest of a head that is not the one of now, whatever its number."""
 
@@ -96,7 +100,7 @@ class MasterDaemon:
         )
         self._announced = b""
         self._announcing = asyncio.Lock()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background()
 
     def _make_peer(self) -> Peer:
         heads = HeadsFlow(self.authority.trust, State(), (), {}, {})
@@ -138,6 +142,7 @@ class MasterDaemon:
         peer_address = advertised(listening, self.config.peer.advertise)
         enrolment = await self._serve_enrolment(peer_address)
         edge = asyncio.create_task(self.edge.run(), name="edge")
+        again = self._background.start(self._announce_again())
         signed = await asyncio.to_thread(self.cursors.all)
         self._feed(AcknowledgementsSigned(tuple(signed.values())))
         write_ready(
@@ -159,9 +164,9 @@ class MasterDaemon:
             remove_ready(self.folder.path)
             await self.enrolment.stop(1.0)
             await self.ports.stop()
-            for task in (stopping, edge):
+            for task in (stopping, edge, again):
                 task.cancel()
-            await asyncio.gather(stopping, edge, return_exceptions=True)
+            await asyncio.gather(stopping, edge, again, return_exceptions=True)
             self.store.close()
 
     async def _serve_enrolment(self, peer_address: str) -> str:
@@ -198,13 +203,23 @@ class MasterDaemon:
             envelope = self.authority.state()
             if envelope == self._announced:
                 return
-            self._announced = envelope
             # Of revoked nodes too: their history before that lies with their neighbours.
             enrolled = self.authority.content.nodes.values()
             self.peer.roster_keys = {record.node: record.signing_key for record in enrolled}
-            documents = await asyncio.to_thread(self._all_branches)
+            try:
+                documents = await asyncio.to_thread(self._all_branches)
+            except DiskError as error:
+                log.error("a new state is not announced yet", error=str(error))
+                return  # it is committed, and tried again every RETRY_S
             self.edge.carry(self.peer.install_state(envelope, documents))
             self._shut_out_revoked()
+            self._announced = envelope
+
+    async def _announce_again(self) -> None:
+        """Announces what could not be announced when it was new. Cancel to end."""
+        while True:
+            await asyncio.sleep(RETRY_S)
+            await self.announce()
 
     def _all_branches(self) -> Documents:
         published = [self.authority.branch(name) for name in self.authority.branch_names()]
@@ -223,7 +238,7 @@ class MasterDaemon:
     def _feed(self, event: Any) -> None:
         match event:
             case LinkUp():
-                self._spawn(self._note(event.contact.site, up=True))
+                self._background.start(self._note(event.contact.site, up=True))
             case Received():
                 self.heard_ms[event.peer] = time.time_ns() // 1_000_000
             case LinkDown():
@@ -237,20 +252,20 @@ class MasterDaemon:
         site = link.contact.site
         others = [n for n, one in self.peer.links.items() if one.contact.site == site and n != peer]
         if not others:
-            self._spawn(self._note(site, up=False))
+            self._background.start(self._note(site, up=False))
 
     async def _note(self, site: str, up: bool) -> None:
         await self.edge.in_thread(self.history.note, site, up, wall_ms())
 
     def _acknowledge(self, i: Acknowledge) -> None:
-        self._spawn(self._sign(i))
+        self._background.start(self._sign(i))
 
     def _noticed(self, i: Notice) -> None:
         forgotten = i.what == "equivocation" and i.subject == "state"
         if i.what == "state-ahead" or forgotten:
             # Restored from a backup, or built anew: what was signed since then is still out there.
             log.warning("peers know a state of this mesh that this master forgot", cause=i.cause)
-            self._spawn(self._continue_above(self.peer.heads.state.floor[1]))
+            self._background.start(self._continue_above(self.peer.heads.state.floor[1]))
         elif i.what in ("refused", "clone", "fork", "equivocation"):
             log.warning(i.what, subject=i.subject, cause=i.cause)
 
@@ -259,7 +274,13 @@ class MasterDaemon:
         await self.announce()
 
     async def _sign(self, i: Acknowledge) -> None:
-        signed = await self.edge.in_thread(self.cursors.acknowledge, dict(i.tails))
+        while True:
+            try:
+                signed = await self.edge.in_thread(self.cursors.acknowledge, dict(i.tails))
+                break
+            except StoreRefused as error:
+                log.error("acknowledgements wait for the disk", error=str(error))
+                await asyncio.sleep(RETRY_S)
         self.edge.feed(AcknowledgementsSigned(tuple(signed.values())))
 
     async def _read_chunk(self, artifact: bytes, chunk: int) -> bytes | None:
@@ -267,8 +288,3 @@ class MasterDaemon:
 
     async def _no_dial(self, *_: Any) -> Any:
         raise AssertionError("a master dials nobody: sites open every connection")
-
-    def _spawn(self, work: Any) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

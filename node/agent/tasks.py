@@ -1,7 +1,34 @@
 """The tasks of a daemon, which run until it is told to stop."""
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Any
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+
+class Background:
+    """Tasks that are started and left to themselves. One that fails is told in the log: an
+    exception that nobody hears is a fault that nobody finds."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Runs `work`; it is kept until it ends."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            name = getattr(task.get_coro(), "__qualname__", task.get_name())
+            log.error("a task failed", task=name, error=repr(error), exc_info=error)
 
 
 async def until_told(stop: asyncio.Event, tasks: list[asyncio.Task[Any]]) -> None:

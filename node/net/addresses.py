@@ -7,7 +7,8 @@ service), so it is taken apart and put together again, and never handed on as it
 import ipaddress
 import re
 
-_HOST = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9.]{0,251}[A-Za-z0-9])?")
+_LABEL = r"[A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?"
+_HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 HOST_CHARACTERS_MAX = 253
 """Of a DNS name (RFC 1035, 2.3.4, in its written form)."""
 

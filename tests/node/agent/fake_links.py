@@ -62,8 +62,8 @@ class Network:
         """Ends all links, and lets whoever serves them see it."""
         for link in self.every:
             link.close("the test is over")
-        while self.links._tasks:
-            await asyncio.gather(*self.links._tasks, return_exceptions=True)
+        while self.links._background._tasks:
+            await asyncio.gather(*self.links._background._tasks, return_exceptions=True)
 
     async def dial(self, address: str, identity: Identity, wan: bool) -> FakeLink:
         self.dialled.append(address)

@@ -133,3 +133,9 @@ async def test_patience_ends_and_the_work_is_cancelled() -> None:
     with pytest.raises(TimeoutError, match=r"longer than 0\.01 s"):
         await in_time(never(), 0.01)
     assert cancelled.is_set()
+
+
+@pytest.mark.parametrize("host", ["a..b", ".a", "a.", "a" * 64 + ".b", "-a.b", "a.-b"])
+def test_a_host_with_an_impossible_label_is_no_address(host: str) -> None:
+    with pytest.raises(AddressRefused):
+        split_address(f"{host}:7400")
