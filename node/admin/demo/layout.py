@@ -65,7 +65,7 @@ metadata: {{name: {SERVICES[site]}}}
 spec:
   sites: [{site}]
   model: {MODEL}@{version}
-  replicas: {{min: {replicas}, max: 3}}
+  replicas: {{min: {replicas}, max: {replicas}}}
   resources: {{cores: 1, memory: 512MiB}}
   scaling: {{queueDelay: 500ms, downAfter: 60s}}
   spares: 1
