@@ -1,10 +1,9 @@
 """What two peers have in common: the trust and state heads, one site's registers, and the
-acknowledgements of that site's journals. Its fingerprint is what is compared first."""
+acknowledgements of the newest boots of its nodes. Its fingerprint is what is compared first."""
 
 from mesh.exchange import digests
 from mesh.exchange.frames import encode, pack
 from mesh.exchange.heads_flow import HeadsFlow
-from mesh.exchange.journal_flow import read_logs
 from mesh.hashing import fingerprint
 from mesh.journals.logs import Logs
 from mesh.registers.store import Registers
@@ -27,9 +26,7 @@ class Common:
         trust, state = self._heads.digests()
         nodes = self._nodes()
         acknowledged = [
-            f"{key} {sequence}".encode()
-            for key, sequence, _ in self._logs.acknowledgements()
-            if key.node in nodes
+            f"{key} {sequence}".encode() for key, sequence, _ in digests.compared(self._logs, nodes)
         ]
         return fingerprint([trust.digest, state.digest, *self._registers.digests(), *acknowledged])
 
@@ -80,11 +77,7 @@ class Common:
 
     def _want(self, theirs: Digests, nodes: set[str]) -> Want:
         trust, state = self._heads.digests()
-        farther = [
-            key
-            for key, sequence in read_logs(theirs.acknowledged).items()
-            if key.node in nodes and sequence > self._logs.acknowledged(key)
-        ]
+        farther = digests.wanted_acknowledgements(theirs.acknowledged, self._logs, nodes)
         return Want(
             trust=digests.order_of(theirs.trust) > digests.order_of(trust),
             state=digests.order_of(theirs.state) > digests.order_of(state),

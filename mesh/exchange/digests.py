@@ -1,8 +1,9 @@
 """Comparing what two peers have: the names and versions first, then only what the other lacks."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from mesh.exchange.journal_flow import read_logs
+from mesh.journals.keys import LogKey
 from mesh.journals.logs import Logs
 from mesh.registers.store import Registers
 from protos.documents_pb2 import Boot
@@ -10,6 +11,12 @@ from protos.peer_pb2 import Digests, HeadDigest, LogDigest, RegisterDigest
 
 Order = tuple[int, int]
 """(trust generation, counter) of a head; (0, 0) where there is none."""
+BOOTS_COMPARED = 16
+"""Of each node, the newest boots whose acknowledgements are compared. Acknowledgements live on for
+ever, and a node makes two at each boot; those of old boots change no more."""
+ACKNOWLEDGEMENTS_COMPARED = 2_000
+"""Of a site, in one frame of digests: 111 bytes each with the longest names, 222 of its 256 KiB
+(the registers of 256 nodes are 26). Where a site has more than 62 nodes, fewer boots of each."""
 
 
 def describe(
@@ -29,10 +36,33 @@ def describe(
         ],
         acknowledged=[
             LogDigest(log=key.name(), sequence=sequence)
-            for key, sequence, _ in logs.acknowledgements()
-            if key.node in nodes
+            for key, sequence, _ in compared(logs, nodes)
         ],
     )
+
+
+def compared(logs: Logs, nodes: set[str]) -> list[tuple[LogKey, int, bytes]]:
+    """The acknowledgements that are in common with a peer: log, sequence, envelope, by log."""
+    known = logs.acknowledgements()
+    newest = newest_logs((key for key, _, _ in known), nodes)
+    return [item for item in known if item[0] in newest]
+
+
+def newest_logs(keys: Iterable[LogKey], nodes: set[str]) -> set[LogKey]:
+    """Of `keys`, the logs of the newest boots of each of `nodes`. The same content gives the same
+    logs at both ends."""
+    boots = max(1, min(BOOTS_COMPARED, ACKNOWLEDGEMENTS_COMPARED // (2 * max(1, len(nodes)))))
+    of_node: dict[str, dict[tuple[int, bytes], list[LogKey]]] = {}
+    for key in keys:
+        if key.node in nodes:
+            of_boot = of_node.setdefault(key.node, {})
+            of_boot.setdefault((key.counter, key.nonce), []).append(key)
+    return {
+        key
+        for of_boot in of_node.values()
+        for boot in sorted(of_boot, reverse=True)[:boots]
+        for key in of_boot[boot]
+    }
 
 
 def order_of(head: HeadDigest) -> Order:
@@ -67,8 +97,20 @@ def lacking_acknowledgements(
 ) -> list[bytes]:
     """Envelopes of acknowledgements that reach farther than theirs."""
     known = read_logs(theirs)
+    ours = compared(logs, nodes)
+    newest = newest_logs([*known, *(key for key, _, _ in ours)], nodes)
     return [
         envelope
-        for key, sequence, envelope in logs.acknowledgements()
-        if key.node in nodes and sequence > known.get(key, 0)
+        for key, sequence, envelope in ours
+        if key in newest and sequence > known.get(key, 0)
     ]
+
+
+def wanted_acknowledgements(
+    theirs: Sequence[LogDigest], logs: Logs, nodes: set[str]
+) -> list[LogKey]:
+    """Logs of which their acknowledgements reach farther than ours."""
+    known = read_logs(theirs)
+    ours = (key for key, _, _ in compared(logs, nodes))
+    newest = newest_logs([*known, *ours], nodes)
+    return [k for k, sequence in known.items() if k in newest and sequence > logs.acknowledged(k)]
