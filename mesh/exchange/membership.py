@@ -153,7 +153,7 @@ class Membership:
 
     def probe_answer(self, peer: str, answer: ProbeAnswer, now_ms: int) -> list[Instruction]:
         """A neighbour answers a probe, this node's own or one sent for another."""
-        relayed = _sends(self._relayed.answered(answer.number), "probe for another")
+        relayed = _sends(self._relayed.answered(peer, answer.number), "probe for another")
         actions = self.liveness.answered(peer, answer.number, answer.target, answer.alive, now_ms)
         return relayed + self.carry(actions)
 

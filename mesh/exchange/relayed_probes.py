@@ -38,11 +38,12 @@ class RelayedProbes:
         self._pending[number] = _Pending(asker, probe.number, probe.target, until_ms)
         return [(probe.target, encode(probe=Probe(number=number)))]
 
-    def answered(self, number: int) -> list[tuple[str, bytes]]:
-        """The frame to the asker, if this answer is to a probe sent for somebody else."""
-        pending = self._pending.pop(number, None)
-        if pending is None:
+    def answered(self, peer: str, number: int) -> list[tuple[str, bytes]]:
+        """The frame to the asker, if this is the target's answer to a probe sent for another."""
+        pending = self._pending.get(number)
+        if pending is None or pending.target != peer:
             return []
+        del self._pending[number]
         return [(pending.asker, _answer(pending.asked_number, pending.target, True))]
 
     def tick(self, now_ms: int) -> list[tuple[str, bytes]]:

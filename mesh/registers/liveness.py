@@ -204,6 +204,8 @@ class Liveness:
         member = self._members.get(target)
         if member is None or member.probe is None or member.probe.number != number:
             return []
+        if peer not in member.probe.asked:  # nobody else may speak for the target
+            return []
         if alive:
             member.probe = None
             return []

@@ -78,6 +78,8 @@ def test_a_probe_is_answered_and_one_for_another_passed_on() -> None:
     (asked,) = membership.probe("n0", Probe(number=9, target="n1"), 0)
     assert isinstance(asked, Send)
     number = Frame.FromString(asked.data).probe.number
+    lie = ProbeAnswer(number=number, alive=True)
+    assert answers(membership.probe_answer("n0", lie, 5)) == []  # it is not the target
     (yes,) = answers(membership.probe_answer("n1", ProbeAnswer(number=number, alive=True), 10))
     assert (yes.number, yes.alive) == (9, True)
 

@@ -93,6 +93,7 @@ def test_the_last_no_makes_a_suspect_at_once() -> None:
     first, second = probes
     assert liveness.answered(first.peer, first.number + 9, "a", False, 110) == []
     assert liveness.answered(first.peer, first.number, "stranger", False, 110) == []
+    assert liveness.answered("stranger", first.number, "a", True, 110) == []  # nobody asked it
     assert liveness.answered(first.peer, first.number, "a", False, 110) == []
     (suspected,) = liveness.answered(second.peer, second.number, "a", False, 120)
     assert isinstance(suspected, Changed)
