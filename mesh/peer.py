@@ -39,7 +39,7 @@ from mesh.hashing import first, ranked
 from mesh.journals.logs import Logs
 from mesh.registers.store import NodeKeys, Registers
 from protos.documents_pb2 import Boot, StableRegister
-from protos.peer_pb2 import Documents, Frame, Hello, JournalOffer
+from protos.peer_pb2 import Documents, Frame, Hello, JournalOffer, JournalWant
 
 OFFER_AGAIN_MS = 5_000
 RESUME_MS = 1_000
@@ -190,6 +190,10 @@ class Peer:
     # ---- links ----
 
     def _link_up(self, contact: Contact, wan: bool, now_ms: int) -> list[Instruction]:
+        stranger = contact.role == "node" and contact.site != self.config.site
+        if self.membership is not None and stranger:
+            cause = f"it is a node of site {contact.site!r}; a node links with its own site's"
+            return [Drop(contact.name, f"{cause}, {self.config.site!r}, and masters alone")]
         self._links.add(Link(contact, wan, exchanged_ms=now_ms))
         self._flow.link(contact.name, up=True)
         hello = Hello(protocol=PROTOCOL, boot=self.config.boot, role=self.config.role)
@@ -236,7 +240,7 @@ class Peer:
             case "documents":
                 return self._documents(frame.documents, peer, link, now_ms)
             case "journal_offer" | "journal_want" | "journal_batches":
-                return self._journal_frame(frame, peer, now_ms)
+                return self._journal_frame(frame, peer, link, now_ms)
             case _ if not link.wan:
                 return self._site_frame(frame, peer, now_ms)
             case _:
@@ -301,15 +305,23 @@ class Peer:
 
     # ---- journals ----
 
-    def _journal_frame(self, frame: Frame, peer: str, now_ms: int) -> list[Instruction]:
+    def _journal_frame(self, frame: Frame, peer: str, link: Link, now_ms: int) -> list[Instruction]:
         match frame.WhichOneof("kind"):
             case "journal_offer":
                 return self._journal_offer(frame.journal_offer, peer)
             case "journal_want":
-                self._flow.wants(frame.journal_want, peer)
+                self._flow.wants(self._permitted(frame.journal_want, link), peer)
                 return []
             case _:
                 return self._journals.batches(frame.journal_batches, peer, now_ms)
+
+    def _permitted(self, want: JournalWant, link: Link) -> JournalWant:
+        """Of what a node wants of a master, the logs of its own site's nodes."""
+        if self.membership is not None or link.contact.role == "master":
+            return want
+        registers = self._registers.shared_with(link)
+        known = [log for log in want.logs if registers.get(log.log.node) is not None]
+        return JournalWant(logs=known)
 
     def _offer(self, again: bool = False) -> list[Instruction]:
         """Offers journals to whoever should have them: see mesh/exchange/journal_flow.py."""

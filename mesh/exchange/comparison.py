@@ -120,7 +120,7 @@ class Comparison:
     def want(self, want: Want, peer: str, link: Link) -> list[Instruction]:
         """The other's wish."""
         supplied = [Send(peer, data, "asked for") for data in self._common(link).supply(want)]
-        return [*supplied, *self._heads.serve(want, peer)]
+        return [*supplied, *self._heads.serve(want, link.contact)]
 
     def _send_digests(self, peer: str) -> list[Instruction]:
         data = encode(digests=self._common(self._links.open[peer]).digests())

@@ -7,9 +7,10 @@ kept as the floor and relayed at once, never fetched or applied, and the last go
 
 from collections.abc import Mapping, Sequence
 
-from mesh.events import Instruction, Notice, SaveBlob, SaveDocument, Send, SendBlobs
+from mesh.events import Contact, Instruction, Notice, SaveBlob, SaveDocument, Send, SendBlobs
 from mesh.exchange.branch_fetch import BranchFetch
 from mesh.exchange.frames import encode
+from mesh.heads.branches import site_branch_name
 from mesh.heads.outcome import Accepted, Equivocation, Outcome, Refused
 from mesh.heads.state import State, StateHead
 from mesh.heads.tree import BranchRefused, check_branch
@@ -218,19 +219,25 @@ class HeadsFlow:
 
     # ---- serving ----
 
-    def serve(self, want: Want, peer: str) -> list[Instruction]:
-        """Answers a wish for branches and small blobs."""
+    def serve(self, want: Want, asker: Contact) -> list[Instruction]:
+        """Answers a wish for branches and small blobs; those of another site are left out."""
         sends: list[Instruction] = []
         applied = self.state.applied
         if want.branches and applied is not None and applied.counter == want.state_counter:
             names = sorted(set(want.branches))[:BRANCHES_ASKED_MAX]
-            found = [self.branches[name] for name in names if name in self.branches]
+            held = [name for name in names if name in self.branches]
+            found = [self.branches[name] for name in held if _may_have(asker, name)]
             documents = Documents(branches=found, branches_counter=want.state_counter)
-            sends.append(Send(peer, encode(documents=documents), "branches asked for"))
-        if want.blobs:
-            digests = tuple(sorted(set(want.blobs)))[:BLOBS_ASKED_MAX]
-            sends.append(SendBlobs(peer, digests, "blobs asked for"))
+            sends.append(Send(asker.name, encode(documents=documents), "branches asked for"))
+        digests = tuple(sorted(set(want.blobs) - self._foreign(asker)))[:BLOBS_ASKED_MAX]
+        if digests:
+            sends.append(SendBlobs(asker.name, digests, "blobs asked for"))
         return sends
+
+    def _foreign(self, asker: Contact) -> set[bytes]:
+        """Digests of the branches that are not the asker's."""
+        own = {b.digest for name, b in self.branches.items() if _may_have(asker, name)}
+        return {branch.digest for branch in self.branches.values()} - own
 
     # ---- lies and faults ----
 
@@ -249,3 +256,9 @@ class HeadsFlow:
         if isinstance(outcome, Refused):
             return [Notice("refused", peer, f"{kind} head: {outcome.reason}: {outcome.detail}")]
         return []
+
+
+def _may_have(asker: Contact, branch: str) -> bool:
+    """A node may have the common branches and its own site's; a master all."""
+    common = not branch.startswith(site_branch_name(""))
+    return common or asker.role == "master" or branch == site_branch_name(asker.site)

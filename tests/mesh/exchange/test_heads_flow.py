@@ -2,7 +2,7 @@
 
 import pytest
 
-from mesh.events import Instruction, Notice, SaveBlob, SaveDocument, Send, SendBlobs
+from mesh.events import Contact, Instruction, Notice, SaveBlob, SaveDocument, Send, SendBlobs
 from mesh.exchange.heads_flow import BRANCHES_ASKED_MAX, EVIDENCE_MAX, HeadsFlow
 from mesh.hashing import sha256
 from mesh.heads.state import State
@@ -59,6 +59,10 @@ def applied(said: Said) -> HeadsFlow:
         heads.take_blob(said.blobs[name], "n1")
     assert heads.state.applied is not None
     return heads
+
+
+def asker(role: str = "node", site: str = "south") -> Contact:
+    return Contact("n1", role, site, b"t" * 32, b"s" * 32)
 
 
 def wants(instructions: list[Instruction]) -> list[Want]:
@@ -232,10 +236,39 @@ def test_what_is_asked_for_is_bounded_and_each_thing_sent_once() -> None:
     said = Said(1)
     heads = applied(said)
     asked = Want(state_counter=1, branches=["site/south"] * 4000 + ["site/nowhere"])
-    (sent,) = heads.serve(asked, "n1")
+    (sent,) = heads.serve(asked, asker())
     assert isinstance(sent, Send)
     assert len(Frame.FromString(sent.data).documents.branches) == 1
-    (blobs,) = heads.serve(Want(blobs=[b"%d" % n for n in range(1000)] * 2), "n1")
+    (blobs,) = heads.serve(Want(blobs=[b"%d" % n for n in range(1000)] * 2), asker())
     assert isinstance(blobs, SendBlobs)
     assert len(blobs.digests) <= BRANCHES_ASKED_MAX
-    assert heads.serve(Want(state_counter=2, branches=["site/south"]), "n1") == []
+    assert heads.serve(Want(state_counter=2, branches=["site/south"]), asker()) == []
+
+
+@pytest.mark.parametrize(
+    ("who", "names"),
+    [
+        pytest.param(asker(), ["revocations", "site/south"], id="a node of the site"),
+        pytest.param(asker(site="north"), ["revocations", "site/north"], id="of another"),
+        pytest.param(asker(site=""), ["revocations"], id="of none"),
+        pytest.param(
+            asker("master", ""), ["revocations", "site/north", "site/south"], id="a master"
+        ),
+    ],
+)
+def test_a_node_gets_its_own_sites_branch_and_the_common_ones(
+    who: Contact, names: list[str]
+) -> None:
+    said = Said(1)
+    master, manifest = flow(names=()), b"m" * 32
+    master.state.accept(said.envelope, master.trust)
+    every = {name: said.tree.branch(name) for name in said.blobs}
+    master.install(said.envelope, every, {}, "own")
+    asked = Want(state_counter=1, branches=sorted(every))
+    asked.blobs.extend([*(branch.digest for branch in every.values()), manifest])
+    sent, blobs = master.serve(asked, who)
+    assert isinstance(sent, Send)
+    found = Frame.FromString(sent.data).documents.branches
+    assert [branch.name for branch in found] == names
+    assert isinstance(blobs, SendBlobs)
+    assert set(blobs.digests) == {manifest, *(every[name].digest for name in names)}

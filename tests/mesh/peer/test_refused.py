@@ -13,6 +13,7 @@ from mesh.events import (
     Notice,
     Received,
     Send,
+    SendBatches,
 )
 from mesh.exchange.frames import ENTRIES_MAX, encode, pack
 from mesh.journals.acknowledgements import acknowledge
@@ -296,3 +297,23 @@ def test_a_node_that_nobody_knows_leaves_no_last_words(site: Site) -> None:
     share = site.nodes[0].core.share
     share.died("nobody")
     assert share.placement is site.nodes[0].core.placement
+
+
+def test_a_node_links_with_no_node_of_another_site(site: Site) -> None:
+    peer = site.nodes[0].core.peer
+    (drop,) = peer.handle(LinkUp(contact_of("north-1", "north"), False), site.world.now_ms)
+    assert isinstance(drop, Drop)
+    assert "'north'" in drop.cause
+    assert "'south'" in drop.cause
+    assert "north-1" not in peer.links
+
+
+def test_a_master_gives_a_node_journals_of_its_own_site_alone(site: Site) -> None:
+    master: Peer = site.master.core
+    now = site.world.now_ms
+    (held, *_) = [key for key, _, _ in master.logs.acknowledgements() if master.logs.held(key)]
+    want = encode(journal_want=JournalWant(logs=[LogDigest(log=held.name(), sequence=0)]))
+    for name, where, found in (("north-1", "north", 0), ("south-7", "south", 1), ("m2", "", 1)):
+        master.handle(LinkUp(contact_of(name, where), True), now)
+        sent = master.handle(Received(name, want), now)
+        assert len([i for i in sent if isinstance(i, SendBatches) and i.peer == name]) == found
