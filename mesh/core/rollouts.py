@@ -244,7 +244,9 @@ def stage_of(body: StableRegister, service: ServicePlan) -> Stage:
     wanted = (service.name, service_config(service))
     if any((v.workload, v.config) == wanted for v in body.verdicts):
         return Stage.REFUSED
-    states = [r for r in body.replicas if (r.workload, r.config) == wanted]
+    states = [
+        r for r in body.replicas if (r.workload, r.config) == wanted and r.phase != Phase.FETCHING
+    ]
     if not states:
         return Stage.OLD
     if all(r.phase == Phase.SERVING and (r.soaked or not service.soak_ms) for r in states):

@@ -5,6 +5,8 @@ No leader. Every node computes from the registers whose turn it is, and acts on 
 - Nodes take their turns in the order in which rendezvous hashing ranks them for the service. It is
   a node's turn when every live node before it has *passed* (the new configuration serves there and
   has soaked) or has *refused* it.
+- Whoever has begun goes on, and nobody else begins meanwhile: the order may change under way, when
+  another node has fetched the model.
 - A node refuses a configuration when its gate fails there: wrong golden outputs, too slow, a crash
   in the soak. It says so in its register, with the evidence, and goes on with the last good one.
 - One refusal is tried on one other node: it may have been that machine. Two refusals, or that of
@@ -39,7 +41,7 @@ class Stage(Enum):
     OLD = "old"
     """It serves another configuration, or none."""
     TRYING = "trying"
-    """It fetches, loads or soaks the new one."""
+    """It loads or soaks the new one. Who only fetches it has not begun."""
     PASSED = "passed"
     """The new one serves and has soaked."""
     REFUSED = "refused"
@@ -88,6 +90,11 @@ def turn(
         return Turn(Target.NEW, "it has passed here")
     if paused:
         return Turn(Target.LAST_GOOD, "the rollout is paused")
+    if mine is Stage.TRYING:
+        return Turn(Target.NEW, "it is being tried here")
+    for other in order:
+        if stages.get(other) is Stage.TRYING:
+            return Turn(Target.LAST_GOOD, f"waits for {other}, which tries it")
     for before in order[: order.index(node)] if node in order else order:
         if stages.get(before, Stage.OLD) not in (Stage.PASSED, Stage.REFUSED):
             return Turn(Target.LAST_GOOD, f"waits for {before}")

@@ -9,8 +9,10 @@ from mesh.core.in_force import InForce
 from mesh.core.loads import LOAD_EVERY_MS
 from mesh.core.messages import (
     ArtifactBegun,
+    ArtifactDamaged,
     ArtifactFailed,
     ChunksFailed,
+    Run,
     RuntimeReported,
     Trouble,
     WanPath,
@@ -19,6 +21,7 @@ from mesh.core.outage import OutageWatch
 from mesh.core.ran import Ran
 from mesh.core.refusals import EVERY_MS, PEERS_MAX, Refusals
 from mesh.core.runtime_view import CRASHES_ALARMED, RuntimeView
+from mesh.core.view import same_run
 from mesh.events import Notice, SaveDocument, WriteJournal
 from mesh.hashing import sha256
 from mesh.site.local import ReplicaKey, service_config
@@ -186,8 +189,6 @@ def test_a_branch_that_does_not_hold_leaves_the_last_good_one() -> None:
 def test_what_ran_is_remembered_by_configuration() -> None:
     old, new = ServicePlan(name="faces", model="1"), ServicePlan(name="faces", model="2")
     key = ReplicaKey("faces", 0, service_config(old))
-    from mesh.core.messages import Run
-
     first = Ran(b"\xff\xff")
     assert first.plan(key, new) is None
     run = Run(((key, old),), (), (), ())
@@ -222,6 +223,30 @@ def test_a_full_disk_stops_nothing_and_is_tried_again(site: Site) -> None:
     assert artifacts.fetching() == [digest()]
     site.world.run(20_000)
     assert artifacts.failed == {}
+
+
+def test_a_damaged_artifact_is_fetched_again_and_its_replica_told_then(site: Site) -> None:
+    node = next(n for n in site.nodes if n.serving("faces"))
+    core = node.core
+    (key,) = core.told_services
+    node.disk.complete.clear()
+    node.feed(ArtifactDamaged(digest(), "a file is gone", None))
+    assert core.told_services.keys() == {key}
+    assert digest() not in core.artifacts.complete
+    node.feed(ArtifactDamaged(digest(), "a file is gone", key))
+    assert key not in core.told_services
+    site.world.run(3_000)
+    assert digest() in core.artifacts.complete
+    assert core.told_services.keys() == {key}
+    node.feed(RuntimeReported(None))
+    node.feed(ArtifactDamaged(digest(), "a file is gone", key))
+    assert core.told_services == {}
+
+
+def test_the_runtime_is_told_of_a_revocation_that_changes_nothing_else(site: Site) -> None:
+    one = Run((), (), (), (), "one cause")
+    assert same_run(one, Run((), (), (), (), "another"))
+    assert not same_run(one, Run((), (), (), (), "one cause", (b"k" * 32,)))
 
 
 def test_a_corrupt_chunk_is_told_and_an_unreachable_source_is_not(site: Site) -> None:
