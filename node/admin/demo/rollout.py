@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from node.admin.demo.narrator import Narrator
 from node.admin.demo.waiting import require, wait_for
 from node.admin.documents import Document
 
+Step = tuple[str, Callable[[], None]]
 REFUSE_TIMEOUT_S = 40.0
 ROLL_OUT_TIMEOUT_S = 60.0
 MAKE_TIMEOUT_S = 30.0
@@ -37,6 +39,13 @@ class Rollout:
     lab: Lab
     say: Narrator
     golden: GoldenRequest
+
+    def steps(self) -> tuple[Step, ...]:
+        """The steps' titles and what they do."""
+        return (
+            ("A bad version: refused by both sites, while the old one serves", self.bad),
+            ("A good version: node by node", self.good),
+        )
 
     def bad(self) -> None:
         began = self._release(BAD_VERSION, self._broken())

@@ -33,6 +33,7 @@ class Wish:
     report: Path | None
     keep: Path | None
     model: Path | None
+    rollouts: bool
 
 
 @dataclass(slots=True)
@@ -57,7 +58,7 @@ def run(wish: Wish) -> bool:
         ok = False
         _tell_machine(narrator)
         try:
-            ok = _told(lab, narrator)
+            ok = _told(lab, narrator, wish.rollouts)
             space.removed = ok and wish.keep is None
             narrator.summary()
             if wish.report is not None:
@@ -73,7 +74,7 @@ def run(wish: Wish) -> bool:
     return ok
 
 
-def _told(lab: Lab, narrator: Narrator) -> bool:
+def _told(lab: Lab, narrator: Narrator, rollouts: bool) -> bool:
     """Steps until one fails; its evidence has been told."""
     opening = Opening(lab, narrator)
     outage = Outage(lab, narrator, opening.golden)
@@ -94,8 +95,7 @@ def _told(lab: Lab, narrator: Narrator) -> bool:
         ("No master: the site can be read from any node", outage.read_anywhere),
         ("Meanwhile at the master: a change", outage.change),
         ("The WAN is back", outage.reconnect),
-        ("A bad version: refused by both sites, while the old one serves", rollout.bad),
-        ("A good version: node by node", rollout.good),
+        *(rollout.steps() if rollouts else ()),
         ("Account for every record", outage.account),
         ("Account for every request", outage.tally),
     )
