@@ -8,6 +8,7 @@ from mesh.blobs.manifest import Artifact, ManifestRefused, open_manifest
 from mesh.blobs.swarm import Swarm
 from mesh.core.messages import (
     ArtifactBegun,
+    ArtifactDamaged,
     ArtifactFailed,
     ArtifactFinished,
     BeginArtifact,
@@ -149,6 +150,16 @@ class Artifacts:
         manifest = self.known[event.artifact].manifest
         fields = {"name": manifest.name, "version": manifest.version}
         return [WriteJournal("record", "artifact.complete", event.artifact.hex()[:16], "", fields)]
+
+    def damaged(self, event: ArtifactDamaged, now_ms: int) -> list[Output]:
+        """What was whole is so no more: the next `plan` begins it again, where it is needed."""
+        if event.artifact not in self.complete:
+            return []
+        self.complete.discard(event.artifact)
+        self._begun.discard(event.artifact)
+        outputs = self.carry(self.swarm.forget(event.artifact, now_ms))
+        subject = event.artifact.hex()[:16]
+        return [*outputs, WriteJournal("record", "artifact.damaged", subject, event.reason)]
 
     def tick(self, now_ms: int) -> list[Output]:
         """Time passed."""

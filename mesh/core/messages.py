@@ -20,6 +20,7 @@ class Run:
     routes: tuple[Route, ...]
     models: tuple[KnownModel, ...]
     cause: str = ""
+    revoked_tls_keys: tuple[bytes, ...] = ()  # sorted; who may not call the services here
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,16 @@ class ArtifactFinished:
     """All files are whole and durable."""
 
     artifact: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactDamaged:
+    """The files of an artifact that was whole cannot be used any more. `untold` is the replica
+    that the runtime was therefore not told; None: it goes on with what it has loaded."""
+
+    artifact: bytes
+    reason: str
+    untold: ReplicaKey | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +122,7 @@ NodeEvent = (
     ArtifactBegun
     | ArtifactFailed
     | ArtifactFinished
+    | ArtifactDamaged
     | ChunkStored
     | ChunksFailed
     | RuntimeReported

@@ -17,6 +17,7 @@ from mesh.core.in_force import InForce
 from mesh.core.loads import Loads
 from mesh.core.messages import (
     ArtifactBegun,
+    ArtifactDamaged,
     ArtifactFailed,
     ArtifactFinished,
     ChunksFailed,
@@ -163,6 +164,10 @@ class NodeCore:
             case ArtifactFinished():
                 self._stale = "an artifact is whole"
                 return self.artifacts.finished(event)
+            case ArtifactDamaged():
+                self._stale = "an artifact is damaged"
+                self.share.not_told(event.untold)
+                return self.artifacts.damaged(event, now_ms)
             case ChunkStored():
                 return self.artifacts.stored(event, now_ms)
             case ChunksFailed():

@@ -83,6 +83,12 @@ class Share:
         """The runtime went away: whatever it was told is forgotten."""
         self._told = None
 
+    def not_told(self, key: ReplicaKey | None) -> None:
+        """The runtime was not told this replica after all: it is told once it can be."""
+        if self._told is not None:
+            left = tuple(replica for replica in self._told.replicas if replica[0] != key)
+            self._told = replace(self._told, replicas=left)
+
     def has_settled(self, now_ms: int) -> bool:
         """Whether the wait after the start is over just now."""
         if self._settle_ms is None or now_ms < self._settle_ms:
@@ -170,7 +176,8 @@ class Share:
             return []
         if not self._settled():
             return []
-        run = view.run_instruction(self.work, self.ran, self.plan, routes, cause)
+        revoked = self._in_force.revoked
+        run = view.run_instruction(self.work, self.ran, self.plan, routes, revoked, cause)
         if run is None or (self._told is not None and view.same_run(run, self._told)):
             return []
         self._told = run

@@ -1,9 +1,11 @@
 """What a node says: its register's content to its peers, and the work to its runtime."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mesh.core.messages import Run
 from mesh.core.ran import Ran
+from mesh.heads.revocations import Revoked
 from mesh.registers.store import Record
 from mesh.site.local import LocalWork
 from protos.documents_pb2 import Phase, Plan, ReplicaState, StableRegister
@@ -119,7 +121,7 @@ def _bounded(state: ReplicaState) -> ReplicaState:
 
 
 def run_instruction(
-    work: LocalWork, ran: Ran, plan: Plan, routes: Routes, cause: str
+    work: LocalWork, ran: Ran, plan: Plan, routes: Routes, revoked: Revoked, cause: str
 ) -> Run | None:
     """All that the runtime should run now, with the neighbours that serve what it may not.
 
@@ -143,6 +145,7 @@ def run_instruction(
             for s in plan.services
         ),
         cause=cause,
+        revoked_tls_keys=tuple(sorted(revoked.tls_keys)),
     )
 
 
@@ -181,9 +184,4 @@ def _delay(core: "NodeCore", node: str, workload: str) -> int:
 
 def same_run(one: Run, other: Run) -> bool:
     """Whether two instructions say the same, whatever their causes."""
-    return (one.replicas, one.pipelines, one.routes, one.models) == (
-        other.replicas,
-        other.pipelines,
-        other.routes,
-        other.models,
-    )
+    return replace(one, cause="") == replace(other, cause="")

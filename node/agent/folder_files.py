@@ -5,6 +5,10 @@ import os
 from pathlib import Path
 from typing import Any
 
+import structlog
+
+log = structlog.get_logger(__name__)
+
 
 def ready_path(data: Path) -> Path:
     """The file that says where a daemon listens; it is there while the daemon serves."""
@@ -18,6 +22,16 @@ def write_ready(data: Path, document: dict[str, Any]) -> None:
     partial = path.with_suffix(".new")
     partial.write_text(json.dumps(document, sort_keys=True) + "\n")
     os.replace(partial, path)
+
+
+def try_write_ready(data: Path, document: dict[str, Any]) -> bool:
+    """As `write_ready`; False, and a line in the log, while the disk refuses."""
+    try:
+        write_ready(data, document)
+    except OSError as error:
+        log.warning("nobody can be told where the daemon listens", error=str(error))
+        return False
+    return True
 
 
 def remove_ready(data: Path) -> None:

@@ -9,8 +9,6 @@ import os
 import secrets
 from typing import Any
 
-import structlog
-
 from mesh.blobs.instructions import FetchChunks
 from mesh.blobs.swarm import Swarm
 from mesh.core.artifacts import Artifacts as CoreArtifacts
@@ -32,7 +30,7 @@ from node.agent import book
 from node.agent.artifacts import Artifacts
 from node.agent.config import Config, split_peer
 from node.agent.edge import Edge, now_ms, wall_ms
-from node.agent.folder_files import remove_ready, write_ready
+from node.agent.folder_files import remove_ready, try_write_ready
 from node.agent.from_disk import FromDisk
 from node.agent.housekeeping import ACKNOWLEDGEMENTS, Housekeeping
 from node.agent.housekeeping import recall as recall_acknowledgements
@@ -60,8 +58,6 @@ REMEMBER_S = 5.0
 REMEMBER_NEW_S = 0.5
 NEW_MS = 10_000
 """After a start peers are learnt quickly, and kept as quickly."""
-
-log = structlog.get_logger(__name__)
 
 
 class NodeDaemon:
@@ -226,7 +222,6 @@ class NodeDaemon:
             self.config.sources,
             self._feed,
             self._pipeline_entry,
-            lambda: core.revoked.tls_keys,
         )
         self.edge = Edge(
             core,
@@ -352,10 +347,10 @@ class NodeDaemon:
                 "inference_address": core.runtime.state.inference_address,
                 "started_unix_ms": self.started_ms,
             }
-            if document != told and document["inference_address"]:
+            news = document != told and document["inference_address"]
+            if news and try_write_ready(self.folder.path, document):
                 told = document
-                write_ready(self.folder.path, document)
-            await asyncio.sleep(0.05 if not told else 1.0)
+            await asyncio.sleep(1.0 if told or document["inference_address"] else 0.05)
 
     async def _shut_down(self, tasks: list[asyncio.Task[Any]]) -> None:
         remove_ready(self.folder.path)

@@ -16,10 +16,11 @@ from typing import Any
 import grpc
 import structlog
 
-from mesh.core.messages import Run, RuntimeReported, Trouble
-from mesh.site.local import pipeline_config
+from mesh.core.messages import ArtifactDamaged, Run, RuntimeReported, Trouble
+from mesh.site.local import ReplicaKey, pipeline_config
 from node.agent.config import Source
-from node.disk.blobs import BlobStore
+from node.disk.blobs import BlobStore, UnknownArtifact
+from node.disk.errors import DiskError
 from protos.documents_pb2 import PipelinePlan, ServicePlan
 from protos.runtime_pb2 import (
     JournalItem,
@@ -66,7 +67,6 @@ class RuntimeClient:
         sources: dict[str, Source],
         feed: Callable[[Any], None],
         journal: Callable[[JournalItem], None],
-        revoked: Callable[[], frozenset[bytes]],
     ) -> None:
         self._socket = socket
         self._command = command
@@ -75,8 +75,8 @@ class RuntimeClient:
         self._sources = sources
         self._feed = feed
         self._journal = journal
-        self._revoked = revoked
         self._wanted: Run | None = None
+        self._told: dict[ReplicaKey, ReplicaSpec] = {}
         self._news = asyncio.Event()
         self._started_s = -START_AGAIN_S
         self._stub: RuntimeStub | None = None
@@ -106,34 +106,51 @@ class RuntimeClient:
                 except grpc.aio.AioRpcError as error:
                     log.debug("no runtime", reason=error.details())
                 self._stub = None
+            self._told = {}
             self._feed(RuntimeReported(None))
             self._start_if_due()
             await asyncio.sleep(RETRY_S)
 
     async def _serve(self, stub: RuntimeStub) -> None:
-        watch = stub.Watch(WatchRuntimeRequest(), timeout=None, wait_for_ready=False)
-        teller: asyncio.Task[None] | None = None
+        """Until the runtime says no more, or telling it has failed."""
+        listening = asyncio.Event()
+        listener = asyncio.create_task(self._listen(stub, listening))
+        teller = asyncio.create_task(self._tell(stub, listening))
         try:
-            async for event in watch:
-                if teller is None:
-                    self._say("")
-                    self._news.set()
-                    teller = asyncio.get_running_loop().create_task(self._tell(stub))
-                if event.WhichOneof("kind") == "state":
-                    self._feed(RuntimeReported(event.state))
-                else:
-                    self._journal(event.journal)
+            await asyncio.wait((listener, teller), return_when=asyncio.FIRST_COMPLETED)
+            if listener.done():
+                listener.result()
+            else:
+                error = teller.exception()
+                log.error("telling the runtime failed", error=repr(error), exc_info=error)
         finally:
-            if teller is not None:
-                teller.cancel()
+            listener.cancel()
+            teller.cancel()
+            await asyncio.gather(listener, teller, return_exceptions=True)
 
-    async def _tell(self, stub: RuntimeStub) -> None:
+    async def _listen(self, stub: RuntimeStub, listening: asyncio.Event) -> None:
+        watch = stub.Watch(WatchRuntimeRequest(), timeout=None, wait_for_ready=False)
+        async for event in watch:
+            if not listening.is_set():
+                self._say("")
+                self._news.set()
+                listening.set()
+            if event.WhichOneof("kind") == "state":
+                self._feed(RuntimeReported(event.state))
+            else:
+                self._journal(event.journal)
+
+    async def _tell(self, stub: RuntimeStub, listening: asyncio.Event) -> None:
+        await listening.wait()
         while True:
             await self._news.wait()
             self._news.clear()
             if self._wanted is None:
                 continue
-            spec = await asyncio.to_thread(self._spec, self._wanted)
+            spec, damaged = await asyncio.to_thread(self._spec, self._wanted)
+            for event in damaged:
+                log.error("an artifact is damaged", reason=event.reason)
+                self._feed(event)
             try:
                 await stub.Apply(spec, timeout=CALL_S)
             except grpc.aio.AioRpcError as error:
@@ -149,6 +166,12 @@ class RuntimeClient:
         if now - self._started_s < START_AGAIN_S or self._process is not None:
             return
         self._started_s = now
+        try:
+            self._start()
+        except OSError as error:
+            self._say(f"it cannot be started: {error}; it is tried again")
+
+    def _start(self) -> None:
         with _fresh_log(self._log_file).open("ab") as output:
             self._process = subprocess.Popen(
                 self._command,
@@ -169,21 +192,33 @@ class RuntimeClient:
 
     # ---- what to tell ----
 
-    def _spec(self, run: Run) -> RuntimeSpec:
-        replicas = [self._replica(key, plan) for key, plan in run.replicas]
-        return RuntimeSpec(
-            replicas=[replica for replica in replicas if replica is not None],
+    def _spec(self, run: Run) -> tuple[RuntimeSpec, list[ArtifactDamaged]]:
+        """What to tell, and what cannot be used. A replica that was told before is told as before,
+        so that it goes on with what it has loaded; another is left out."""
+        replicas: dict[ReplicaKey, ReplicaSpec] = {}
+        damaged = []
+        for key, plan in run.replicas:
+            before = self._told.get(key)
+            try:
+                replicas[key] = self._replica(key, plan)
+            except (UnknownArtifact, DiskError) as error:
+                untold = key if before is None else None
+                damaged.append(ArtifactDamaged(plan.artifact, str(error), untold))
+                if before is not None:
+                    replicas[key] = before
+        self._told = replicas
+        spec = RuntimeSpec(
+            replicas=replicas.values(),
             pipelines=[self._pipeline(p) for p in run.pipelines if p.source in self._sources],
             routes=run.routes,
             models=run.models,
-            revoked_tls_keys=sorted(self._revoked()),
+            revoked_tls_keys=run.revoked_tls_keys,
         )
+        return spec, damaged
 
-    def _replica(self, key: Any, plan: ServicePlan) -> ReplicaSpec | None:
+    def _replica(self, key: ReplicaKey, plan: ServicePlan) -> ReplicaSpec:
         files = self._blobs.files(plan.artifact)
         manifest = self._blobs.manifest_path(plan.artifact)
-        if not files:
-            return None
         return ReplicaSpec(
             workload=key.workload,
             index=key.index,
@@ -260,8 +295,11 @@ def _fresh_log(path: Path) -> Path:
 
 
 def _last_words(path: Path) -> str:
-    """The last line of the runtime's log."""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - LOG_TAIL_BYTES))
-        lines = file.read().decode(errors="replace").split("\n")
+    """The last line of the runtime's log; empty if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - LOG_TAIL_BYTES))
+            lines = file.read().decode(errors="replace").split("\n")
+    except OSError:
+        return ""
     return next((line.strip() for line in reversed(lines) if line.strip()), "")

@@ -243,7 +243,7 @@ def test_a_damaged_artifact_is_fetched_again_and_its_replica_told_then(site: Sit
     assert core.told_services == {}
 
 
-def test_the_runtime_is_told_of_a_revocation_that_changes_nothing_else(site: Site) -> None:
+def test_the_runtime_is_told_of_a_revocation_that_changes_nothing_else() -> None:
     one = Run((), (), (), (), "one cause")
     assert same_run(one, Run((), (), (), (), "another"))
     assert not same_run(one, Run((), (), (), (), "one cause", (b"k" * 32,)))

@@ -3,13 +3,28 @@
 import asyncio
 import socket
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from mesh.core.messages import RuntimeReported, Trouble
+import grpc
+
+from mesh.core.messages import ArtifactDamaged, Run, RuntimeReported, Trouble
+from mesh.site.local import ReplicaKey
 from node.agent import runtime_client
 from node.agent.runtime_client import RuntimeClient, runtime_command, runtime_socket, stop_runtime
 from node.disk.files import Disk
+from protos.documents_pb2 import ServicePlan
+from protos.runtime_pb2 import (
+    ApplyRuntimeReply,
+    ReplicaSpec,
+    Route,
+    RuntimeEvent,
+    RuntimeSpec,
+    RuntimeState,
+)
+from protos.runtime_pb2_grpc import RuntimeServicer, add_RuntimeServicer_to_server
 from tests.node.agent.stores import make_stores
 from tests.node.agent.waiting import until
 
@@ -27,7 +42,6 @@ def client(folder: Path, program: str, fed: list[Any]) -> RuntimeClient:
         {},
         fed.append,
         lambda item: None,
-        lambda: frozenset(),
     )
 
 
@@ -54,6 +68,96 @@ async def test_a_runtime_that_says_nothing_is_told_by_its_code(tmp_path: Path) -
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert Trouble("Runtime", "runtime", "exit code 7", "critical") in fed
+
+
+async def test_a_runtime_that_cannot_be_started_is_an_alarm_and_does_not_end_the_agent(
+    tmp_path: Path,
+) -> None:
+    fed: list[Any] = []
+    made = client(tmp_path, DYING, fed)
+    (tmp_path / "run" / "runtime.log").mkdir()
+    task = asyncio.create_task(made.run())
+    await until(lambda: task.done() or any(isinstance(one, Trouble) for one in fed))
+    assert not task.done()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    (trouble,) = [one for one in fed if isinstance(one, Trouble)]
+    assert trouble.message.startswith("it cannot be started: ")
+
+
+class RuntimeStandIn(RuntimeServicer):
+    """Takes what it is told, and says nothing but that it is there."""
+
+    def __init__(self) -> None:
+        self.told: list[RuntimeSpec] = []
+        self.watches = 0
+
+    async def Watch(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self.watches += 1
+        yield RuntimeEvent(state=RuntimeState())
+        await asyncio.Event().wait()
+
+    async def Apply(self, request: RuntimeSpec, context: Any) -> ApplyRuntimeReply:  # noqa: N802
+        self.told.append(request)
+        return ApplyRuntimeReply()
+
+
+@asynccontextmanager
+async def told_by(made: RuntimeClient, folder: Path) -> AsyncIterator[RuntimeStandIn]:
+    """A stand-in for the runtime, which the agent's end tells."""
+    runtime, server = RuntimeStandIn(), grpc.aio.server()
+    add_RuntimeServicer_to_server(runtime, server)
+    server.add_insecure_port(f"unix:{runtime_socket(folder)}")
+    await server.start()
+    task = asyncio.create_task(made.run())
+    try:
+        yield runtime
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await server.stop(None)
+        if made._process is not None:
+            await asyncio.to_thread(made._process.wait)
+
+
+KEY = ReplicaKey("faces", 0, "config")
+PLAN = ServicePlan(name="faces", artifact=b"a" * 32)
+
+
+async def test_a_damaged_artifact_is_told_to_the_core_and_all_else_to_the_runtime(
+    tmp_path: Path,
+) -> None:
+    fed: list[Any] = []
+    made = client(tmp_path, DYING, fed)
+    async with told_by(made, tmp_path) as runtime:
+        made.tell(Run(((KEY, PLAN),), (), (), (), revoked_tls_keys=(b"k" * 32,)))
+        await until(lambda: runtime.told)
+        assert [list(spec.replicas) for spec in runtime.told] == [[]]
+        assert list(runtime.told[0].revoked_tls_keys) == [b"k" * 32]
+        (damaged,) = [one for one in fed if isinstance(one, ArtifactDamaged)]
+        assert (damaged.artifact, damaged.untold) == (PLAN.artifact, KEY)
+        made.tell(Run((), (), (Route(workload="faces", node="n2"),), ()))
+        await until(lambda: len(runtime.told) == 2)
+
+
+async def test_what_runs_goes_on_while_its_artifact_is_damaged(tmp_path: Path) -> None:
+    made = client(tmp_path, DYING, [])
+    before = ReplicaSpec(workload="faces", config="config", files=["/was/here"])
+    made._told = {KEY: before}
+    spec, (damaged,) = made._spec(Run(((KEY, PLAN),), (), (), ()))
+    assert list(spec.replicas) == [before]
+    assert damaged.untold is None
+
+
+async def test_when_telling_fails_the_agent_connects_anew(tmp_path: Path) -> None:
+    made = client(tmp_path, DYING, [])
+    async with told_by(made, tmp_path) as runtime:
+        await until(lambda: runtime.watches == 1)
+        made.tell(None)  # type: ignore[arg-type]
+        made.tell("no instruction")  # type: ignore[arg-type]
+        await until(lambda: runtime.watches == 2)
+        made.tell(Run((), (), (), ()))
+        await until(lambda: runtime.told)
 
 
 def test_the_runtimes_log_does_not_grow_for_ever(tmp_path: Path) -> None:

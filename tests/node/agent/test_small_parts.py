@@ -11,7 +11,7 @@ from node.agent import book, site_documents
 from node.agent.book import Book
 from node.agent.config import NodeSection
 from node.agent.event_log import events
-from node.agent.folder_files import ready_path, remove_ready, write_ready
+from node.agent.folder_files import ready_path, remove_ready, try_write_ready, write_ready
 from node.agent.machine import advertised, capacity
 from node.disk.files import Disk
 from protos.documents_pb2 import (
@@ -127,7 +127,10 @@ def test_the_address_that_neighbours_are_told() -> None:
 
 def test_the_file_that_says_where_a_daemon_listens(tmp_path: Path) -> None:
     remove_ready(tmp_path)
-    write_ready(tmp_path, {"pid": 1})
+    (tmp_path / "run").write_text("in the way")
+    assert not try_write_ready(tmp_path, {"pid": 1})
+    (tmp_path / "run").unlink()
+    assert try_write_ready(tmp_path, {"pid": 1})
     write_ready(tmp_path, {"pid": 2})
     assert json.loads(ready_path(tmp_path).read_text()) == {"pid": 2}
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["ready.json"]
