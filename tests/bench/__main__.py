@@ -6,6 +6,7 @@ Everything runs on loopback, in folders that are removed, in processes that are 
 """
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -40,6 +41,7 @@ Part = tuple[str, list[Figure]]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures what was named, or all. Exit code 1 if something did not work at all."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that all is ended then as well
     options = _options(arguments)
     console = Console()
     runs = QUICK if options.quick else FULL
@@ -53,6 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StepFailed as error:
         console.print(f"failed: {error}", markup=False, highlight=False)
         return 1
+    except KeyboardInterrupt:
+        console.print("ended; nothing that was started is left")
+        return 130
     finally:
         took_s = time.monotonic() - began
         if options.json is not None:
