@@ -174,7 +174,7 @@ class DiskWork:
             case SaveBatch():
                 self._stores.journals.append([step.batch])
                 if step.batch.key.kind == "data":
-                    self._stores.journals.flush()
+                    self._stores.journals.flush([step.batch.key])
 
     def _lose(self, failed: SaveBatch, steps: deque[Any]) -> None:
         """Gives up all that waits of the log, here and in later jobs, and says so."""

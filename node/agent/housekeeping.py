@@ -17,7 +17,7 @@ from mesh.core.messages import Trouble
 from mesh.journals.logs import Logs
 from node.agent.edge import now_ms
 from node.disk.errors import DiskError
-from node.disk.journals import Dropped, JournalStore
+from node.disk.journals import Dropped, JournalStore, Unsynced
 from node.disk.recovery import Damage
 from protos.peer_pb2 import Documents
 
@@ -80,8 +80,17 @@ class Housekeeping:
                 self._write("record", "journal.dropped", str(report.key), "the quota", fields)
                 if report.gone:
                     self._logs.forgotten(report.key)
+            elif isinstance(report, Unsynced):
+                self._tell_unsynced(report)
             else:
                 self._tell_damage(report)
+
+    def _tell_unsynced(self, report: Unsynced) -> None:
+        subject = str(report.key)
+        log.error("a journal cannot be synced", log=subject, error=report.detail)
+        self._write("record", "journal.unsynced", subject, report.detail, {})
+        text = f"{report.detail}: once the disk is well, restart the daemon, which checks the log"
+        self._feed(Trouble("DataFolder", subject, text, "critical"))
 
     def _tell_damage(self, damage: Damage) -> None:
         subject, after = str(damage.key), str(damage.after)

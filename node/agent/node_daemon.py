@@ -374,7 +374,7 @@ class NodeDaemon:
     async def _save_own(self, batches: list[Batch]) -> None:
         def save() -> None:
             self.stores.journals.append(batches)
-            self.stores.journals.flush()
+            self.stores.journals.flush({batch.key for batch in batches})
 
         assert self.edge is not None
         await self.edge.in_thread(save)

@@ -6,6 +6,7 @@
 - Records are never dropped. Data has a quota, for own logs and again for copies: beyond it the
   oldest segment goes, and `reports` counts what was in it.
 - What is damaged is reported, set aside, and never handed on: see `recovery`.
+- A log that the disk would not sync stops alone: whoever writes to it hears so, others go on.
 
 Safe to use from several threads; calls wait for each other, and so for the disk.
 """
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mesh.journals import DATA, RECORD, Batch, LogKey, Tail
+from node.disk.errors import DiskError
 from node.disk.files import Disk
 from node.disk.recovery import Damage, open_log
 from node.disk.segments import SEGMENT_BYTES_MAX, Segment, StoredLog, log_folder, log_key
@@ -32,6 +34,17 @@ class Dropped:
     first: int
     last: int
     gone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unsynced:
+    """The disk would not make the end of the log durable; the log stands still until a restart."""
+
+    key: LogKey
+    detail: str
+
+
+Report = Damage | Dropped | Unsynced
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +72,7 @@ class JournalStore:
         self._logs: dict[LogKey, StoredLog] = {}
         self._data_bytes = {True: 0, False: 0}  # by whether it is this node's own
         self._unsynced: dict[LogKey, list[Batch]] = {}
-        self._reports: list[Damage | Dropped] = []
+        self._reports: list[Report] = []
         self._serial = 0
         for node in self._disk.names(folder):
             self._open_node(node)
@@ -72,6 +85,8 @@ class JournalStore:
         later; those that are there are not written twice.
         """
         given = list(batches)
+        records = {batch.key for batch in given if batch.key.kind == RECORD}
+        refused: dict[LogKey, DiskError] = {}
         with self._lock:
             try:
                 for batch in given:
@@ -79,14 +94,23 @@ class JournalStore:
                     if batch.last > log.tail.sequence:
                         self._write(log, batch)
             finally:
-                self._sync({batch.key for batch in given if batch.key.kind == RECORD})
+                _, refused = self._sync(records)
+            self._check({batch.key for batch in given}, refused)
             return [batch for batch in given if batch not in self._unsynced.get(batch.key, ())]
 
-    def flush(self) -> list[Batch]:
-        """Makes all that was appended durable, and gives what was not so before. Raises
-        DiskFull, DiskFailed."""
+    def flush(self, keys: Iterable[LogKey] = ()) -> list[Batch]:
+        """Makes all that was appended durable, and gives what was not so before.
+
+        Raises DiskFull, DiskFailed if one of the logs `keys` is not durable; of other logs
+        `reports` tells. What could be synced is durable all the same.
+        """
+        asked = set(keys)
         with self._lock:
-            return self._sync(set(self._unsynced))
+            done, refused = self._sync(set(self._unsynced))
+            for key in sorted(refused.keys() - asked):
+                self._report(Unsynced(key, str(refused[key])))
+            self._check(asked, refused)
+            return done
 
     def tails(self) -> dict[LogKey, Tail]:
         """Where each log ends. At the start all of it is durable."""
@@ -131,8 +155,8 @@ class JournalStore:
             records = sum(log.size for key, log in self._logs.items() if key.kind == RECORD)
             return Sizes(records, self._data_bytes[True], self._data_bytes[False])
 
-    def reports(self) -> list[Damage | Dropped]:
-        """What was damaged or dropped since the last call, each once."""
+    def reports(self) -> list[Report]:
+        """What was damaged, dropped or not synced since the last call, each once."""
         with self._lock:
             reports, self._reports = self._reports, []
             return reports
@@ -171,15 +195,31 @@ class JournalStore:
         if batch.key.kind == DATA:
             self._keep_quota(batch.key.node == self._own, segment)
 
-    def _sync(self, keys: set[LogKey]) -> list[Batch]:
-        """Syncs what these logs have unsynced: always in their last segment."""
+    def _sync(self, keys: set[LogKey]) -> tuple[list[Batch], dict[LogKey, DiskError]]:
+        """Syncs what these logs have unsynced: always in their last segment.
+
+        Gives what is durable now, and the logs that the disk refused: broken, and not tried again.
+        """
         done: list[Batch] = []
+        refused: dict[LogKey, DiskError] = {}
         for key in sorted(keys & self._unsynced.keys()):
             log = self._logs[key]
-            log.check()
-            log.sync(log.segments[-1])
-            done += self._unsynced.pop(key)
-        return done
+            try:
+                log.check()
+                log.sync(log.segments[-1])
+                done += self._unsynced[key]
+            except DiskError as error:
+                refused[key] = error
+            del self._unsynced[key]
+        return done, refused
+
+    def _check(self, keys: set[LogKey], refused: dict[LogKey, DiskError]) -> None:
+        """Raises the error of the first of these logs that was refused, now or earlier."""
+        for key in sorted(keys):
+            if key in refused:
+                raise refused[key]
+            if key in self._logs:
+                self._logs[key].check()
 
     def _keep_quota(self, own: bool, writing: Segment) -> None:
         while self._data_bytes[own] > self._quota_bytes:
@@ -209,6 +249,6 @@ class JournalStore:
         if key.kind == DATA:
             self._data_bytes[key.node == self._own] += more
 
-    def _report(self, report: Damage | Dropped) -> None:
+    def _report(self, report: Report) -> None:
         if report not in self._reports:
             self._reports.append(report)

@@ -13,6 +13,7 @@ from mesh.journals.logs import Logs
 from node.agent import housekeeping
 from node.agent.edge import now_ms
 from node.agent.housekeeping import ACKNOWLEDGEMENTS, Housekeeping, recall, remember
+from node.disk.errors import DiskFailed
 from node.disk.files import Disk
 from node.disk.journals import JournalStore
 from tests.node.agent.stores import Writer
@@ -22,12 +23,21 @@ from tests.sim import identities
 ACKS = identities.signer("acks")
 
 
+class UnsyncedDisk(Disk):
+    """A real disk that syncs no copy of the node b's."""
+
+    def sync(self, path: Path, handle: int) -> None:
+        if path.parent.parent.name == "b":
+            raise DiskFailed(path, "Input/output error")
+        super().sync(path, handle)
+
+
 class Rig:
     """Housekeeping over a folder of journals."""
 
-    def __init__(self, folder: Path, quota: int = 1 << 20) -> None:
+    def __init__(self, folder: Path, quota: int = 1 << 20, disk: Disk | None = None) -> None:
         folder.mkdir(exist_ok=True)
-        self.store = JournalStore(folder, quota, "a", disk=Disk())
+        self.store = JournalStore(folder, quota, "a", disk=disk or Disk())
         self.logs = Logs(self.store.tails(), own="a")
         self.saved: list[tuple[str, bytes]] = []
         self.wrote: list[tuple[str, ...]] = []
@@ -107,6 +117,19 @@ async def test_what_was_acknowledged_seven_days_ago_is_removed(tmp_path: Path) -
     assert rig.store.tails() == {}
     assert rig.logs.held(writer.key) is None
     assert rig.logs.acknowledged(writer.key) == 2  # so nobody fetches it again
+
+
+async def test_a_copy_that_cannot_be_synced_is_told_and_an_alarm(tmp_path: Path) -> None:
+    rig = Rig(tmp_path / "j", disk=UnsyncedDisk())
+    copy, own = Writer("b", "data"), Writer("a", "data")
+    rig.store.append([copy.batch("one"), own.batch("one")])
+    rig.store.flush([own.key])
+    await rig.keeper.tell()
+    ((kind, event, subject, _, _),) = rig.wrote
+    assert (kind, event, subject) == ("record", "journal.unsynced", str(copy.key))
+    (trouble,) = rig.fed
+    assert isinstance(trouble, Trouble)
+    assert "restart the daemon" in trouble.message
 
 
 async def test_acknowledgements_are_kept_when_they_are_new(tmp_path: Path) -> None:

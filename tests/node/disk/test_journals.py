@@ -11,7 +11,7 @@ from mesh.journals import Batch, BatchWriter, LogKey, LogNameRefused, Tail, make
 from mesh.signed import Signer
 from node.disk.errors import DiskFailed, DiskFull
 from node.disk.frames import encode_frame
-from node.disk.journals import Dropped, JournalStore, Sizes
+from node.disk.journals import Dropped, JournalStore, Sizes, Unsynced
 from node.disk.recovery import DAMAGED_FILES_MAX, Damage
 
 FOLDER = Path("/journals")
@@ -343,11 +343,43 @@ def test_after_a_failed_sync_nothing_is_called_durable_until_it_was_checked(fold
     with pytest.raises(DiskFailed):
         store.append(records[1:2])
     folder.sync = real
-    for call in (lambda: store.append(records[1:2]), store.flush,
+    for call in (lambda: store.append(records[1:2]), lambda: store.flush([RECORDS]),
                  lambda: store.append(records[2:])):  # fmt: skip
         with pytest.raises(DiskFailed, match="restart the daemon"):
             call()
     assert opened(folder).append(records) == records
+
+
+def test_a_neighbours_log_that_cannot_be_synced_does_not_stop_our_own(folder) -> None:
+    store = opened(folder)
+    copies, data, records = written(COPIED, 2), written(DATA, 2), written(RECORDS, 1)
+    store.append(copies[:1])
+    folder.fail = {FOLDER / next(iter(folder.files(FOLDER)))}
+    store.append(data[:1])
+    assert store.flush([DATA]) == data[:1]
+    (report,) = store.reports()
+    assert isinstance(report, Unsynced)
+    assert report.key == COPIED
+    folder.fail = set()
+    assert store.append([*records, data[1]]) == records
+    assert store.flush([DATA]) == data[1:]
+    assert store.reports() == []
+    for call in (lambda: store.append(copies[:1]), lambda: store.append(copies[1:]),
+                 lambda: store.flush([COPIED])):  # fmt: skip
+        with pytest.raises(DiskFailed, match="restart the daemon"):
+            call()
+
+
+def test_whose_data_cannot_be_synced_is_told_so_and_all_others_are_synced(folder) -> None:
+    store = opened(folder)
+    data, copies = written(DATA, 1), written(COPIED, 1)
+    store.append(data)
+    folder.fail = {FOLDER / next(iter(folder.files(FOLDER)))}
+    store.append(copies)
+    with pytest.raises(DiskFailed, match="Input/output error"):
+        store.flush([DATA])
+    assert store.append(copies) == copies
+    assert store.reports() == []
 
 
 def test_a_write_that_cannot_be_taken_back_closes_the_log(folder) -> None:
