@@ -92,17 +92,22 @@ def turn(
         return Turn(Target.LAST_GOOD, "the rollout is paused")
     if mine is Stage.TRYING:
         return Turn(Target.NEW, "it is being tried here")
-    for other in order:
-        if stages.get(other) is Stage.TRYING:
-            return Turn(Target.LAST_GOOD, f"waits for {other}, which tries it")
-    for before in order[: order.index(node)] if node in order else order:
-        if stages.get(before, Stage.OLD) not in (Stage.PASSED, Stage.REFUSED):
-            return Turn(Target.LAST_GOOD, f"waits for {before}")
+    ahead = _ahead(node, order, stages)
+    if ahead is not None:
+        return Turn(Target.LAST_GOOD, f"waits for {ahead}")
     if refused and not beside and Stage.PASSED not in stages.values():
         return Turn(
             Target.LAST_GOOD, f"{refused[0]} refused it: the last good version starts first"
         )
     return Turn(Target.NEW, "its turn")
+
+
+def _ahead(node: str, order: Sequence[str], stages: Mapping[str, Stage]) -> str | None:
+    """The node that `node` waits for: one that tries, or the first before it that has not yet."""
+    trying = [one for one in order if stages.get(one) is Stage.TRYING]
+    before = order[: order.index(node)] if node in order else order
+    waiting = [one for one in before if stages.get(one, Stage.OLD) is Stage.OLD]
+    return next(iter([*trying, *waiting]), None)
 
 
 def is_refused(order: Sequence[str], stages: Mapping[str, Stage]) -> bool:

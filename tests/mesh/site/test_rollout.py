@@ -23,7 +23,9 @@ def stages(*said: Stage) -> dict[str, Stage]:
         pytest.param("c", stages(PASSED, OLD), GOOD, "waits for b", id="each waits for the one"),
         pytest.param("c", stages(PASSED, PASSED), NEW, "its turn", id="the last comes last"),
         pytest.param("a", stages(TRYING), NEW, "tried here", id="who tries goes on"),
-        pytest.param("b", stages(OLD, TRYING), NEW, "tried here", id="also if another is first now"),
+        pytest.param(
+            "b", stages(OLD, TRYING), NEW, "tried here", id="also if another is first now"
+        ),
         pytest.param("a", stages(OLD, TRYING), GOOD, "waits for b", id="who is first now waits"),
         pytest.param("b", stages(OLD, PASSED), NEW, "it has passed here", id="who passed stays"),
         pytest.param("a", stages(REFUSED), GOOD, "one other node", id="who refused goes back"),
