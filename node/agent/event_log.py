@@ -1,11 +1,11 @@
 """Journals read back for people: the entries on this daemon's disk as documents."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from mesh.journals.keys import LogKey
+from mesh.journals.keys import DATA, RECORD, LogKey
 from node.disk.journals import JournalStore
 from protos.documents_pb2 import JournalBatch
 from protos.signed_pb2 import Envelope
@@ -13,36 +13,47 @@ from protos.signed_pb2 import Envelope
 Document = dict[str, Any]
 READ_BYTES = 1 << 20
 ENTRIES_READ_MAX = 200_000
-"""Of all logs together, the newest of each log first to go into the answer; about 100 MiB."""
+"""Of all logs together, in one answer, the latest; about 100 MiB, twice that at worst while
+they are gathered."""
 
 
 def events(
-    store: JournalStore, site_of: dict[str, str], name: str = "", limit: int = 1000
-) -> list[dict[str, object]]:
+    store: JournalStore,
+    site_of: dict[str, str],
+    name: str = "",
+    limit: int = 1000,
+    kinds: Collection[str] = (RECORD, DATA),
+) -> list[Document]:
     """The latest `limit` entries of all logs held, oldest first; `name`: of that node alone.
 
-    `site_of` gives each node's site.
+    `site_of` gives each node's site. Only logs of `kinds` are read.
     """
-    found: list[dict[str, object]] = []
+    limit = min(limit, ENTRIES_READ_MAX)
+    found: list[Document] = []
     for key in sorted(store.tails()):
-        if not name or key.node == name:
+        if key.kind in kinds and (not name or key.node == name):
             found += _log(store, key, site_of.get(key.node, ""), limit)
+            if len(found) > ENTRIES_READ_MAX:
+                found = _latest(found, limit)
+    return _latest(found, limit)
+
+
+def _latest(found: list[Document], limit: int) -> list[Document]:
     found.sort(key=lambda event: (event["time"], event["node"], event["boot"], event["sequence"]))
     return found[-limit:]
 
 
-def _log(store: JournalStore, key: LogKey, site: str, limit: int) -> list[dict[str, object]]:
-    last = store.tails()[key].sequence
-    after = max(0, last - max(limit, 1))
-    documents: list[dict[str, object]] = []
-    while len(documents) < ENTRIES_READ_MAX:
-        envelopes = store.read(key, after, READ_BYTES)
-        if not envelopes:
-            return documents
-        for first, batch in _batches(envelopes):
-            after = first + len(batch.entries) - 1
+def _log(store: JournalStore, key: LogKey, site: str, limit: int) -> list[Document]:
+    tail = store.tails().get(key)
+    after = max(0, tail.sequence - max(limit, 1)) if tail is not None else 0
+    documents: list[Document] = []
+    while True:
+        before = after
+        for first, batch in _batches(store.read(key, after, READ_BYTES)):
+            after = max(after, first + len(batch.entries) - 1)
             documents += _entries(key, site, first, batch)
-    return documents
+        if after == before:  # the end, or nothing but batches that cannot be read
+            return documents[-limit:]
 
 
 def _batches(envelopes: Iterable[bytes]) -> Iterable[tuple[int, JournalBatch]]:
@@ -54,7 +65,7 @@ def _batches(envelopes: Iterable[bytes]) -> Iterable[tuple[int, JournalBatch]]:
         yield batch.first, batch
 
 
-def _entries(key: LogKey, site: str, first: int, batch: JournalBatch) -> list[dict[str, object]]:
+def _entries(key: LogKey, site: str, first: int, batch: JournalBatch) -> list[Document]:
     return [
         {
             "time": entry.unix_ms,

@@ -13,6 +13,7 @@ from mesh.desired.parse import to_json
 from mesh.desired.problems import ResourcesRefused
 from mesh.heads.branches import site_branch_name
 from mesh.heads.revocations import Revoked
+from mesh.journals.keys import RECORD
 from mesh.peer import Peer
 from mesh.registers.store import Record
 from node.admin.backend import (
@@ -306,8 +307,9 @@ class MasterBackend:
         return events(self._p.journals, self._site_of_node(), name, limit)
 
     def _outages(self, site: str) -> list[Document]:
-        found = events(self._p.journals, self._site_of_node(), "", OUTAGE_EVENTS_READ)
-        records = [site_event(event) for event in found if event["kind"] == "record"]
+        sites = self._site_of_node()
+        found = events(self._p.journals, sites, "", OUTAGE_EVENTS_READ, kinds=(RECORD,))
+        records = [site_event(event) for event in found]
         outages = build_outages(records, self._p.history.changes(), site)
         return [outage.document() for outage in outages]
 
