@@ -23,7 +23,6 @@ from node.agent.links import Links
 from node.agent.rollout_documents import rollout_documents
 from node.agent.wan import WanKeeper
 from node.disk.journals import JournalStore
-from protos.documents_pb2 import Phase
 
 VERSION = "0.1.0"
 WATCH_S = 0.5
@@ -247,7 +246,7 @@ class NodeBackend:
                 continue
             if status is not None:
                 document |= {
-                    "phase": Phase.Name(status.state.phase).lower(),
+                    "phase": documents.phase_name(status.state.phase),
                     "pid": status.pid,
                     "started": status.started_unix_ms,
                     "restarts": status.restarts,

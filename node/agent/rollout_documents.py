@@ -6,6 +6,7 @@ from typing import Any
 from mesh.core.rollouts import stage_of
 from mesh.site.local import service_config
 from mesh.site.rollout import Stage
+from node.agent.site_documents import phase_name
 from protos.documents_pb2 import Phase, Plan, ServicePlan, StableRegister
 
 Document = dict[str, Any]
@@ -45,7 +46,7 @@ def _document(service: ServicePlan, body: StableRegister, why: str) -> Document:
         "wants": service.model_version,
         "config": service_config(service),
         "stage": stage.value,
-        "phases": [f"{s.model_version} {Phase.Name(s.phase).lower()}" for s in states],
+        "phases": [f"{s.model_version} {phase_name(s.phase)}" for s in states],
         "soaked": bool(states) and all(s.soaked for s in states if s.phase == Phase.SERVING),
         "why": _evidence(service, body) or why or _reasons(states),
     }

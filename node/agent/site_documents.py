@@ -55,7 +55,7 @@ def workload_documents(body: StableRegister) -> list[Document]:
             "workload": state.workload,
             "kind": "service",
             "index": state.index,
-            "phase": Phase.Name(state.phase).lower(),
+            "phase": phase_name(state.phase),
             "model": state.model,
             "version": state.model_version,
             "reason": state.reason,
@@ -79,9 +79,14 @@ def workload_documents(body: StableRegister) -> list[Document]:
     return replicas + pipelines
 
 
+def phase_name(phase: Phase) -> str:
+    """The phase in lower case; `unknown-N` for one that a newer release may have."""
+    return Phase.Name(phase).lower() if phase in Phase.values() else f"unknown-{phase}"
+
+
 def pipeline_phase(phase: Phase) -> str:
     """A pipeline that serves is said to be running."""
-    return "running" if phase == Phase.SERVING else Phase.Name(phase).lower()
+    return "running" if phase == Phase.SERVING else phase_name(phase)
 
 
 def pending_documents(site: str, pending: Mapping[str, str]) -> list[Document]:
