@@ -60,7 +60,7 @@ def _push(mesh: Mesh, version: str, seed: int, series: Series) -> None:
         return bool(looks.artifact(mesh, name, DATA, version).get("complete"))
 
     series.add("spread", until_all("the artifact is held", SITES[FIVE], held, began))
-    series.add("relay", (looks.carried(mesh, FIVE) - carried) / COMPANION_BYTES)
+    series.add("wan-relay", (looks.carried(mesh, FIVE) - carried) / COMPANION_BYTES)
     for names in SITES.values():
         until_all("the artifact is held", names, held, began)
         series.add("wan-data", _ratio(mesh, names, DATA, version))
@@ -83,7 +83,7 @@ def _figures(series: Series) -> list[Figure]:
         series.figure("wan-model", "WAN ratio of the model", "", wan, WAN_RATIO),
         series.figure("wan-data", "WAN ratio of a 32 MiB artifact", "", wan, WAN_RATIO),
         series.figure(
-            "relay", "the same at the relay, everything counted", "",
+            "wan-relay", "the same at the relay, everything counted", "",
             "TCP payload that the relay of the site of five carried meanwhile / 32 MiB",
         ),
         series.figure(

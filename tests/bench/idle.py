@@ -39,7 +39,7 @@ def _turn(mesh: Mesh, series: Series, turn_s: float) -> None:
     time.sleep(turn_s)
     after = {pid: looks.cpu_s(pid) for pid in before}
     took = time.monotonic() - began
-    series.add("relay", (looks.carried(mesh, FIVE) - carried) / took)
+    series.add("idle-relay", (looks.carried(mesh, FIVE) - carried) / took)
     series.add("payload", (looks.wan_payload(mesh, SITES[FIVE]) - payload) / took)
     for node in nodes:
         agent, runtime = pids[node.name]
@@ -89,7 +89,7 @@ def _cost_figures(series: Series, window: str) -> list[Figure]:
             WAN_BYTES_PER_S,
         ),
         series.figure(
-            "relay", "WAN of an idle site, TCP payload", "B/s",
+            "idle-relay", "WAN of an idle site, TCP payload", "B/s",
             f"{wan}: counted at the relay, with TLS, HTTP/2 and checks of unused paths",
         ),
     ]  # fmt: skip

@@ -1,8 +1,8 @@
 """Why a figure that was asked for is not reached, by its key. Shown only when it is not."""
 
 _MEMORY = (
-    "Python with its imports is 57 MiB of an agent (gRPC, cryptography, zeroconf, uvloop); the rest "
-    "is TLS and HTTP/2 state of its links and what the C library keeps. PSS counts shared pages once"
+    "an agent is 57 MiB once it has imported all that it uses (gRPC, cryptography, zeroconf, "
+    "uvloop); the rest is TLS and HTTP/2 state of its links and what the C library keeps"
 )
 
 REASONS = {
@@ -22,8 +22,8 @@ REASONS = {
         "fleet does not come back all at once; retry_max is a key of the configuration"
     ),
     "core-5": (
-        "a quiet site's events are mostly ticks (130 us on average: once a second all decisions are "
-        "made anew) and registers (240 us: an Ed25519 check each); a probe costs 22 us, its answer "
-        "12 us"
+        "a quiet site's events are mostly ticks (130 us on average: once a second all decisions "
+        "are made anew) and registers (240 us: an Ed25519 check each); a probe costs 22 us, its "
+        "answer 12 us"
     ),
 }
