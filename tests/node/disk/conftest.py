@@ -10,8 +10,10 @@ from pathlib import Path, PurePath
 
 import pytest
 
+from node.disk.blobs import BlobStore
 from node.disk.errors import disk_error
 from node.disk.files import Disk
+from tests.node.disk import artifacts, logs
 
 
 class Crash(BaseException):
@@ -272,6 +274,22 @@ def _torn(synced: bytes, now: bytes, choose: random.Random) -> bytes:
 @pytest.fixture
 def disk() -> FakeDisk:
     return FakeDisk()
+
+
+@pytest.fixture
+def store(disk: FakeDisk) -> BlobStore:
+    """An empty store of blobs, in an empty folder."""
+    disk.make_folder(artifacts.FOLDER)
+    disk.settle()
+    return artifacts.opened(disk)
+
+
+@pytest.fixture
+def folder(disk: FakeDisk) -> FakeDisk:
+    """A disk with an empty folder of journals."""
+    disk.make_folder(logs.FOLDER)
+    disk.settle()
+    return disk
 
 
 Run = Callable[[FakeDisk], None]
