@@ -104,8 +104,9 @@ SOON_S = 5.0
 CONCURRENT_CALLS_MAX = 256
 """Calls at once on one inference port. Beyond: RESOURCE_EXHAUSTED by gRPC."""
 
-QUEUE_LENGTH_MAX = 64
-"""Requests that wait for one service: with two replicas at 20 ms, 0.6 s of work."""
+QUEUE_LENGTH_MAX = 192
+"""Requests that wait for one service: nine nodes that each send 20 a second, for a second, and room
+for other calls. What would wait in vain is refused long before."""
 
 QUEUE_BYTES_MAX = 256 << 20
 """256 MiB of requests that wait for one service: four of the largest."""

@@ -3,14 +3,17 @@
 Delays and rates are quantised, so that a figure which only trembles is not told anew.
 """
 
+import statistics
+from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 STEPS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
 """What a figure is rounded up to. Above the last: the last."""
 
-SMOOTHING = 0.2
-"""Weight of the newest inference in the usual time of one."""
+USUAL_OF = 15
+"""Inferences whose median is the usual time of one: a machine that stood still for a second, which
+up to seven of them may have felt, says nothing of the next."""
 
 
 @dataclass(slots=True)
@@ -26,11 +29,15 @@ class Load:
 class LoadMeter:
     """Counts requests, their time in the queue, and the time of an inference."""
 
-    service_s: float = 0.0
-    """Seconds that an inference usually takes; 0 until one was seen."""
     in_flight: int = 0
     _requests: int = 0
     _waited_s: float = 0.0
+    _took_s: deque[float] = field(default_factory=lambda: deque(maxlen=USUAL_OF))
+
+    @property
+    def service_s(self) -> float:
+        """Seconds that an inference usually takes; 0 until one was seen."""
+        return statistics.median_low(self._took_s) if self._took_s else 0.0
 
     def waited(self, seconds: float) -> None:
         """A request got its worker after so long in the queue."""
@@ -41,7 +48,7 @@ class LoadMeter:
     def served(self, seconds: float) -> None:
         """An inference has ended after so long."""
         self.in_flight -= 1
-        self.service_s += (seconds - self.service_s) * (SMOOTHING if self.service_s else 1.0)
+        self._took_s.append(seconds)
 
     def take(self, since_s: float) -> Load:
         """The load in the `since_s` seconds since the last take; counting begins anew."""

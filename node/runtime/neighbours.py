@@ -1,12 +1,15 @@
 """Neighbours that serve what this node does not, or has no room for: best first, one hop at most.
 
-A neighbour that did not answer comes last for a short time. While there is another to ask, one may
-use only a share of the time left, so that a frozen box does not cost the request. Inference has no
-state, so asking twice does no harm.
+The one that owes this node the fewest answers is asked first: who is slow gets less, without
+anybody saying so. A neighbour that did not answer comes last for a short time. While there is
+another to ask, one may use only a share of the time left, so that a frozen box does not cost the
+request. Inference has no state, so asking twice does no harm.
 """
 
+import itertools
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
@@ -45,38 +48,66 @@ Call = Callable[[GRPCInferenceServiceStub, float], Awaitable[Answer]]
 
 
 class Dialler(Protocol):
-    """Opens channels to neighbours."""
+    """Opens channels to neighbours; says which addresses it would not dial."""
+
+    def refusal(self, address: str) -> str: ...
 
     def dial(self, address: str, dns_name: str) -> grpc.aio.Channel: ...
 
 
 class Neighbours:
-    """Routes to neighbours, and the channels to them, kept open between requests."""
+    """Routes to neighbours, and the channels to them, kept open between requests.
 
-    def __init__(self, dialler: Dialler) -> None:
+    `refused` is told once of each route that leads to no neighbour, and why.
+    """
+
+    def __init__(self, dialler: Dialler, refused: Callable[[Route, str], None]) -> None:
         self._dialler = dialler
+        self._tell_refused = refused
+        self._refused: set[tuple[str, str]] = set()
         self._routes: dict[str, list[Route]] = {}
         self._channels: dict[tuple[str, str], grpc.aio.Channel] = {}
         self._avoided_until: dict[str, float] = {}
+        self._owed: Counter[str] = Counter()
+        self._asked: dict[str, int] = {}
+        self._turns = itertools.count(1)
 
     async def replace(self, routes: list[Route]) -> None:
         """Takes the routes of a new spec; channels that no route needs any more are closed."""
         self._routes = {}
+        routes = self._usable(routes)
         for route in routes:
             self._routes.setdefault(route.workload, []).append(route)
+        nodes = {route.node for route in routes}
+        self._asked = {node: turn for node, turn in self._asked.items() if node in nodes}
         needed = {(route.address, route.dns_name) for route in routes}
         for key in [key for key in self._channels if key not in needed]:
             await self._channels.pop(key).close(AVOID_S)
+
+    def _usable(self, routes: list[Route]) -> list[Route]:
+        """The routes that may be dialled: their addresses are what other nodes say of themselves."""
+        reasons = [(route, self._dialler.refusal(route.address)) for route in routes]
+        refused = {(route.workload, route.node): (route, why) for route, why in reasons if why}
+        for key in refused.keys() - self._refused:
+            self._tell_refused(*refused[key])
+        self._refused = set(refused)
+        return [route for route, why in reasons if not why]
 
     async def close(self) -> None:
         """Closes all channels."""
         await self.replace([])
 
     def routes(self, workload: str) -> list[Route]:
-        """The neighbours that serve `workload`: the plan's order, those to avoid last."""
+        """The neighbours that serve `workload`: the fewest answers owed first, then the shortest
+        queue, then the one not asked for longest; those to avoid last."""
         now = time.monotonic()
-        known = self._routes.get(workload, [])
-        return sorted(known, key=lambda route: self._avoided_until.get(route.node, 0.0) > now)
+
+        def order(route: Route) -> tuple[bool, int, int, int]:
+            node = route.node
+            avoided = self._avoided_until.get(node, 0.0) > now
+            return avoided, self._owed[node], route.queue_delay_ms, self._asked.get(node, 0)
+
+        return sorted(self._routes.get(workload, []), key=order)
 
     def reachable(self, workload: str) -> bool:
         """Whether some neighbour that answered lately, or was not asked, serves `workload`."""
@@ -92,10 +123,20 @@ class Neighbours:
             left = deadline.left()
             limit = left if number == len(routes) else left * ROUTE_SHARE
             try:
-                return await call(self._stub(route), limit)
+                return await self._call(route, call, limit)
             except grpc.aio.AioRpcError as error:
                 last = self._judge(route, error, last=number == len(routes))
         raise last
+
+    async def _call(self, route: Route, call: Call[Answer], limit_s: float) -> Answer:
+        self._asked[route.node] = next(self._turns)
+        self._owed[route.node] += 1
+        try:
+            return await call(self._stub(route), limit_s)
+        finally:
+            self._owed[route.node] -= 1
+            if not self._owed[route.node]:
+                del self._owed[route.node]
 
     def _judge(self, route: Route, error: grpc.aio.AioRpcError, *, last: bool) -> RequestFailed:
         """What to raise in the end if no other answers; raises at once what no other would mend."""

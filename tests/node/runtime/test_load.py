@@ -2,7 +2,7 @@
 
 import pytest
 
-from node.runtime.load import LoadMeter
+from node.runtime.load import USUAL_OF, LoadMeter
 
 
 def test_an_idle_service_has_no_load() -> None:
@@ -39,9 +39,15 @@ def test_what_is_at_work_counts_until_it_is_done() -> None:
     assert meter.take(0.0).in_flight == 1
 
 
-def test_the_usual_time_begins_with_the_first_and_follows_slowly() -> None:
+def test_the_usual_time_of_an_inference_is_that_of_most_of_the_last() -> None:
     meter = LoadMeter()
+    assert meter.service_s == 0.0
     meter.served(1.0)
     assert meter.service_s == 1.0
-    meter.served(2.0)
-    assert meter.service_s == pytest.approx(1.2)
+    for _ in range(USUAL_OF):
+        meter.served(0.004)
+    meter.served(3.0)  # the machine stood still
+    assert meter.service_s == 0.004
+    for _ in range(USUAL_OF):
+        meter.served(0.5)
+    assert meter.service_s == 0.5
