@@ -8,6 +8,7 @@ instruction carries its cause.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from mesh.addresses import as_reached
 from mesh.core import view
 from mesh.core.alarms import Alarms
 from mesh.core.artifacts import Artifacts, Output
@@ -382,8 +383,8 @@ class NodeCore:
 
     @property
     def inference_address(self) -> str:
-        """Where neighbours send inference requests for this node."""
-        return self._inference_address
+        """Where neighbours send inference requests for this node; "" while that is not known."""
+        return as_reached(self._inference_address, self.facts.peer_address)
 
     @property
     def register(self) -> StableRegister:

@@ -14,6 +14,7 @@ from enum import Enum
 
 from google.protobuf.message import DecodeError
 
+from mesh.addresses import AddressRefused, split_address
 from mesh.hashing import sha256
 from mesh.signed import SignatureRefused, Signer, open_envelope, verify
 from protos.documents_pb2 import Boot, LoadRegister, StableRegister
@@ -226,6 +227,7 @@ class Registers:
                 f"{keys.node!r} at {keys.site!r}; this site is {self.site!r}"
             )
         _check_counts(body)
+        _check_addresses(body)
         return Record(body, envelope, sha256(payload), keys)
 
     def _unverified(self, envelope: bytes) -> StableRegister:
@@ -281,3 +283,13 @@ def _check_counts(body: StableRegister) -> None:
             raise RegisterRefused(f"register of {body.node!r}: {count} {name}, at most {ITEMS_MAX}")
     if len(body.boot.nonce) != 8 or body.boot.counter == 0:
         raise RegisterRefused(f"register of {body.node!r}: no boot counter or nonce")
+
+
+def _check_addresses(body: StableRegister) -> None:
+    """What neighbours will dial is HOST:PORT, or not said: no scheme, path or socket."""
+    for address in (body.peer_address, body.inference_address):
+        try:
+            if address:
+                split_address(address)
+        except AddressRefused as refused:
+            raise RegisterRefused(f"register of {body.node!r}: {refused}") from None

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from mesh.addresses import target
 from mesh.desired.units import parse_duration, parse_size
 
 DEFAULT_PATH = Path("/etc/meshd/meshd.toml")
@@ -184,6 +185,7 @@ def _check_values(config: Config) -> None:
         ("journal.quota", config.journal.quota, parse_size),
         ("node.memory", config.node.memory or "1B", parse_size),
         ("peer.listen", config.peer.listen, _check_address),
+        ("peer.advertise", config.peer.advertise or "localhost:1", target),
         ("enrolment.listen", config.enrolment.listen, _check_address),
         ("inference.listen", config.inference.listen, _check_address),
         ("inference.peer_listen", config.inference.peer_listen, _check_address),

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import grpc
 
+from mesh.addresses import AddressRefused, target
 from mesh.heads.certificates import Certified
-from node.net.addresses import AddressRefused, target
 from node.net.budget import Bucket
 from node.net.bulk import BulkFailed, ChunkFetch
 from node.net.credentials import TlsMaterial, client_credentials

@@ -10,9 +10,9 @@ from contextlib import suppress
 
 import grpc
 
+from mesh.addresses import target
 from mesh.heads.certificates import Certified
 from mesh.heads.identity import Identity, IdentityRefused
-from node.net.addresses import target
 from node.net.credentials import TlsMaterial, client_credentials
 from node.net.failures import DialFailed, DialKind, unreachable
 from node.net.identity import PeerCheck, PeerRevoked

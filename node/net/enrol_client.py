@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import grpc
 
+from mesh.addresses import target
 from mesh.heads.certificates import pem, read_certificate
 from mesh.heads.identity import Identity, IdentityRefused
-from node.net.addresses import target
 from node.net.failures import DialFailed, unreachable
 from node.net.look import look
 from node.net.settings import CALL_TIMEOUT_S, DIAL_TIMEOUT_S, control_options

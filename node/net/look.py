@@ -9,7 +9,7 @@ import asyncio
 import os
 import ssl
 
-from node.net.addresses import AddressRefused, split_address
+from mesh.addresses import AddressRefused, split_address
 from node.net.credentials import TlsMaterial
 from node.net.failures import DialFailed, unreachable
 from node.net.patience import in_time

@@ -10,7 +10,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from node.net.addresses import join_address, split_address
+from mesh.addresses import join_address, split_address
 from node.net.credentials import TlsMaterial, enrolment_server_credentials, server_credentials
 from node.net.guard import Guard
 from node.net.policy import REFLECTION, Policy

@@ -39,7 +39,7 @@ from node.runtime.supervisor import Supervisor
 from node.runtime.tls import NoDialler, PeerGuard, TlsDialler, server_credentials
 from protos.documents_pb2 import ServiceLoad
 from protos.inference_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
-from protos.runtime_pb2 import RuntimeSpec, RuntimeState
+from protos.runtime_pb2 import Route, RuntimeSpec, RuntimeState
 from protos.runtime_pb2_grpc import add_RuntimeServicer_to_server
 
 log = logging.getLogger(__name__)
@@ -58,8 +58,9 @@ class Runtime:
         self.stopped = asyncio.Event()
         self.guard = PeerGuard(config.mesh)
         self.catalogue = Catalogue()
-        dialler = TlsDialler(config.tls) if config.tls else NoDialler()
-        self.neighbours = Neighbours(dialler)
+        own = config.peer_inference_address
+        dialler = TlsDialler(config.tls, own) if config.tls and own else NoDialler()
+        self.neighbours = Neighbours(dialler, self._route_refused)
         self.dispatcher = Dispatcher(self.catalogue, self.neighbours, self._coming)
         self.hub = Hub(self.state)
         self.supervisor = Supervisor(
@@ -116,6 +117,10 @@ class Runtime:
         """Why a workload's replica here does not serve; "" if there is nothing to say."""
         reasons = (r.reason for r in self.supervisor.replicas if r.spec.workload == workload)
         return next((reason for reason in reasons if reason), "")
+
+    def _route_refused(self, route: Route, reason: str) -> None:
+        log.error("the route to %s for %s is refused: %s", route.node, route.workload, reason)
+        self.hub.record("route.refused", route.workload, reason, node=route.node)
 
     def _coming(self, workload: str) -> bool:
         return self.supervisor.coming(workload)

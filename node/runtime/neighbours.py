@@ -85,7 +85,7 @@ class Neighbours:
             await self._channels.pop(key).close(AVOID_S)
 
     def _usable(self, routes: list[Route]) -> list[Route]:
-        """The routes that may be dialled: their addresses are what other nodes say of themselves."""
+        """The routes that may be dialled: their addresses are what others say of themselves."""
         reasons = [(route, self._dialler.refusal(route.address)) for route in routes]
         refused = {(route.workload, route.node): (route, why) for route, why in reasons if why}
         for key in refused.keys() - self._refused:

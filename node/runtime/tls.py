@@ -12,6 +12,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
+from mesh.addresses import AddressRefused, is_loopback, target
 from mesh.heads.certificates import Certified, der_from_pem, read_certificate
 from mesh.heads.identity import IdentityRefused
 from node.runtime.config import TlsPaths
@@ -38,29 +39,53 @@ CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
     ("grpc.initial_reconnect_backoff_ms", 500),
     ("grpc.max_reconnect_backoff_ms", 2_000),
     ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.enable_http_proxy", 0),
 )
 
 
 class TlsDialler:
-    """Opens mTLS channels to neighbours, each expected under one DNS name."""
+    """Opens mTLS channels to neighbours, each expected under one DNS name.
 
-    def __init__(self, paths: TlsPaths) -> None:
+    `own` is the address at which this node's own mTLS port is to listen.
+    """
+
+    def __init__(self, paths: TlsPaths, own: str) -> None:
         self._paths = paths
+        self._on_loopback = is_loopback(own)
+
+    def refusal(self, address: str) -> str:
+        """Why nobody is dialled at `address`, which another node may have written; "" if it may be.
+
+        Only a node that listens on loopback itself, as in a trial on one machine, has neighbours
+        there: else such an address would make it knock at its own machine's doors.
+        """
+        try:
+            target(address)
+            if self._on_loopback or not is_loopback(address):
+                return ""
+        except AddressRefused as refused:
+            return str(refused)
+        return f"{address!r} is this machine's own loopback interface, and no neighbour's address"
 
     def dial(self, address: str, dns_name: str) -> grpc.aio.Channel:
-        """A channel to the neighbour at `address`; it connects when it is first used."""
+        """A channel to the neighbour at `address`; it connects when it is first used. Raises
+        AddressRefused."""
         key, certificate, authorities = read_material(self._paths)
         credentials = grpc.ssl_channel_credentials(authorities, key, certificate)
         options = [*CHANNEL_OPTIONS, ("grpc.ssl_target_name_override", dns_name)]
-        return grpc.aio.secure_channel(address, credentials, options=options)
+        return grpc.aio.secure_channel(target(address), credentials, options=options)
 
 
 class NoDialler:
     """For a node without an identity: it has no neighbours."""
 
+    def refusal(self, address: str) -> str:
+        """Nobody is dialled."""
+        return f"{address!r} is not dialled: this node has not joined a mesh"
+
     def dial(self, address: str, dns_name: str) -> grpc.aio.Channel:
         """Raises FileNotFoundError: without an identity nobody is dialled."""
-        raise FileNotFoundError(f"{address} is not dialled: this node has not joined a mesh")
+        raise FileNotFoundError(self.refusal(address))
 
 
 class PeerGuard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not generic at run time

@@ -323,6 +323,13 @@ def test_a_runtime_that_goes_away_and_comes_back_is_told_again(site: Site) -> No
     assert node.core.told_services.keys() == running.keys()
 
 
+def test_a_runtime_on_every_interface_is_reached_where_the_node_is(site: Site) -> None:
+    node = site.nodes[0]
+    node.feed(RuntimeReported(RuntimeState(peer_inference_address="0.0.0.0:7412")))
+    site.world.run(3_000)
+    assert node.core.register.inference_address == f"{node.name}:7412"
+
+
 def test_a_path_that_is_up_already_is_no_news(site: Site) -> None:
     gateway = site.gateway()
     now = site.world.now_ms

@@ -125,6 +125,12 @@ def test_the_own_register_is_judged_and_never_replaced(registers: Registers) -> 
         ),
         pytest.param(signed(body("b", boot=Boot(counter=1))), "nonce", id="no nonce"),
         pytest.param(
+            signed(body("b", peer_address="unix:/run/x")), "give HOST:PORT", id="a socket for peers"
+        ),
+        pytest.param(
+            signed(body("b", inference_address="dns:///x:1")), "give HOST:PORT", id="a scheme"
+        ),
+        pytest.param(
             signed(body("b", boot=Boot(counter=0, nonce=b"12345678"))),
             "boot counter",
             id="no counter",

@@ -89,6 +89,12 @@ def test_a_value_for_a_section_that_the_environment_fills(file: Path) -> None:
         load_config(file, {"MESHD_PEER_LISTEN": "127.0.0.1:1"})
 
 
+@pytest.mark.parametrize("address", ["unix:/run/x", "0.0.0.0:7400", "box", "127.1:7400"])
+def test_an_address_at_which_nobody_can_reach_this_node(address: str) -> None:
+    with pytest.raises(ConfigError, match=r"peer\.advertise: .* give "):
+        load_config(None, {"MESHD_PEER_ADVERTISE": address})
+
+
 def test_nothing_at_all_is_a_configuration() -> None:
     assert load_config(None, {}) == Config()
 

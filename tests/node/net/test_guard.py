@@ -11,9 +11,9 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from mesh.addresses import target
 from mesh.heads.certificates import pem
 from mesh.heads.identity import Identity
-from node.net.addresses import target
 from node.net.credentials import client_credentials
 from node.net.identity import PeerCheck, current_call
 from node.net.policy import ENROLMENT_METHODS, PEER_METHODS, Policy

@@ -10,8 +10,8 @@ from typing import Any
 import grpc
 import pytest
 
+from mesh.addresses import split_address, target
 from mesh.heads.identity import Identity
-from node.net.addresses import split_address, target
 from node.net.credentials import client_credentials
 from node.net.failures import DialFailed
 from node.net.link_table import LinkServicer, LinkTable

@@ -1,55 +1,13 @@
-"""The small parts that need no network: addresses, budgets, the queue, patience."""
+"""The small parts that need no network: budgets, the queue, patience."""
 
 import asyncio
 import time
 
 import pytest
 
-from node.net.addresses import AddressRefused, join_address, split_address, target
 from node.net.budget import Bucket, Budgets
 from node.net.byte_queue import FRAME_OVERHEAD_BYTES, ByteQueue
 from node.net.patience import in_time
-
-
-@pytest.mark.parametrize(
-    ("address", "expected"),
-    [
-        ("10.0.0.5:7400", "ipv4:10.0.0.5:7400"),
-        ("[fe80::1]:7400", "ipv6:[fe80::1]:7400"),
-        ("box-1.site:1", "dns:///box-1.site:1"),
-    ],
-)
-def test_addresses_get_a_scheme_of_our_choosing(address: str, expected: str) -> None:
-    assert target(address) == expected
-    assert join_address(*split_address(address)) == address
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "",
-        "box",
-        ":7400",
-        "box:",
-        "box:0",
-        "box:65536",
-        "box:123456",
-        "box:٣",
-        "unix:/run/x",
-        "unix:///run/x:1",
-        "xds:///box:1",
-        "a,b:1",
-        "fe80::1:7400",
-        "[10.0.0.5]:7400",
-        "[x]:7400",
-        "a" * 254 + ":1",
-        "box\n:1",
-        "@box:1",
-    ],
-)
-def test_what_is_no_address_is_dialled_by_nobody(address: str) -> None:
-    with pytest.raises(AddressRefused, match="give HOST:PORT"):
-        target(address)
 
 
 def test_a_bucket_refuses_beyond_its_burst_and_fills_up_again() -> None:
@@ -133,9 +91,3 @@ async def test_patience_ends_and_the_work_is_cancelled() -> None:
     with pytest.raises(TimeoutError, match=r"longer than 0\.01 s"):
         await in_time(never(), 0.01)
     assert cancelled.is_set()
-
-
-@pytest.mark.parametrize("host", ["a..b", ".a", "a.", "a" * 64 + ".b", "-a.b", "a.-b"])
-def test_a_host_with_an_impossible_label_is_no_address(host: str) -> None:
-    with pytest.raises(AddressRefused):
-        split_address(f"{host}:7400")

@@ -130,7 +130,7 @@ async def test_a_neighbour_that_is_not_who_it_should_be_is_not_asked(
 
 async def ask_as(holder: Holder, runtime: RunningRuntime, server: Holder) -> str:
     """The status that `holder` gets for a call to the mTLS port of `runtime`."""
-    channel = TlsDialler(holder.paths).dial(
+    channel = TlsDialler(holder.paths, ANY).dial(
         runtime.state.peer_inference_address, server.identity.dns_name
     )
     async with channel:
@@ -158,3 +158,45 @@ async def test_who_may_use_the_port_between_nodes(tmp_path: Path) -> None:
         revoked = RuntimeSpec(revoked_tls_keys=[neighbour.tls_key])
         await runtime.control.Apply(revoked, timeout=WAIT_S)
         assert await ask_as(neighbour, runtime, server) == "PERMISSION_DENIED"
+
+
+@pytest.mark.parametrize("scheme", ["unix:{}", "unix-abstract:{}", "unix:///{}", "dns:///{}"])
+async def test_a_route_that_is_no_tcp_address_is_not_dialled_and_said(
+    tmp_path: Path, scheme: str
+) -> None:
+    dialled: list[object] = []
+    trap = await asyncio.start_unix_server(
+        lambda reader, writer: dialled.append(writer), tmp_path / "trap"
+    )
+    authority = Authority(tmp_path / "pki")
+    bad = Route(workload="faces", node="n2", address=scheme.format(tmp_path / "trap"))
+    async with runtime_here(tmp_path / "1", authority.node("n1").paths, ANY) as runtime:
+        await runtime.apply(routes=[bad])
+        await runtime.apply(routes=[bad])
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await runtime.infer(1.0, within_s=2.0)
+        assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+        [said] = await runtime.until_journalled("route.refused")
+    assert (said.subject, said.fields["node"]) == ("faces", "n2")
+    assert "give HOST:PORT" in said.cause
+    assert dialled == []
+    trap.close()
+
+
+@pytest.mark.parametrize(
+    ("own", "address", "allowed"),
+    [
+        ("127.0.0.1:0", "127.0.0.1:7412", True),
+        ("10.0.0.1:7412", "10.0.0.2:7412", True),
+        ("10.0.0.1:7412", "box-2.site:7412", True),
+        ("10.0.0.1:7412", "127.0.0.1:7412", False),
+        ("0.0.0.0:7412", "[::ffff:127.0.0.1]:7412", False),
+        ("0.0.0.0:7412", "localhost:7412", False),
+        ("127.0.0.1:0", "0.0.0.0:7412", False),
+    ],
+)
+def test_only_a_node_on_loopback_has_neighbours_there(
+    tmp_path: Path, own: str, address: str, allowed: bool
+) -> None:
+    dialler = TlsDialler(Authority(tmp_path).node("n1").paths, own)
+    assert (dialler.refusal(address) == "") is allowed

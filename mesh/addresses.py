@@ -1,0 +1,95 @@
+"""Addresses as HOST:PORT, and nothing else.
+
+An address may come from another node. gRPC understands schemes in it (a Unix socket, a proxy
+service), so it is taken apart and put together again, and never handed on as it came.
+"""
+
+import ipaddress
+import re
+
+_LABEL = r"[A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?"
+_HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*")
+_NUMBER = re.compile(r"(.*\.)?([0-9]+|0[xX][0-9a-fA-F]*)")
+"""A name that ends like this is read as an IPv4 address by resolvers: 127.1, 0x7f000001."""
+HOST_CHARACTERS_MAX = 253
+"""Of a DNS name (RFC 1035, 2.3.4, in its written form)."""
+
+_Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class AddressRefused(ValueError):
+    """Not HOST:PORT, or of no other machine. Nothing was dialled."""
+
+
+def split_address(address: str, *, port_zero: bool = False) -> tuple[str, int]:
+    """Host and port of HOST:PORT or [IPV6]:PORT. Raises AddressRefused."""
+    host, _, port = address.rpartition(":")
+    number = int(port) if port.isascii() and port.isdigit() and len(port) <= 5 else -1
+    lowest = 0 if port_zero else 1
+    if not lowest <= number <= 65535 or not _is_host(host):
+        shown = address[: HOST_CHARACTERS_MAX + 8]
+        raise AddressRefused(f"{shown!r} is no address: give HOST:PORT, as 10.0.0.5:7400")
+    return host.removeprefix("[").removesuffix("]"), number
+
+
+def join_address(host: str, port: int) -> str:
+    """HOST:PORT, an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def target(address: str) -> str:
+    """The address for gRPC, with a scheme of our choosing.
+
+    Raises AddressRefused, also for addresses of every interface or of many machines: nobody in
+    particular is there, and the system would connect to itself.
+    """
+    host, port = split_address(address)
+    ip = _ip(host)
+    if ip is None:
+        return f"dns:///{host}:{port}"
+    if ip.is_unspecified or ip.is_multicast:
+        raise AddressRefused(f"{address!r} is no machine's address: give one that is")
+    return f"ipv{ip.version}:{join_address(host, port)}"
+
+
+def is_loopback(address: str) -> bool:
+    """Whether HOST:PORT is on the machine itself, as far as its text says. Raises
+    AddressRefused."""
+    host, _ = split_address(address, port_zero=True)
+    ip = _ip(host)
+    if ip is None:
+        return host.lower() == "localhost" or host.lower().endswith(".localhost")
+    return ip.is_loopback
+
+
+def as_reached(listening: str, known: str) -> str:
+    """Where others reach a port that listens at `listening`, on a machine whose other port they
+    reach at `known`; "" where it cannot be said."""
+    try:
+        host, port = split_address(listening)
+        ip = _ip(host)
+        if ip is None or not ip.is_unspecified:
+            return listening
+        return join_address(split_address(known)[0], port)
+    except AddressRefused:
+        return ""
+
+
+def _ip(host: str) -> _Ip | None:
+    """The IP address that `host` writes; that within an IPv6 address which stands for IPv4."""
+    try:
+        ip = ipaddress.ip_address(host)
+    except ValueError:
+        return None
+    return getattr(ip, "ipv4_mapped", None) or ip
+
+
+def _is_host(host: str) -> bool:
+    if host.startswith("[") and host.endswith("]"):
+        try:
+            return ipaddress.ip_address(host[1:-1]).version == 6
+        except ValueError:
+            return False
+    if len(host) > HOST_CHARACTERS_MAX or _HOST.fullmatch(host) is None:
+        return False
+    return _NUMBER.fullmatch(host) is None or _ip(host) is not None
