@@ -159,3 +159,57 @@ class RestartReply(_message.Message):
     replicas: int
     counter: int
     def __init__(self, replicas: _Optional[int] = ..., counter: _Optional[int] = ...) -> None: ...
+
+class RolloutRequest(_message.Message):
+    __slots__ = ("workload", "site", "action", "reason")
+    WORKLOAD_FIELD_NUMBER: _ClassVar[int]
+    SITE_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    workload: str
+    site: str
+    action: str
+    reason: str
+    def __init__(self, workload: _Optional[str] = ..., site: _Optional[str] = ..., action: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class PinRequest(_message.Message):
+    __slots__ = ("workload", "site", "version", "reason")
+    WORKLOAD_FIELD_NUMBER: _ClassVar[int]
+    SITE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    workload: str
+    site: str
+    version: str
+    reason: str
+    def __init__(self, workload: _Optional[str] = ..., site: _Optional[str] = ..., version: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class SteerReply(_message.Message):
+    __slots__ = ("sites", "counter", "version")
+    SITES_FIELD_NUMBER: _ClassVar[int]
+    COUNTER_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    sites: _containers.RepeatedScalarFieldContainer[str]
+    counter: int
+    version: str
+    def __init__(self, sites: _Optional[_Iterable[str]] = ..., counter: _Optional[int] = ..., version: _Optional[str] = ...) -> None: ...
+
+class CordonRequest(_message.Message):
+    __slots__ = ("node", "cordoned", "draining", "reason")
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    CORDONED_FIELD_NUMBER: _ClassVar[int]
+    DRAINING_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    cordoned: bool
+    draining: bool
+    reason: str
+    def __init__(self, node: _Optional[str] = ..., cordoned: _Optional[bool] = ..., draining: _Optional[bool] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class CordonReply(_message.Message):
+    __slots__ = ("workloads", "counter")
+    WORKLOADS_FIELD_NUMBER: _ClassVar[int]
+    COUNTER_FIELD_NUMBER: _ClassVar[int]
+    workloads: int
+    counter: int
+    def __init__(self, workloads: _Optional[int] = ..., counter: _Optional[int] = ...) -> None: ...

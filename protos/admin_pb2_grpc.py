@@ -84,6 +84,21 @@ class AdminStub:
                 request_serializer=protos_dot_admin__pb2.RestartRequest.SerializeToString,
                 response_deserializer=protos_dot_admin__pb2.RestartReply.FromString,
                 _registered_method=True)
+        self.Rollout = channel.unary_unary(
+                '/mesh.v1.Admin/Rollout',
+                request_serializer=protos_dot_admin__pb2.RolloutRequest.SerializeToString,
+                response_deserializer=protos_dot_admin__pb2.SteerReply.FromString,
+                _registered_method=True)
+        self.Pin = channel.unary_unary(
+                '/mesh.v1.Admin/Pin',
+                request_serializer=protos_dot_admin__pb2.PinRequest.SerializeToString,
+                response_deserializer=protos_dot_admin__pb2.SteerReply.FromString,
+                _registered_method=True)
+        self.Cordon = channel.unary_unary(
+                '/mesh.v1.Admin/Cordon',
+                request_serializer=protos_dot_admin__pb2.CordonRequest.SerializeToString,
+                response_deserializer=protos_dot_admin__pb2.CordonReply.FromString,
+                _registered_method=True)
 
 
 class AdminServicer:
@@ -103,7 +118,7 @@ class AdminServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Apply(self, request, context):
-        """Writing: masters only, except Restart.
+        """Writing: masters only, except Restart and Cordon.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -146,6 +161,24 @@ class AdminServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Restart(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Rollout(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Pin(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Cordon(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -203,6 +236,21 @@ def add_AdminServicer_to_server(servicer, server):
                     servicer.Restart,
                     request_deserializer=protos_dot_admin__pb2.RestartRequest.FromString,
                     response_serializer=protos_dot_admin__pb2.RestartReply.SerializeToString,
+            ),
+            'Rollout': grpc.unary_unary_rpc_method_handler(
+                    servicer.Rollout,
+                    request_deserializer=protos_dot_admin__pb2.RolloutRequest.FromString,
+                    response_serializer=protos_dot_admin__pb2.SteerReply.SerializeToString,
+            ),
+            'Pin': grpc.unary_unary_rpc_method_handler(
+                    servicer.Pin,
+                    request_deserializer=protos_dot_admin__pb2.PinRequest.FromString,
+                    response_serializer=protos_dot_admin__pb2.SteerReply.SerializeToString,
+            ),
+            'Cordon': grpc.unary_unary_rpc_method_handler(
+                    servicer.Cordon,
+                    request_deserializer=protos_dot_admin__pb2.CordonRequest.FromString,
+                    response_serializer=protos_dot_admin__pb2.CordonReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -475,6 +523,87 @@ class Admin:
             '/mesh.v1.Admin/Restart',
             protos_dot_admin__pb2.RestartRequest.SerializeToString,
             protos_dot_admin__pb2.RestartReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Rollout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mesh.v1.Admin/Rollout',
+            protos_dot_admin__pb2.RolloutRequest.SerializeToString,
+            protos_dot_admin__pb2.SteerReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Pin(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mesh.v1.Admin/Pin',
+            protos_dot_admin__pb2.PinRequest.SerializeToString,
+            protos_dot_admin__pb2.SteerReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Cordon(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mesh.v1.Admin/Cordon',
+            protos_dot_admin__pb2.CordonRequest.SerializeToString,
+            protos_dot_admin__pb2.CordonReply.FromString,
             options,
             channel_credentials,
             insecure,

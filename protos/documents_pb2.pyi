@@ -281,14 +281,18 @@ class SiteBranch(_message.Message):
     def __init__(self, site: _Optional[str] = ..., roster: _Optional[_Iterable[_Union[RosterEntry, _Mapping]]] = ..., plan: _Optional[_Union[Plan, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class RosterEntry(_message.Message):
-    __slots__ = ("node", "signing_key", "tls_key")
+    __slots__ = ("node", "signing_key", "tls_key", "cordoned", "draining")
     NODE_FIELD_NUMBER: _ClassVar[int]
     SIGNING_KEY_FIELD_NUMBER: _ClassVar[int]
     TLS_KEY_FIELD_NUMBER: _ClassVar[int]
+    CORDONED_FIELD_NUMBER: _ClassVar[int]
+    DRAINING_FIELD_NUMBER: _ClassVar[int]
     node: str
     signing_key: bytes
     tls_key: bytes
-    def __init__(self, node: _Optional[str] = ..., signing_key: _Optional[bytes] = ..., tls_key: _Optional[bytes] = ...) -> None: ...
+    cordoned: bool
+    draining: bool
+    def __init__(self, node: _Optional[str] = ..., signing_key: _Optional[bytes] = ..., tls_key: _Optional[bytes] = ..., cordoned: _Optional[bool] = ..., draining: _Optional[bool] = ...) -> None: ...
 
 class Revocations(_message.Message):
     __slots__ = ("entries",)
@@ -355,7 +359,7 @@ class ModelPlan(_message.Message):
     def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., artifact: _Optional[bytes] = ..., max_latency_ms: _Optional[int] = ..., soak_ms: _Optional[int] = ..., staged: _Optional[bool] = ...) -> None: ...
 
 class ServicePlan(_message.Message):
-    __slots__ = ("name", "model", "model_version", "artifact", "replicas_min", "replicas_max", "cores", "memory_bytes", "queue_delay_ms", "down_after_ms", "spares", "restarts", "match_labels", "device", "max_latency_ms", "soak_ms")
+    __slots__ = ("name", "model", "model_version", "artifact", "replicas_min", "replicas_max", "cores", "memory_bytes", "queue_delay_ms", "down_after_ms", "spares", "restarts", "match_labels", "device", "max_latency_ms", "soak_ms", "paused", "pinned")
     class MatchLabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -379,6 +383,8 @@ class ServicePlan(_message.Message):
     DEVICE_FIELD_NUMBER: _ClassVar[int]
     MAX_LATENCY_MS_FIELD_NUMBER: _ClassVar[int]
     SOAK_MS_FIELD_NUMBER: _ClassVar[int]
+    PAUSED_FIELD_NUMBER: _ClassVar[int]
+    PINNED_FIELD_NUMBER: _ClassVar[int]
     name: str
     model: str
     model_version: str
@@ -395,7 +401,9 @@ class ServicePlan(_message.Message):
     device: str
     max_latency_ms: int
     soak_ms: int
-    def __init__(self, name: _Optional[str] = ..., model: _Optional[str] = ..., model_version: _Optional[str] = ..., artifact: _Optional[bytes] = ..., replicas_min: _Optional[int] = ..., replicas_max: _Optional[int] = ..., cores: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., queue_delay_ms: _Optional[int] = ..., down_after_ms: _Optional[int] = ..., spares: _Optional[int] = ..., restarts: _Optional[int] = ..., match_labels: _Optional[_Mapping[str, str]] = ..., device: _Optional[str] = ..., max_latency_ms: _Optional[int] = ..., soak_ms: _Optional[int] = ...) -> None: ...
+    paused: bool
+    pinned: bool
+    def __init__(self, name: _Optional[str] = ..., model: _Optional[str] = ..., model_version: _Optional[str] = ..., artifact: _Optional[bytes] = ..., replicas_min: _Optional[int] = ..., replicas_max: _Optional[int] = ..., cores: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., queue_delay_ms: _Optional[int] = ..., down_after_ms: _Optional[int] = ..., spares: _Optional[int] = ..., restarts: _Optional[int] = ..., match_labels: _Optional[_Mapping[str, str]] = ..., device: _Optional[str] = ..., max_latency_ms: _Optional[int] = ..., soak_ms: _Optional[int] = ..., paused: _Optional[bool] = ..., pinned: _Optional[bool] = ...) -> None: ...
 
 class PipelinePlan(_message.Message):
     __slots__ = ("name", "source", "service", "every_ms", "journal_on_change", "journal_summary_every_ms", "exclusive", "run_on_split", "restarts", "threshold")
