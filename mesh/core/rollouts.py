@@ -111,8 +111,7 @@ class Rollouts:
             return []  # it had passed here, and the site took it back
         if known is not None and service_config(known) == config:
             return []
-        good = ServicePlan()
-        good.CopyFrom(service)
+        good = _without_holds(service)
         self.last_good[name] = good
         self._before[name] = good if known is None else known
         fields = {"config": config, "version": service.model_version}
@@ -164,7 +163,7 @@ class Rollouts:
             good = self._good(service, records, refused)
             protects = good is not None and service_config(good) != service_config(service)
             beside = good is None or self._runs_or_cannot(good, held)
-            answer = turn(self._node, order, stages, protects, paused=False, beside=beside)
+            answer = turn(self._node, order, stages, protects, service.paused, beside)
             use_new = answer.target is Target.NEW or good is None
             chosen[service.name] = service if use_new or good is None else _merged(good, service)
             entries += self._tell(service, answer, refused and protects)
@@ -252,6 +251,16 @@ def stage_of(body: StableRegister, service: ServicePlan) -> Stage:
     if all(r.phase == Phase.SERVING and (r.soaked or not service.soak_ms) for r in states):
         return Stage.PASSED
     return Stage.TRYING
+
+
+def _without_holds(service: ServicePlan) -> ServicePlan:
+    """The service without what an operator holds about it now: that is no part of a version, and
+    nodes that passed the same one before and after a hold must name the same bytes."""
+    version = ServicePlan()
+    version.CopyFrom(service)
+    version.ClearField("paused")
+    version.ClearField("pinned")
+    return version
 
 
 def _merged(good: ServicePlan, now: ServicePlan) -> ServicePlan:

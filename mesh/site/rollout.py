@@ -16,6 +16,10 @@ No leader. Every node computes from the registers whose turn it is, and acts on 
   over from another starts that one first.
 - Where nothing good serves that could be lost (a new service, a site that starts from cold), there
   is nothing to protect, and all start at once.
+- While an operator holds the rollout, nobody begins a turn. Who has begun one ends it, one way or the
+  other: to break it off would cost a worker that may serve already, to freeze it would keep two
+  workers in memory for as long as the hold lasts, and what the gate finds is what the operator
+  wants to know. So in the end each node runs one version, the new one or its last good one.
 
 Nodes may differ for a moment on who is alive or who has passed. Then two may try at once, which is
 the number that may be lost anyway; each of them keeps its old replica until the new one has soaked.
@@ -33,6 +37,8 @@ from enum import Enum
 
 REFUSALS = 2
 """Nodes on which a configuration must fail before the site refuses it."""
+PAUSED = "the rollout is paused"
+"""Why a node whose turn would come does not begin it."""
 
 
 class Stage(Enum):
@@ -76,7 +82,7 @@ def turn(
     `order` are the live nodes that run the service, as rendezvous ranks them; `stages` says how far
     each node of the site is, live or not, because a refusal outlives its node. `protects`: a good
     version serves in the site, or is remembered, that could be lost. `paused`: an operator holds
-    the rollout. `beside`: the last good version runs on this node, or cannot.
+    the rollout, and no turn begins. `beside`: the last good version runs on this node, or cannot.
     """
     refused = sorted(n for n, stage in stages.items() if stage is Stage.REFUSED)
     if is_refused(order, stages):
@@ -88,10 +94,10 @@ def turn(
         return Turn(Target.NEW, "no good version serves here that could be lost")
     if mine is Stage.PASSED:
         return Turn(Target.NEW, "it has passed here")
-    if paused:
-        return Turn(Target.LAST_GOOD, "the rollout is paused")
     if mine is Stage.TRYING:
         return Turn(Target.NEW, "it is being tried here")
+    if paused:
+        return Turn(Target.LAST_GOOD, PAUSED)
     ahead = _ahead(node, order, stages)
     if ahead is not None:
         return Turn(Target.LAST_GOOD, f"waits for {ahead}")

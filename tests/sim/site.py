@@ -62,6 +62,7 @@ class Site:
         pipelines: tuple[PipelinePlan, ...] = (),
         most: int = 0,
         soak_ms: int = 0,
+        paused: bool = False,
     ) -> None:
         """Signs a state with one service; `revoked` are nodes and reasons."""
         envelope, chunks = face_detector(version)
@@ -77,6 +78,7 @@ class Site:
             queue_delay_ms=20,
             down_after_ms=10_000,
             soak_ms=soak_ms,
+            paused=paused,
             cores=1,
             memory_bytes=1 << 28,
             spares=1,

@@ -29,6 +29,10 @@ def watch(site: Site, duration_ms: int) -> tuple[int, int]:
     return fewest, most_mixed
 
 
+def serving_versions(site: Site) -> list[str]:
+    return sorted(version for found in site.versions().values() for version in found)
+
+
 @pytest.mark.parametrize("nodes", [1, 2, 3, 5], ids=lambda n: f"{n} nodes")
 def test_a_good_version_replaces_the_old_one_node_by_node(nodes: int) -> None:
     replicas = min(nodes, 3)
@@ -101,3 +105,27 @@ def test_a_node_that_takes_over_for_another_runs_the_last_good_version() -> None
     site.world.run_until(lambda: site.serving() == 2, 8_000, "its replica elsewhere")
     assert sorted(v for found in site.versions().values() for v in found) == ["1.0.0"] * 2
     assert sum(node.tried("2.0.0") for node in site.nodes) <= 2
+
+
+def test_a_paused_rollout_holds_through_outage_and_restarts_and_goes_on_when_resumed() -> None:
+    site = settled(3, 3)
+    site.publish(3, version="2.0.0", soak_ms=SOAK_MS)
+    site.world.run_until(lambda: "2.0.0" in serving_versions(site), 10_000, "one node tries it")
+    site.publish(3, version="2.0.0", soak_ms=SOAK_MS, paused=True)
+    fewest, _ = watch(site, 20_000)
+    both = ["1.0.0", "1.0.0", "2.0.0"]
+    assert fewest >= 3
+    assert serving_versions(site) == both
+    site.cut_wan()
+    for node in site.nodes:
+        node.power_off()
+    site.world.run(1_000)
+    for node in site.nodes:
+        node.boot()
+    site.world.run_until(lambda: site.serving() == 3, 15_000, "three replicas, from cold")
+    site.world.run(20_000)
+    assert serving_versions(site) == both
+    site.mend_wan()
+    site.publish(3, version="2.0.0", soak_ms=SOAK_MS)
+    site.world.run(30_000)
+    assert serving_versions(site) == ["2.0.0"] * 3

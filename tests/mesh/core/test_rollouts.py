@@ -17,7 +17,7 @@ from mesh.core.view import CONTENT_BYTES_MAX, register_content
 from mesh.events import Instruction, SaveDocument, WriteJournal
 from mesh.registers.store import NodeKeys, Registers
 from mesh.site.local import service_config
-from mesh.site.rollout import Stage
+from mesh.site.rollout import PAUSED, Stage
 from protos.documents_pb2 import (
     Boot,
     Phase,
@@ -193,6 +193,21 @@ def test_a_restart_goes_node_by_node_like_any_change() -> None:
     rollouts = good_at(Rollouts("b", site(), b""), OLD)
     rollouts.effective(plan(again), ORDERS, ())
     assert rollouts.turns["faces"].why == "waits for a"
+
+
+def test_a_paused_rollout_begins_no_turn_here_and_goes_on_when_it_is_resumed() -> None:
+    rollouts = good_at(Rollouts(ME, site(), b""), OLD)
+    assert chosen(rollouts, faces("2", paused=True)) == "1"
+    assert rollouts.turns["faces"].why == PAUSED
+    assert chosen(rollouts, NEW) == "2"
+
+
+def test_what_an_operator_holds_is_no_part_of_a_version() -> None:
+    rollouts = good_at(Rollouts(ME, site(), b""), faces("2", paused=True, pinned=True))
+    assert rollouts.last_good == {"faces": NEW}
+    rollouts.learn(runtime(state(NEW)), plan(NEW))
+    assert chosen(rollouts, faces("2", paused=True)) == "2"
+    assert rollouts.turns["faces"].why == "no good version serves here that could be lost"
 
 
 def test_what_had_passed_here_goes_back_when_two_others_refuse_it() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mesh.site.rollout import Stage, Target, is_refused, turn
+from mesh.site.rollout import PAUSED, Stage, Target, is_refused, turn
 
 OLD, TRYING, PASSED, REFUSED = Stage.OLD, Stage.TRYING, Stage.PASSED, Stage.REFUSED
 NEW, GOOD = Target.NEW, Target.LAST_GOOD
@@ -58,10 +58,28 @@ def test_where_nothing_good_could_be_lost_all_start_at_once() -> None:
         assert answer.target is NEW
 
 
-def test_a_paused_rollout_goes_on_nowhere_and_back_nowhere() -> None:
-    said = stages(PASSED, TRYING)
-    targets = [turn(n, ORDER, said, True, paused=True, beside=True).target for n in ORDER]
-    assert targets == [NEW, GOOD, GOOD]
+@pytest.mark.parametrize(
+    ("said", "targets"),
+    [
+        pytest.param(stages(), [GOOD, GOOD, GOOD], id="nobody begins"),
+        pytest.param(stages(PASSED), [NEW, GOOD, GOOD], id="who has passed stays"),
+        pytest.param(stages(PASSED, TRYING), [NEW, NEW, GOOD], id="who has begun goes on"),
+        pytest.param(stages(REFUSED), [GOOD, GOOD, GOOD], id="a refusal is tried nowhere else"),
+        pytest.param(
+            stages(PASSED, REFUSED, REFUSED), [GOOD, GOOD, GOOD], id="what the site refuses goes"
+        ),
+    ],
+)
+def test_in_a_paused_rollout_no_turn_begins_and_what_has_begun_ends(
+    said: dict[str, Stage], targets: list[Target]
+) -> None:
+    answers = [turn(n, ORDER, said, protects=True, paused=True, beside=True) for n in ORDER]
+    assert [answer.target for answer in answers] == targets
+
+
+def test_a_node_that_waits_says_that_the_rollout_is_paused() -> None:
+    answer = turn("a", ORDER, {}, protects=True, paused=True, beside=True)
+    assert answer.why == PAUSED
 
 
 @pytest.mark.parametrize(
