@@ -72,12 +72,7 @@ class Narrator:
         table.add_column("MEASURED")
         table.add_column("VALUE", justify="right")
         for name, value in sorted(self.figures.items()):
-            shown = (
-                ", ".join(f"{key} {one}" for key, one in value.items())
-                if isinstance(value, dict)
-                else str(value)
-            )
-            table.add_row(name, shown)
+            table.add_row(name, _shown(value))
         self.console.print(table)
 
     def document(self, ok: bool) -> dict[str, Any]:

@@ -116,7 +116,7 @@ class Processes:
         return "\n".join(lines[-LOG_LINES:])
 
     def stop_all(self) -> None:
-        """Ends everything below the folder: asked first, forced after a while."""
+        """Ends everything below the folder, asked first, forced after a while; closes pipes."""
         ending = living([*of_folder(self._folder), *self._own()])
         for process in ending:
             _signal(process, signal.SIGTERM)
@@ -127,6 +127,9 @@ class Processes:
         psutil.wait_procs(left, STOP_TIMEOUT_S)
         for started in self._started.values():
             started.poll()
+            for stream in (started.stdin, started.stdout):
+                if stream is not None:
+                    stream.close()
 
     def _own(self) -> list[psutil.Process]:
         """What was started here and has not ended."""

@@ -19,7 +19,7 @@ from node.admin.demo.opening import Opening
 from node.admin.demo.outage import Outage
 from node.admin.demo.processes import Processes
 from node.admin.demo.rollout import Rollout
-from node.admin.failures import bad_input
+from node.admin.failures import Failure, bad_input
 from node.admin.output import console
 
 EXAMPLE = Path("docs") / "examples" / "face-detector"
@@ -44,18 +44,19 @@ class Workspace:
     removed: bool = False
 
 
-class Ended(Exception):
-    """SIGTERM or Ctrl-C: stop everything in order."""
+class Ended(BaseException):
+    """SIGTERM or Ctrl-C: stop everything in order. No step has failed, so no step may catch it."""
 
 
 def run(wish: Wish) -> bool:
-    """Tells the story; whether every step held. Raises Failure if it cannot even begin."""
+    """Tells the story; whether every step held. Raises Failure if it cannot even begin, or is ended
+    before its end."""
     model = _model_folder(wish.model)
     narrator = Narrator(console())
     with _workspace(wish.keep) as space, _signals():
         layout = make_layout(space.path, model)
         lab = Lab(layout, Processes(space.path, {"MESHCTL_CONFIG": str(layout.config)}))
-        ok = False
+        ok = ended = False
         _tell_machine(narrator)
         try:
             ok = _told(lab, narrator, wish.rollouts)
@@ -66,11 +67,14 @@ def run(wish: Wish) -> bool:
             if ok and wish.stay:
                 _stay(lab, narrator)
         except Ended:
+            ended = not ok
             narrator.console.print("\nstopping ...")
         finally:
             lab.close()
         if not space.removed:
             narrator.remark(f"data and logs stay in {space.path}")
+    if ended:
+        raise Failure("ended before the story was told")
     return ok
 
 
@@ -102,8 +106,6 @@ def _told(lab: Lab, narrator: Narrator, rollouts: bool) -> bool:
     try:
         for title, work in steps:
             narrator.step(title, work)
-    except Ended:
-        raise
     except Exception:
         return False
     return True

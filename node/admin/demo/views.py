@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 
 from node.admin.demo.lab import Lab
-from node.admin.demo.layout import COMPANION, MASTER, MODEL, SERVICES, SITES
+from node.admin.demo.layout import COMPANION, MODEL, SERVICES, SITES
 from node.admin.documents import Document
 
 
@@ -96,8 +96,3 @@ def wan_ratio(lab: Lab, site: str) -> float:
     sizes = {one["name"]: one["bytes"] for one in got}
     fetched = sum(int(one.get("wan_bytes", 0)) for one in got)
     return fetched / max(1, sum(int(one) for one in sizes.values()))
-
-
-def master_counter(lab: Lab) -> int:
-    state = (lab.status(MASTER) or {}).get("state", {})
-    return int(state.get("seen", 0))

@@ -174,10 +174,11 @@ async def test_processes_are_found_by_their_data_folder_and_ended(tmp_path):
     processes.check_running("north-a")
     processes.stop_all()
     assert again.poll() is not None
-    for one in (started, again):
-        for stream in (one.stdin, one.stdout):
-            assert stream is not None
-            stream.close()
+    assert again.stdout is not None
+    assert again.stdout.closed
+    for stream in (started.stdin, started.stdout):
+        assert stream is not None
+        stream.close()
 
 
 def test_a_command_is_run_to_its_end_and_a_hanging_one_is_told(tmp_path):
