@@ -365,7 +365,7 @@ class Peer:
         instructions += self._comparison.wan_round(now_ms)
         instructions += self._comparison.lan_round(self._round, now_ms)
         if self._is_due("offer", OFFER_AGAIN_MS, now_ms):
-            instructions += self._offer(again=True)
+            instructions += [*self._offer(again=True), *self._journals.resume(self.links)]
         if self._is_due("resume", RESUME_MS, now_ms):
             self._round += 1
             one = ranked(f"resume {self.config.name} {self._round}", self.links)[:1]

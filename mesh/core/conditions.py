@@ -21,6 +21,7 @@ def conditions(core: "NodeCore") -> list[Instruction]:
         ("RefusedState", _refused_state(core), "critical"),
         ("TooNew", _too_new(core), "warning"),
         ("Refused", core.share.refused_by_site(), "critical"),
+        ("Copies", _no_room(core), "warning"),
         ("CrashLoop", core.runtime.crashing(), "critical"),
     )
     return [
@@ -43,6 +44,14 @@ def _offline(core: "NodeCore") -> dict[str, str]:
 def _refused_state(core: "NodeCore") -> dict[str, str]:
     refused = core.in_force.refused
     return {core.peer.config.site: refused} if refused else {}
+
+
+def _no_room(core: "NodeCore") -> dict[str, str]:
+    return {
+        node: "its records are not copied here any more and stay on its own disk: there are too "
+        "many that no master has; see to the WAN, and to what makes that node write so much"
+        for node in core.peer.logs.copies.full()
+    }
 
 
 def _too_new(core: "NodeCore") -> dict[str, str]:

@@ -4,15 +4,16 @@ A batch is taken from anyone who carries it: its writer's signature says whose i
 before it is passed on, and a master acknowledges it only once it is on the master's disk.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 from mesh.events import Acknowledge, Instruction, Notice, SaveBatch, Send
 from mesh.exchange.frames import pack
 from mesh.exchange.journal_flow import JournalFlow, want_frame
 from mesh.journals.batches import BatchRefused, open_batch
 from mesh.journals.keys import LogKey
+from mesh.journals.limits import ENVELOPE_BYTES_MAX
 from mesh.journals.logs import Logs
-from mesh.journals.outcomes import Accepted, Acknowledged, Fork, Full, Gap
+from mesh.journals.outcomes import Accepted, Acknowledged, Fork, Full, Gap, NoRoom
 from protos.peer_pb2 import JournalBatches
 
 GAP_AGAIN_MS = 5_000
@@ -42,6 +43,7 @@ class JournalIntake:
         self._due: dict[LogKey, int] = dict(logs.unacknowledged()) if archive else {}
         self._taken: set[bytes] = set()  # acknowledgements
         self._gaps: dict[LogKey, tuple[int, int]] = {}  # log -> expected, asked when
+        self._put_off: dict[LogKey, tuple[str, int]] = {}  # no room: sender, held here
 
     def batches(self, message: JournalBatches, peer: str, now_ms: int) -> list[Instruction]:
         """Batches that a peer sends, each looked at by itself: one bad does not stop the rest."""
@@ -55,6 +57,7 @@ class JournalIntake:
             verdict = self.logs.accept(batch)
             if isinstance(verdict, Accepted):
                 self._gaps.pop(batch.key, None)
+                self._put_off.pop(batch.key, None)
                 instructions.append(SaveBatch(batch, f"journal from {peer}"))
             elif isinstance(verdict, Gap):
                 instructions += self._ask_again(batch.key, verdict.expected, peer, now_ms)
@@ -63,6 +66,22 @@ class JournalIntake:
             elif isinstance(verdict, Full):
                 detail = f"journal: {batch.key.node} has {verdict.limit} logs that nobody took"
                 instructions.append(Notice("refused", peer, detail))
+            elif isinstance(verdict, NoRoom):
+                self._put_off[batch.key] = (peer, verdict.held)
+                detail = f"journal: no room for more copies of {batch.key.node}'s records"
+                instructions.append(Notice("refused", peer, detail))
+        return instructions
+
+    def resume(self, linked: Container[str]) -> list[Instruction]:
+        """Asks for what was put off, once there is room. Who is not linked any more is not asked:
+        a new link begins with an offer."""
+        instructions: list[Instruction] = []
+        for key, (peer, held) in list(self._put_off.items()):
+            if peer not in linked:
+                del self._put_off[key]
+            elif self.logs.copies.fits(key, ENVELOPE_BYTES_MAX):
+                del self._put_off[key]
+                instructions.append(Send(peer, want_frame({key: held}), "room again"))
         return instructions
 
     def _ask_again(self, key: LogKey, expected: int, peer: str, now_ms: int) -> list[Instruction]:

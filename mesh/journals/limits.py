@@ -30,6 +30,16 @@ LOGS_PER_NODE_MAX = 1000
 """A node with its own key could invent boots for ever. Worst case 0.8 MB a node, 40 MB a site of
 50 such nodes. An honest node makes two logs a boot."""
 
+COPY_BYTES_A_NODE_MAX = 64 * 1024 * 1024
+"""Of one other node's records on this disk. An honest node writes about 1 MB a day."""
+
+COPY_BYTES_MAX = 512 * 1024 * 1024
+"""Of all others' records: a gateway's share of a site of 50 nodes in an outage of ten days, and
+eight hostile nodes at their own limit."""
+
+MARK_BYTES = 256 * 1024
+"""How finely the bytes of a log are known: 256 pairs of numbers for a node at its limit."""
+
 KEPT_AFTER_ACKNOWLEDGEMENT_MS = 7 * 24 * 3600 * 1000
 """How long acknowledged entries stay: for people at the site, and for a master that was restored
 from a copy up to a week old."""

@@ -9,7 +9,8 @@ For each log three positions, in this order when all is well:
 - Only what is *held* is offered to others, and only what is held may be acknowledged.
 - What a master has acknowledged need not be fetched again: a copy may begin behind it. A master's
   own archive takes no one's word for that: what is not on its disk, it asks for.
-- Nothing is forgotten before it is acknowledged and seven days are over.
+- Nothing is forgotten before it is acknowledged and seven days are over; copies of others' records
+  go earlier where they are many.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,7 @@ from mesh.journals.acknowledgements import (
     open_acknowledgement,
 )
 from mesh.journals.batches import Batch
+from mesh.journals.copies import Copies, Mark
 from mesh.journals.keys import RECORD, LogKey
 from mesh.journals.outcomes import (
     Accepted,
@@ -31,6 +33,7 @@ from mesh.journals.outcomes import (
     Full,
     Gap,
     Known,
+    NoRoom,
     Refused,
     Tail,
     Verdict,
@@ -71,8 +74,8 @@ class _Log:
 class Logs:
     """The logs that one peer knows.
 
-    `held` says what is on its disk at the start. `own` is the node itself, whose logs no limit
-    turns away. `archive` is set on a master.
+    `held` says what is on its disk at the start, `sizes` how much of each. `own` is the node
+    itself, whose logs no limit turns away. `archive` is set on a master, which takes all records.
     """
 
     def __init__(
@@ -82,8 +85,10 @@ class Logs:
         own: str = "",
         archive: bool = False,
         per_node_max: int = limits.LOGS_PER_NODE_MAX,
+        sizes: Mapping[LogKey, Sequence[Mark]] | None = None,
     ) -> None:
         self._own = own
+        self.copies = Copies(own, sizes or {})
         self._archive = archive
         self._per_node_max = per_node_max
         self._logs: dict[LogKey, _Log] = {}
@@ -99,9 +104,13 @@ class Logs:
         log = self._logs.get(batch.key)
         if log is None and not self._room(batch.key):
             return Full(self._per_node_max)
-        verdict = _join(self._end(log), batch)
+        end = self._end(log)
+        verdict = _join(end, batch)
+        if isinstance(verdict, Accepted | Gap) and not self._fits(batch.key, len(batch.envelope)):
+            return NoRoom(end.sequence)
         if isinstance(verdict, Accepted):
             log = log or self._add(batch.key, _Log())
+            self.copies.accepted(batch.key, len(batch.envelope))
             log.taken = Tail(batch.last, batch.digest)
         return verdict
 
@@ -110,6 +119,7 @@ class Logs:
         log = self._logs.get(batch.key) or self._add(batch.key, _Log())
         if batch.last > log.held.sequence:
             log.held = Tail(batch.last, batch.digest)
+            self.copies.stored(batch.key, batch.last, len(batch.envelope))
         if log.taken.sequence < log.held.sequence:
             log.taken = log.held
 
@@ -118,6 +128,7 @@ class Logs:
         log = self._logs.get(key)
         if log is not None:
             log.taken = log.held
+            self.copies.abandoned(key)
 
     def forgotten(self, key: LogKey) -> None:
         """The log's entries were removed from this disk. Its acknowledgement stays known, so that
@@ -126,6 +137,7 @@ class Logs:
         if log is None:
             return
         log.held = log.taken = _EMPTY
+        self.copies.trimmed(key)
         if log.acknowledgement is None:
             self._remove(key)
 
@@ -154,7 +166,7 @@ class Logs:
         result: dict[LogKey, int] = {}
         for key in sorted(offer, key=lambda key: (key.kind != RECORD, key)):
             log = self._logs.get(key)
-            if log is None and not self._room(key):
+            if not self._fits(key, 1) or (log is None and not self._room(key)):
                 continue
             end = self._end(log).sequence
             if offer[key] > end:
@@ -203,7 +215,8 @@ class Logs:
         return [log.digest for log in self._logs.values() if log.digest]
 
     def trimmable(self, now_ms: int) -> list[tuple[LogKey, int]]:
-        """Held logs of which entries up to a sequence were acknowledged seven days ago or more.
+        """Held logs of which entries up to a sequence were acknowledged seven days ago or more, or
+        acknowledged at all where copies are many.
 
         The days are counted from when this process learnt of it: a restart makes them longer.
         """
@@ -213,6 +226,8 @@ class Logs:
             old = [sequence for since, sequence in log.checkpoints if since <= before]
             if old and log.held != _EMPTY:
                 result.append((key, min(old[-1], log.held.sequence)))
+            elif self.copies.crowded(key.node) and self.copies.sheds(key, log.acknowledged):
+                result.append((key, min(log.acknowledged, log.held.sequence)))
         return result
 
     # ---- inside --------------------------------------------------------------------------------
@@ -224,6 +239,9 @@ class Logs:
         if log.acknowledged > log.taken.sequence and not self._archive:
             return Tail(log.acknowledged, b"")
         return log.taken
+
+    def _fits(self, key: LogKey, size: int) -> bool:
+        return self._archive or self.copies.fits(key, size)
 
     def _room(self, key: LogKey) -> bool:
         """Whether one more log of the node fits, once the oldest settled one is let go."""

@@ -55,7 +55,15 @@ class Full:
     limit: int
 
 
-Verdict = Accepted | Duplicate | Gap | Fork | Full
+@dataclass(frozen=True, slots=True)
+class NoRoom:
+    """The copies of others' records here are at their limit: the batch is not taken now. Ask for
+    the log's entries after `held` once there is room."""
+
+    held: int
+
+
+Verdict = Accepted | Duplicate | Gap | Fork | Full | NoRoom
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """What a node does now and then for its own disk: tell of damage, trim, remember.
 
 - What the journal store found damaged or dropped becomes a record, so that it reaches the master.
-- Entries that a master acknowledged seven days ago are removed.
+- Entries that a master acknowledged seven days ago are removed; copies of others' at once, where
+  they take much room.
 - Acknowledgements are kept on disk, once a minute where there are new ones: a node that starts
   during an outage would otherwise fetch from its neighbours what it had trimmed, and could not say
   what is still to be handed over. They come again from peers, so the last minute may be lost.
@@ -61,8 +62,13 @@ class Housekeeping:
 
     async def run(self) -> None:
         """Keeps at it. Cancel to end."""
-        due_s = {self.tell: 0.0, self.keep: KEEP_S, self.trim: 0.0}
-        every_s = {self.tell: REPORTS_S, self.keep: KEEP_S, self.trim: TRIM_S}
+        due_s = {self.tell: 0.0, self.relieve: 0.0, self.keep: KEEP_S, self.trim: 0.0}
+        every_s = {
+            self.tell: REPORTS_S,
+            self.relieve: REPORTS_S,
+            self.keep: KEEP_S,
+            self.trim: TRIM_S,
+        }
         clock = asyncio.get_running_loop().time
         started_s = clock()
         while True:
@@ -110,14 +116,20 @@ class Housekeeping:
         if data != self._kept and self._save(ACKNOWLEDGEMENTS, data):
             self._kept = data
 
+    async def relieve(self) -> None:
+        """Makes room for copies of others' records, where they are many."""
+        if self._logs.copies.any_crowded():
+            await self.trim()
+
     async def trim(self) -> None:
-        """Removes what was acknowledged long ago."""
+        """Removes what was acknowledged long ago, or lately where copies are many."""
         for key, up_to in self._logs.trimmable(now_ms()):
             try:
                 gone = await self._in_thread(self._journals.trim, key, up_to)
             except DiskError as error:
                 log.error("a journal cannot be trimmed", error=str(error))
                 return
+            self._logs.copies.trimmed(key, up_to)
             if gone:
                 self._logs.forgotten(key)
 

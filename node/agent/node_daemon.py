@@ -114,7 +114,8 @@ class NodeDaemon:
             check_certificate=self._check_certificate,
             wan_exchange_ms=parse_duration(self.config.wan.exchange),
         )
-        logs = Logs(self.stores.journals.tails(), own=self.identity.name)
+        journals = self.stores.journals
+        logs = Logs(journals.tails(), own=self.identity.name, sizes=journals.segments())
         kept = self.disk.document(ACKNOWLEDGEMENTS)
         recall_acknowledgements(kept, logs, self.trust.keys("acknowledge"))
         peer = Peer(peer_config, heads, logs, membership, now)

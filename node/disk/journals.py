@@ -117,6 +117,14 @@ class JournalStore:
         with self._lock:
             return {key: self._logs[key].tail for key in sorted(self._logs)}
 
+    def segments(self) -> dict[LogKey, list[tuple[int, int]]]:
+        """Of each log's segments, oldest first, the last sequence and the bytes."""
+        with self._lock:
+            return {
+                key: [(segment.last, segment.size) for segment in log.segments]
+                for key, log in self._logs.items()
+            }
+
     def read(self, key: LogKey, after: int, bytes_max: int) -> list[bytes]:
         """Envelopes of the batches with entries beyond the sequence `after`, in order.
 
@@ -231,12 +239,13 @@ class JournalStore:
             self._report(Dropped(key, ends.first, ends.last, gone=key not in self._logs))
 
     def _with_oldest(self, own: bool) -> StoredLog:
-        logs = (
-            log
-            for key, log in self._logs.items()
-            if key.kind == DATA and (key.node == self._own) == own
-        )
-        return min(logs, key=lambda log: log.segments[0].serial)
+        """Of the node with the most data, so that who floods its neighbours loses its own."""
+        of_node: dict[str, list[StoredLog]] = {}
+        for key, log in self._logs.items():
+            if key.kind == DATA and (key.node == self._own) == own:
+                of_node.setdefault(key.node, []).append(log)
+        most = max(of_node.values(), key=lambda logs: sum(log.size for log in logs))
+        return min(most, key=lambda log: log.segments[0].serial)
 
     def _drop_oldest(self, log: StoredLog) -> None:
         self._count(log.key, -log.drop_oldest().size)

@@ -7,6 +7,7 @@ from mesh.journals.acknowledgements import acknowledge
 from mesh.journals.batches import Batch, BatchWriter
 from mesh.journals.entries import make_entry
 from mesh.journals.keys import LogKey
+from mesh.journals.limits import COPY_BYTES_A_NODE_MAX
 from mesh.journals.logs import Logs
 from protos.documents_pb2 import LogName
 from protos.peer_pb2 import Frame, JournalBatches, JournalOffer, JournalWant, LogDigest
@@ -221,3 +222,31 @@ def test_an_acknowledgement_is_news_once_and_what_is_remembered_is_bounded() -> 
     older = acknowledge(key(), 1, identities.MASTER, signer)
     assert target.take_acknowledgement(older, keys, 0) is None
     assert len(target._taken) == 2
+
+
+def test_what_there_is_no_room_for_is_said_and_asked_for_once_there_is() -> None:
+    target = intake()
+    first, second, third = batches(3)
+    take(target, 0, first)
+    crowd = key(counter=9)
+    target.logs.copies.stored(crowd, 1, COPY_BYTES_A_NODE_MAX)
+    refused = take(target, 0, second, third)
+    assert {(i.what, i.subject) for i in refused if isinstance(i, Notice)} == {("refused", "n2")}
+    assert "no room for more copies of n1's records" in refused[0].cause
+    assert target.resume(["n2"]) == []
+    target.logs.copies.trimmed(crowd)
+    (asked,) = target.resume(["n2"])
+    assert isinstance(asked, Send)
+    wanted = Frame.FromString(asked.data).journal_want.logs[0]
+    assert (asked.peer, wanted.sequence) == ("n2", 1)
+    assert target.resume(["n2"]) == []
+    assert [type(i) for i in take(target, 0, second, third)] == [SaveBatch, SaveBatch]
+
+
+def test_who_is_not_linked_any_more_is_not_asked_again() -> None:
+    target = intake()
+    target.logs.copies.stored(key(), 1, COPY_BYTES_A_NODE_MAX)
+    take(target, 0, *batches(1))
+    assert target.resume([]) == []
+    target.logs.copies.trimmed(key())
+    assert target.resume(["n2"]) == []

@@ -8,7 +8,7 @@ import pytest
 
 from mesh.core.messages import Trouble
 from mesh.journals.acknowledgements import acknowledge
-from mesh.journals.limits import KEPT_AFTER_ACKNOWLEDGEMENT_MS
+from mesh.journals.limits import COPY_BYTES_A_NODE_MAX, KEPT_AFTER_ACKNOWLEDGEMENT_MS
 from mesh.journals.logs import Logs
 from node.agent import housekeeping
 from node.agent.edge import now_ms
@@ -38,7 +38,7 @@ class Rig:
     def __init__(self, folder: Path, quota: int = 1 << 20, disk: Disk | None = None) -> None:
         folder.mkdir(exist_ok=True)
         self.store = JournalStore(folder, quota, "a", disk=disk or Disk())
-        self.logs = Logs(self.store.tails(), own="a")
+        self.logs = Logs(self.store.tails(), own="a", sizes=self.store.segments())
         self.saved: list[tuple[str, bytes]] = []
         self.wrote: list[tuple[str, ...]] = []
         self.fed: list[Any] = []
@@ -117,6 +117,22 @@ async def test_what_was_acknowledged_seven_days_ago_is_removed(tmp_path: Path) -
     assert rig.store.tails() == {}
     assert rig.logs.held(writer.key) is None
     assert rig.logs.acknowledged(writer.key) == 2  # so nobody fetches it again
+
+
+async def test_copies_that_a_master_has_go_at_once_where_they_are_many(tmp_path: Path) -> None:
+    writer, own = Writer("b"), Writer("a")
+    Rig(tmp_path / "j").store.append([writer.batch("one"), own.batch("one")])
+    rig = Rig(tmp_path / "j")
+    for key in (writer.key, own.key):
+        envelope = acknowledge(key, 1, identities.MASTER, ACKS)
+        rig.logs.acknowledge(envelope, [ACKS.public_key], now_ms())
+    await rig.keeper.relieve()
+    assert set(rig.store.tails()) == {writer.key, own.key}
+    rig.logs.copies.stored(Writer("b", counter=2).key, 1, COPY_BYTES_A_NODE_MAX)
+    assert rig.logs.copies.full() == ["b"]
+    await rig.keeper.relieve()
+    assert set(rig.store.tails()) == {own.key}
+    assert rig.logs.acknowledged(writer.key) == 1
 
 
 async def test_a_copy_that_cannot_be_synced_is_told_and_an_alarm(tmp_path: Path) -> None:

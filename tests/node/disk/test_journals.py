@@ -107,6 +107,17 @@ def test_copies_have_a_quota_of_their_own(folder) -> None:
     assert store.sizes().copied_data <= 10_000
 
 
+def test_of_copies_the_oldest_data_of_whoever_has_the_most_goes(folder) -> None:
+    store = opened(folder, quota=20_000)
+    modest = written(COPIED, 2, 900)
+    store.append(modest)
+    flood = LogKey("north-3", 1, NONCE, "data")
+    store.append(written(flood, 30, 900))
+    assert store.read(COPIED, 0, 10**6) == envelopes(modest)
+    assert store.sizes().copied_data <= 20_000
+    assert {report.key for report in store.reports()} == {flood}
+
+
 def test_one_segment_stays_however_small_the_quota(folder) -> None:
     store = opened(folder, quota=10)
     batches = written(DATA, 3, 900)
