@@ -1,6 +1,6 @@
 """Simulated nodes and masters: the production cores on a simulated edge."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mesh.blobs.instructions import Fault
@@ -96,7 +96,7 @@ class SimNode(Host):
         }
         core = self._core()
         core.artifacts.restored(
-            [b for b in self.disk.blobs.values()], self.disk.complete, self.world.now_ms
+            list(self.disk.blobs.values()), self.disk.complete, self.clock_ms()
         )
         self._wan_held_ms = self.world.now_ms
         self.start(core)
@@ -116,8 +116,12 @@ class SimNode(Host):
             raise ValueError(f"{keys.node} is revoked")
         return keys
 
+    def known_registers(self, check: Callable[[bytes], NodeKeys]) -> Registers:
+        """The registers that the agent starts with."""
+        return Registers(self.site, check)
+
     def _core(self) -> NodeCore:
-        now, documents = self.world.now_ms, self.disk.documents
+        now, documents = self.clock_ms(), self.disk.documents
         trust = Trust(
             identities.signer("root").public_key,
             documents.get("trust", identities.trust_envelope()),
@@ -128,7 +132,7 @@ class SimNode(Host):
         blobs = {b.digest: self.disk.blobs[b.digest] for b in kept.branches}
         names = [f"site/{self.site}", "revocations", "released"]
         heads = HeadsFlow(trust, state, names, branches, blobs)
-        registers = Registers(self.site, self._check)
+        registers = self.known_registers(self._check)
         me = Self(
             identities.node_keys(self.site, self.name), self.core_boot, identities.signer(self._uri)
         )

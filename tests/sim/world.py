@@ -8,7 +8,7 @@ looks at a clock or draws a random number but the world's own.
 
 import heapq
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -222,7 +222,15 @@ class Host:
             if not isinstance(event, Tick):
                 self._backlog.append(event)
             return
-        for instruction in self.core.handle(event, self.world.now_ms):
+        self.carry(self.core.handle(event, self.clock_ms()))
+
+    def clock_ms(self) -> int:
+        """The monotonic clock of this machine."""
+        return self.world.now_ms
+
+    def carry(self, instructions: Sequence[Any]) -> None:
+        """Carries out what a core answered, in order."""
+        for instruction in instructions:
             self.carry_out(instruction)
 
     def refuses(self, other: "Host") -> bool:
