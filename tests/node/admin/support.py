@@ -164,13 +164,15 @@ class World:
 
 
 @asynccontextmanager
-async def serving(backend: MemoryBackend, tls: TlsFiles) -> AsyncIterator[str]:
+async def serving(
+    backend: MemoryBackend, tls: TlsFiles, at: str = "127.0.0.1:0"
+) -> AsyncIterator[str]:
     """An Admin server; gives its address."""
     server = grpc.aio.server()
     add_AdminServicer_to_server(AdminServicer(backend), server)
     pair = [(tls.key_pem, tls.certificate_pem)]
     credentials = grpc.ssl_server_credentials(pair, tls.authorities_pem, True)
-    port = server.add_secure_port("127.0.0.1:0", credentials)
+    port = server.add_secure_port(at, credentials)
     await server.start()
     try:
         yield f"127.0.0.1:{port}"
