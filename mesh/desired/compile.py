@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mesh.desired.collection import Released, Resources
+from mesh.desired.holds import NOTHING_HELD, Holds
 from mesh.desired.problems import Problem, ResourcesRefused
 from mesh.desired.resources import Autonomy, Gate, Pipeline, Service
 from mesh.heads.branches import (
@@ -47,6 +48,7 @@ class Inputs:
     rosters: Mapping[str, Sequence[RosterEntry]] = field(default_factory=dict)
     restarts: Restarts = field(default_factory=dict)
     revocations: Sequence[Revocation] = ()
+    holds: Holds = NOTHING_HELD
 
 
 def compile_all(inputs: Inputs) -> dict[str, bytes]:
@@ -61,7 +63,9 @@ def compile_all(inputs: Inputs) -> dict[str, bytes]:
     }
     for site in sites:
         roster = inputs.rosters.get(site, ())
-        branch = compile_site(site, inputs.resources, inputs.released, roster, inputs.restarts)
+        branch = compile_site(
+            site, inputs.resources, inputs.released, roster, inputs.restarts, inputs.holds
+        )
         blobs[site_branch_name(site)] = branch.SerializeToString(deterministic=True)
     for name, blob in blobs.items():
         _check(name, blob)
@@ -74,6 +78,7 @@ def compile_site(
     released: Released,
     roster: Sequence[RosterEntry],
     restarts: Restarts | None = None,
+    holds: Holds = NOTHING_HELD,
 ) -> SiteBranch:
     """The branch of one site: its roster by node, its plan by name, its labels."""
     resource = resources.site(site)
@@ -81,15 +86,18 @@ def compile_site(
     services = [one for one in resources.services() if resources.selects(one.spec.sites, site)]
     pipelines = [one for one in resources.pipelines() if resources.selects(one.spec.sites, site)]
     gates = {model.metadata.name: model.spec.gate for model in resources.models()}
+    models = _model_plans(site, resources, released, services, gates, holds)
+    by_version = {(model.name, model.version): model for model in models}
     plan = Plan(
         site=site,
-        models=_model_plans(site, resources, released, services, gates),
+        models=models,
         services=[
             _service_plan(
+                site,
                 one,
-                gates[one.spec.model_name],
-                released[one.spec.model_name, one.spec.model_version].digest,
+                by_version[holds.model(site, one)],
                 restarts.get((site, one.metadata.name), 0),
+                holds,
             )
             for one in services
         ],
@@ -124,13 +132,14 @@ def _model_plans(
     released: Released,
     services: Sequence[Service],
     gates: Mapping[str, Gate],
+    holds: Holds,
 ) -> list[ModelPlan]:
     staged = {
         (model.metadata.name, model.spec.version)
         for model in resources.models()
         if model.spec.stage and resources.selects(model.spec.stage.sites, site)
     }
-    needed = {(one.spec.model_name, one.spec.model_version) for one in services}
+    needed = {holds.model(site, one) for one in services}
     plans = []
     for name, version in sorted(staged | needed):
         gate = gates[name]
@@ -147,13 +156,15 @@ def _model_plans(
     return plans
 
 
-def _service_plan(service: Service, gate: Gate, artifact: bytes, restarts: int) -> ServicePlan:
-    spec = service.spec
+def _service_plan(
+    site: str, service: Service, model: ModelPlan, restarts: int, holds: Holds
+) -> ServicePlan:
+    spec, name = service.spec, service.metadata.name
     return ServicePlan(
-        name=service.metadata.name,
-        model=spec.model_name,
-        model_version=spec.model_version,
-        artifact=artifact,
+        name=name,
+        model=model.name,
+        model_version=model.version,
+        artifact=model.artifact,
         replicas_min=spec.replicas.min,
         replicas_max=spec.replicas.most,
         cores=spec.resources.cores,
@@ -164,8 +175,10 @@ def _service_plan(service: Service, gate: Gate, artifact: bytes, restarts: int) 
         restarts=restarts,
         match_labels=spec.placement.match_labels,
         device=spec.device,
-        max_latency_ms=gate.max_latency,
-        soak_ms=gate.soak,
+        max_latency_ms=model.max_latency_ms,
+        soak_ms=model.soak_ms,
+        paused=(site, name) in holds.paused,
+        pinned=(site, name) in holds.pinned,
     )
 
 

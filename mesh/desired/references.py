@@ -41,7 +41,7 @@ def check_references(
     for model in resources.models():
         findings.extend(_check_model(model, released))
     for service in resources.services():
-        findings.extend(_check_service(service, resources, released))
+        findings.extend(check_service(service, resources, released))
     sites = sorted(resources.named_sites() | set(enrolled_sites))
     for pipeline in resources.pipelines():
         findings.extend(_check_pipeline(pipeline, resources, sites))
@@ -83,7 +83,8 @@ def _not_pushed(
     return Finding(key_of(resource), path, f"{name} {version} has not been pushed{known}", command)
 
 
-def _check_service(service: Service, resources: Resources, released: Released) -> list[Finding]:
+def check_service(service: Service, resources: Resources, released: Released) -> list[Finding]:
+    """Whatever is wrong with the model that `service` names."""
     name, version = service.spec.model_name, service.spec.model_version
     path = ("spec", "model")
     if resources.model(name) is None:

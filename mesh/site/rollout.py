@@ -16,8 +16,8 @@ No leader. Every node computes from the registers whose turn it is, and acts on 
   over from another starts that one first.
 - Where nothing good serves that could be lost (a new service, a site that starts from cold), there
   is nothing to protect, and all start at once.
-- While an operator holds the rollout, nobody begins a turn. Who has begun one ends it, one way or the
-  other: to break it off would cost a worker that may serve already, to freeze it would keep two
+- While an operator holds the rollout, nobody begins a turn. Who has begun one ends it, one way or
+  the other: to break it off would cost a worker that may serve already, to freeze it would keep two
   workers in memory for as long as the hold lasts, and what the gate finds is what the operator
   wants to know. So in the end each node runs one version, the new one or its last good one.
 
