@@ -47,6 +47,8 @@ RESUME_MS = 1_000
 
 NEWS = frozenset({"trust", "state", "too-new", "register", "acknowledged"})
 """Notices that say that something was taken over."""
+HEADS = frozenset({"trust", "state", "too-new"})
+"""Those of them about a head."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,8 @@ class Peer:
         self._flow = self._journals.flow
         self._due = {"offer": now_ms, "resume": now_ms}
         self._round = 0
+        self._gateway: str | None = None
+        self._gateway_rests_on: tuple[int, frozenset[str]] = (0, frozenset())
 
     # ---- what is known ----
 
@@ -126,8 +130,11 @@ class Peer:
         nodes that say they have a working path."""
         if self.membership is None:
             return None
-        records = (self.membership.registers.get(n) for n in self.membership.liveness.live())
-        return first("gateway", [r.body.node for r in records if r is not None and r.body.wan])
+        liveness, with_wan = self.membership.liveness, self.membership.registers.with_wan
+        if self._gateway_rests_on != (liveness.generation, with_wan):
+            self._gateway_rests_on = (liveness.generation, with_wan)
+            self._gateway = first("gateway", with_wan.intersection(liveness.live()))
+        return self._gateway
 
     def _signing_key_of(self, node: str) -> bytes | None:
         return self._registers.signing_key_of(node) or self.roster_keys.get(node)
@@ -291,6 +298,8 @@ class Peer:
     def _relay_heads(self, results: list[Instruction], source: str) -> list[Instruction]:
         """A head that was just accepted, or applied, is news for everybody else."""
         whats = {notice.what for notice in results if isinstance(notice, Notice)}
+        if whats.isdisjoint(HEADS):
+            return []
         state = not whats.isdisjoint(("state", "too-new"))
         frames = pack(self.heads.documents(trust="trust" in whats, state=state))
         return self._tell_on(frames, f"news from {source}", source)
@@ -348,11 +357,13 @@ class Peer:
         for envelope in envelopes:
             if self._journals.take_acknowledgement(envelope, keys, now_ms) is not None:
                 news.append(envelope)
+        if not news:
+            return []
         frames = acknowledgement_frames(news)
         if not peer:  # a master's own: to its sites
             return self._links.broadcast(frames, "acknowledged")
-        known: list[Instruction] = [Notice("acknowledged", peer)] if news else []
-        return [*known, *self._links.spread(frames, "acknowledged", peer)]
+        told = self._links.spread(frames, "acknowledged", peer)
+        return [Notice("acknowledged", peer), *told]
 
     # ---- time ----
 

@@ -12,6 +12,8 @@ class Alarms:
 
     def __init__(self) -> None:
         self._active: dict[tuple[str, str], AlarmState] = {}
+        self.generation = 0
+        """Grows with each alarm that is raised or cleared."""
 
     def set(
         self, kind: str, subject: str, message: str, severity: str, unix_ms: int
@@ -19,6 +21,7 @@ class Alarms:
         """Raises the alarm, or does nothing if it is active already."""
         if (kind, subject) in self._active or len(self._active) >= ALARMS_MAX:
             return []
+        self.generation += 1
         self._active[kind, subject] = AlarmState(
             kind=kind, subject=subject, message=message, severity=severity, since_unix_ms=unix_ms
         )
@@ -28,6 +31,7 @@ class Alarms:
         """Ends the alarm, or does nothing if there is none."""
         if self._active.pop((kind, subject), None) is None:
             return []
+        self.generation += 1
         return [WriteJournal("record", "alarm.cleared", subject, why, {"kind": kind})]
 
     def update(
@@ -35,9 +39,9 @@ class Alarms:
     ) -> list[Instruction]:
         """Makes the alarms of `kind` exactly `active` (subject to message)."""
         instructions: list[Instruction] = []
-        for known, subject in sorted(self._active):
-            if known == kind and subject not in active:
-                instructions += self.clear(kind, subject, "the condition is over")
+        over = [s for known, s in self._active if known == kind and s not in active]
+        for subject in sorted(over):
+            instructions += self.clear(kind, subject, "the condition is over")
         for subject in sorted(active):
             instructions += self.set(kind, subject, active[subject], severity, unix_ms)
         return instructions

@@ -52,6 +52,8 @@ class Artifacts:
         self._masters = masters
         self._planned: set[bytes] = set()
         self._needed: set[bytes] = set()
+        self._missing: set[bytes] = set()
+        """Those of both whose manifests are not known here, nor refused."""
         self._begun: set[bytes] = set()
         self._asked_ms = -ASK_MS
         self._stored: dict[bytes, int] = {}
@@ -73,6 +75,8 @@ class Artifacts:
         """The artifacts of the plan, whose manifests are kept, and those that this node holds."""
         self._planned, before = set(planned), self._needed
         self._needed = set(needed)
+        both = self._planned | self._needed
+        self._missing = both - self.known.keys() - self.refused.keys()
         for digest in sorted(before - self._needed - self.complete):
             self.swarm.forget(digest, now_ms)
             self._begun.discard(digest)
@@ -94,8 +98,9 @@ class Artifacts:
     def blob(self, data: bytes, peer: str, now_ms: int) -> list[Output]:
         """A small blob from a peer: perhaps a manifest that is missing here."""
         digest = sha256(data)
-        if digest not in self._missing_manifests():
+        if digest not in self._missing:
             return []
+        self._missing.discard(digest)
         try:
             self.known[digest] = open_manifest(data, self._release_keys(), digest)
         except ManifestRefused as refused:
@@ -168,15 +173,14 @@ class Artifacts:
             if now_ms >= self._retry_ms[digest]:
                 del self._retry_ms[digest]
                 outputs += self._start(digest, now_ms)
-        missing = self._missing_manifests()
-        if missing and now_ms - self._asked_ms >= ASK_MS:
+        if self._missing and now_ms - self._asked_ms >= ASK_MS:
             self._asked_ms = now_ms
             outputs += self.ask([*self._neighbours(), *self._masters()])
         return outputs
 
     def ask(self, peers: Iterable[str]) -> list[Output]:
         """Asks peers for the manifests that are missing."""
-        missing = sorted(self._missing_manifests())[:64]
+        missing = sorted(self._missing)[:64]
         data = encode(want=Want(blobs=missing))
         return [Send(peer, data, "manifests of the plan") for peer in peers] if missing else []
 
@@ -199,9 +203,6 @@ class Artifacts:
         return outputs
 
     # ---- inside ----
-
-    def _missing_manifests(self) -> set[bytes]:
-        return (self._planned | self._needed) - self.known.keys() - self.refused.keys()
 
     def _start(self, digest: bytes, now_ms: int) -> list[Output]:
         waiting = now_ms < self._retry_ms.get(digest, now_ms)

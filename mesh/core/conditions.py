@@ -8,12 +8,25 @@ if TYPE_CHECKING:
     from mesh.core.node import NodeCore
 
 
+Active = tuple[tuple[str, dict[str, str], str], ...]
+"""Of each kind of alarm: the subjects, each with a message, and the severity."""
+
+
 def conditions(core: "NodeCore") -> list[Instruction]:
     """Sets and clears the alarms that follow from what is so now."""
-    artifacts, wall_ms = core.artifacts, core.wall_ms
+    return [
+        instruction
+        for kind, subjects, severity in active(core)
+        for instruction in core.alarms.update(kind, subjects, severity, core.wall_ms)
+    ]
+
+
+def active(core: "NodeCore") -> Active:
+    """What is so now that a person should know of."""
+    artifacts = core.artifacts
     held_back = {digest.hex()[:16]: reason for digest, reason in artifacts.failed.items()}
     refused = {digest.hex()[:16]: reason for digest, reason in artifacts.refused.items()}
-    active = (
+    return (
         ("Offline", _offline(core), "critical"),
         ("Pending", dict(core.placement.pending), "warning"),
         ("Disk", held_back, "critical"),
@@ -24,11 +37,6 @@ def conditions(core: "NodeCore") -> list[Instruction]:
         ("Copies", _no_room(core), "warning"),
         ("CrashLoop", core.runtime.crashing(), "critical"),
     )
-    return [
-        instruction
-        for kind, subjects, severity in active
-        for instruction in core.alarms.update(kind, subjects, severity, wall_ms)
-    ]
 
 
 def _offline(core: "NodeCore") -> dict[str, str]:

@@ -32,9 +32,17 @@ class Counts:
             for name in sorted(self._kept)
         ]
 
+    def numbers(self) -> dict[str, int]:
+        """The counts that this node keeps, by service."""
+        return {name: scaler.count for name, scaler in self._kept.items()}
+
+    def is_due(self, now_ms: int) -> bool:
+        """Whether it is time to look at the load again."""
+        return now_ms - self._looked_ms >= LOOK_EVERY_MS
+
     def tick(self, plan: Plan, live: Collection[str], now_ms: int) -> list[Instruction]:
         """Looks at the load now and then; journals what it changes."""
-        if now_ms - self._looked_ms < LOOK_EVERY_MS:
+        if not self.is_due(now_ms):
             return []
         self._looked_ms = now_ms
         mine = {s.name: s for s in plan.services if keeper(s.name, live) == self._node}

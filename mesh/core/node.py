@@ -30,10 +30,11 @@ from mesh.core.messages import (
     WanPath,
 )
 from mesh.core.outage import OutageWatch
+from mesh.core.quiet import Quiet
 from mesh.core.refusals import Refusals
 from mesh.core.runtime_view import RuntimeView
 from mesh.core.share import Share
-from mesh.events import Drop, Event, Notice, Tick, WriteJournal
+from mesh.events import Drop, Event, Notice, Received, Tick, WriteJournal
 from mesh.exchange.membership import Membership
 from mesh.hashing import first
 from mesh.heads.revocations import Revoked
@@ -43,8 +44,6 @@ from mesh.site.placement import Placement
 from protos.documents_pb2 import Capacity, ServicePlan, SiteBranch, StableRegister
 
 NodeOutput = Output | Run
-DECIDE_EVERY_MS = 1_000
-"""Even where nothing seems to have changed: a decision that rests on time is never later."""
 DECIDE_GAP_MS = 50
 """Between two decisions: what comes in a burst is decided about together, a tick later at most."""
 
@@ -101,7 +100,9 @@ class NodeCore:
         self._inference_address = ""
         self._refusals = Refusals()
         self._loads = Loads(self.name, peer.config.boot, membership, now_ms)
+        self._swarm_rests_on: tuple[int, frozenset[str], bool] = (0, frozenset(), False)
         self._swarm_members: tuple[list[str], list[str]] = ([], [])
+        self._quiet = Quiet(now_ms)
         self._decided_ms = now_ms - DECIDE_GAP_MS
         self._stale = "start"
         self._use_branch("disk")
@@ -142,7 +143,10 @@ class NodeCore:
 
     def handle(self, event: Event | NodeEvent, now_ms: int) -> list[NodeOutput]:
         """Takes one event; returns what is to be done, in order."""
-        outputs = self._look_at(self._dispatch(event, now_ms), now_ms)
+        if isinstance(event, Received | Tick):  # nearly all
+            outputs = self._look_at(self.peer.handle(event, now_ms), now_ms)
+        else:
+            outputs = self._look_at(self._dispatch(event, now_ms), now_ms)
         if isinstance(event, Tick):
             outputs += self._on_tick(event, now_ms)
         if self._stale and now_ms - self._decided_ms >= DECIDE_GAP_MS:
@@ -261,7 +265,11 @@ class NodeCore:
 
     def _tell_swarm(self, now_ms: int) -> list[NodeOutput]:
         """Who is there to fetch from, and from outside, where that changed."""
-        members = self.membership.liveness.live()
+        liveness, registers = self.membership.liveness, self.membership.registers
+        rests_on = (liveness.generation, registers.with_wan, self.wan)
+        if rests_on == self._swarm_rests_on:
+            return []
+        self._swarm_rests_on, members = rests_on, liveness.live()
         known = (members, [node for node in members if self._has_wan(node)])
         if known == self._swarm_members:
             return []
@@ -269,10 +277,7 @@ class NodeCore:
         return [*self.artifacts.carry(self.artifacts.swarm.members(*known, now_ms))]
 
     def _has_wan(self, node: str) -> bool:
-        if node == self.name:
-            return self.wan
-        record = self.membership.registers.get(node)
-        return record is not None and record.body.wan
+        return self.wan if node == self.name else node in self.membership.registers.with_wan
 
     def _link_changed(self, notice: Notice, now_ms: int) -> Sequence[NodeOutput]:
         swarm, peer = self.artifacts.swarm, notice.subject
@@ -325,7 +330,7 @@ class NodeCore:
         outputs += self.share.count(now_ms)
         if self.share.has_settled(now_ms):
             self._stale = "the site has had time to answer"
-        if now_ms - self._decided_ms >= DECIDE_EVERY_MS and not self._stale:
+        if not self._stale and self._quiet.is_over(self, now_ms):
             self._stale = "time"
         return outputs
 
@@ -341,7 +346,8 @@ class NodeCore:
         outputs += self.artifacts.plan(planned, self.work.artifacts, now_ms)
         outputs += conditions(self)
         outputs += self.share.tell_runtime(view.routes_of(self), cause)
-        return outputs + self._publish(now_ms)
+        self._quiet.decided(self, bool(outputs), now_ms)
+        return outputs + self._publish(now_ms)  # a register that is another is looked at again
 
     def _publish(self, now_ms: int) -> list[NodeOutput]:
         return self._look_at(self.peer.publish(view.register_content(self), now_ms), now_ms)

@@ -58,6 +58,7 @@ class Share:
         self.plan = Plan()
         self._placing = Placing()
         self._counted = Plan()
+        self._refused: dict[str, str] = {}
         self._last_words: dict[str, bytes] = {}
         self._settle_ms: int | None = now_ms + SETTLE_MS
         self._told: Run | None = None
@@ -97,7 +98,9 @@ class Share:
         return True
 
     def count(self, now_ms: int) -> list[Instruction]:
-        """Looks at the load, and changes the counts that this node keeps."""
+        """Looks at the load now and then, and changes the counts that this node keeps."""
+        if not self.counts.is_due(now_ms):
+            return []
         live = set(self._membership.liveness.live()) - self._conflicts.clones
         return self.counts.tick(self._in_force.branch.plan, live, now_ms)
 
@@ -112,7 +115,9 @@ class Share:
         base = self._in_force.branch.plan
         entries = self.rollouts.learn(self._runtime, base)
         entries += self._place(cause)
-        chosen, turns = self.rollouts.effective(base, self._orders(base), self._artifacts.complete)
+        orders = self._orders(base)
+        chosen, turns = self.rollouts.effective(base, orders, self._artifacts.complete)
+        self._refused = self.rollouts.refused_by_site(base, orders)
         self.plan = _with(self._counted, chosen)
         told = self._told
         running = self._runtime.keys() if told is None else [key for key, _ in told.replicas]
@@ -131,8 +136,7 @@ class Share:
 
     def refused_by_site(self) -> dict[str, str]:
         """Services whose present version the site refuses, and the evidence."""
-        base = self._in_force.branch.plan
-        return self.rollouts.refused_by_site(base, self._orders(base))
+        return self._refused
 
     def artifacts_planned(self) -> set[bytes]:
         """The artifacts whose manifests every node keeps: of the plan, and the last good ones."""

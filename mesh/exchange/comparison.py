@@ -86,10 +86,8 @@ class Comparison:
         instructions: list[Instruction] = []
         stood_still = now_ms - self._wan_ms > STALL_MS
         self._wan_ms = now_ms
-        for peer in sorted(self._links.open):
-            link = self._links.open[peer]
-            if not link.wan:
-                continue
+        for link in self._links.wan:
+            peer = link.contact.name
             if stood_still and link.asked_ms is not None:
                 link.asked_ms = now_ms
             waited = now_ms - link.exchanged_ms

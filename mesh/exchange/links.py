@@ -30,8 +30,7 @@ class Links:
     def __init__(self, own: str) -> None:
         self._own = own
         self.open: dict[str, Link] = {}
-        self._masters: list[str] = []
-        self._neighbours: list[str] = []
+        self._sort()
 
     def add(self, link: Link) -> None:
         """A link stands."""
@@ -46,6 +45,8 @@ class Links:
 
     def _sort(self) -> None:
         links = sorted(self.open.items())
+        self.wan = [link for _, link in links if link.wan]
+        """The links that leave the site, by the other end's name."""
         self._masters = [name for name, link in links if link.contact.role == "master"]
         self._neighbours = [name for name, link in links if not link.wan]
 

@@ -49,6 +49,7 @@ class Membership:
         self._linked: set[str] = set()
         self._version = 0
         self._suspected: list[Suspicion] = []
+        self._said_at = (-1, -1)
         self._watch(now_ms)
 
     # ---- this node's own register ----
@@ -58,6 +59,17 @@ class Membership:
 
         Returns the new record, or None if nothing changed and it need not be said `again`.
         """
+        if content is None and not again and self._said_at == self._generations():
+            return None
+        record = self._publish(content, again)
+        self._said_at = self._generations()
+        return record
+
+    def _generations(self) -> tuple[int, int]:
+        """What suspicions rest on: as long as it is the same, so are they."""
+        return (self.liveness.generation, self.registers.generation)
+
+    def _publish(self, content: StableRegister | None, again: bool) -> Record | None:
         suspicions = self._suspicions()
         held = self.registers.get(self._me.keys.node)
         if content is None and not again and held is not None and suspicions == self._suspected:
@@ -103,14 +115,17 @@ class Membership:
         if not self.liveness.knows(node):
             self._watch(now_ms)
         actions = self.liveness.refuted(node)
-        versions = {one.body.node: one.order for one in self.registers.records()}
         for witness in self.registers.records():
             body = witness.body
             if body.node != self._me.keys.node and (body.suspicions or body.node == node):
-                suspicions = {s.node: (s.boot.counter, s.version) for s in body.suspicions}
-                suspects = current_suspects(suspicions, versions)
-                self.liveness.testimony(body.node, suspects, now_ms)
+                self.liveness.testimony(body.node, self._suspects(body), now_ms)
         return self.carry(actions)
+
+    def _suspects(self, body: StableRegister) -> set[str]:
+        """Whom a register suspects, in their current versions."""
+        suspicions = {s.node: (s.boot.counter, s.version) for s in body.suspicions}
+        held = (self.registers.get(node) for node in suspicions)
+        return current_suspects(suspicions, {r.body.node: r.order for r in held if r is not None})
 
     def forget(self, nodes: Iterable[str], now_ms: int) -> None:
         """Drops nodes that the authority revoked: what they said, and the watch over them."""

@@ -105,6 +105,10 @@ class Liveness:
         self._round = 0
         self._ring = [node]
         self._linked: set[str] = set()
+        self._witnesses: set[str] = set()
+        self.generation = 0
+        """Grows with each change of who is a member, and of any verdict."""
+        self._turn()
 
     # ---- what is known ----
 
@@ -115,12 +119,11 @@ class Liveness:
 
     def live(self) -> list[str]:
         """The members that are not dead, and this node, sorted."""
-        others = [n for n, m in self._members.items() if m.verdict is not Verdict.DEAD]
-        return sorted([*others, self._node])
+        return list(self._live)
 
     def dead(self) -> list[str]:
         """The members that are dead, sorted."""
-        return sorted(n for n, m in self._members.items() if m.verdict is Verdict.DEAD)
+        return [n for n, m in self._members.items() if m.verdict is Verdict.DEAD]
 
     def knows(self, node: str) -> bool:
         """Whether the node is watched over as a member."""
@@ -132,7 +135,7 @@ class Liveness:
 
     def suspected(self) -> list[str]:
         """The members that this node itself suspects, sorted: what its register must say."""
-        return sorted(n for n, m in self._members.items() if self._node in m.suspected_ms)
+        return [n for n, m in self._members.items() if self._node in m.suspected_ms]
 
     @property
     def doubt(self) -> int:
@@ -144,13 +147,17 @@ class Liveness:
     def members(self, nodes: Collection[str], now_ms: int) -> None:
         """Who is to be watched: all nodes of the site that are known, without this one."""
         wanted = set(nodes) - {self._node}
+        if wanted == self._members.keys():
+            return
         for node in sorted(wanted - self._members.keys()):
             self._members[node] = _Member(
                 heard_ms=now_ms, linked=node in self._linked, known_ms=now_ms
             )
         for node in sorted(self._members.keys() - wanted):
             del self._members[node]
+        self._members = dict(sorted(self._members.items()))
         self._ring = sorted([*wanted, self._node], key=lambda n: fingerprint([n.encode()]))
+        self._turn()
 
     def heard(self, node: str, now_ms: int) -> list[Action]:
         """Something arrived from the node itself."""
@@ -216,6 +223,9 @@ class Liveness:
 
     def testimony(self, witness: str, suspects: Collection[str], now_ms: int) -> None:
         """Whom another node's register suspects, in their current versions."""
+        if not suspects and witness not in self._witnesses:
+            return
+        (self._witnesses.add if suspects else self._witnesses.discard)(witness)
         for node, member in self._members.items():
             if node in suspects and node != witness:
                 member.suspected_ms.setdefault(witness, now_ms)
@@ -229,9 +239,11 @@ class Liveness:
         if late:
             return self._doubt_myself(now_ms)
         actions: list[Action] = []
-        for node in sorted(self._members):
-            actions += self._overdue(node, self._members[node], now_ms)
-            actions += self._conclude(node, self._members[node], now_ms)
+        for node, member in self._members.items():
+            if member.probe is not None:
+                actions += self._overdue(node, member, member.probe, now_ms)
+            if member.suspected_ms:
+                actions += self._conclude(node, member, now_ms)
         return actions + self._probe_watched(now_ms)
 
     # ---- inside ----
@@ -250,11 +262,11 @@ class Liveness:
         return base_ms * (2 + self._doubt) // 2
 
     def _probe_watched(self, now_ms: int) -> list[Action]:
-        targets = self._watched()
+        targets = self._watched
         if now_ms - self._random_ms >= RANDOM_PROBE_EVERY_MS:
             self._random_ms = now_ms
             self._round += 1
-            targets += ranked(f"{self._node} {self._round}", self._alive_members())[:1]
+            targets = [*targets, *ranked(f"{self._node} {self._round}", self._alive_members)[:1]]
         actions: list[Action] = []
         for node in targets:
             member = self._members[node]
@@ -275,17 +287,22 @@ class Liveness:
         """Whether nobody could have linked with the node yet."""
         return not member.linked and now_ms - member.known_ms < GRACE_MS
 
-    def _watched(self) -> list[str]:
-        """The two live predecessors on the ring: for them this node is one of two successors."""
+    def _turn(self) -> None:
+        """A verdict or the members changed: what follows from them alone is found anew."""
+        self.generation += 1
+        others = [n for n, m in self._members.items() if m.verdict is not Verdict.DEAD]
+        self._live = sorted([*others, self._node])
+        self._alive_members = [n for n in self._members if self.is_alive(n)]
+        self._watched = self._predecessors()
+
+    def _predecessors(self) -> list[str]:
+        """The two live ones on the ring: for them this node is one of two successors."""
         ring = [n for n in self._ring if n == self._node or self.is_alive(n)]
         place = ring.index(self._node)
         before = [ring[(place - step) % len(ring)] for step in range(1, WATCHERS + 1)]
         return [n for n in dict.fromkeys(before) if n != self._node]
 
-    def _overdue(self, node: str, member: _Member, now_ms: int) -> list[Action]:
-        probe = member.probe
-        if probe is None:
-            return []
+    def _overdue(self, node: str, member: _Member, probe: _Probe, now_ms: int) -> list[Action]:
         if probe.indirect_ms is None:
             if now_ms - probe.sent_ms < self._patience(DIRECT_MS):
                 return []
@@ -295,7 +312,7 @@ class Liveness:
         return self._suspect(node, member, now_ms, "no answer, direct or through others")
 
     def _ask_others(self, node: str, member: _Member, now_ms: int) -> list[Action]:
-        helpers = [n for n in self._alive_members() if n != node and self._members[n].linked]
+        helpers = [n for n in self._alive_members if n != node and self._members[n].linked]
         asked = ranked(f"{node} {self._next_number}", helpers)[:INDIRECT_ASKED_MAX]
         if not asked:
             return self._suspect(node, member, now_ms, "no answer, and nobody else to ask")
@@ -310,19 +327,21 @@ class Liveness:
         if member.verdict is Verdict.SUSPECT:
             return []
         member.verdict = Verdict.SUSPECT
+        self._turn()
         return [Changed(node, Verdict.SUSPECT, why)]
 
     def _conclude(self, node: str, member: _Member, now_ms: int) -> list[Action]:
         witnesses = {w: t for w, t in member.suspected_ms.items() if self._may_testify(w)}
         if member.verdict is Verdict.DEAD or not witnesses:
             return []
-        alone = len(witnesses) == 1 and bool(self._alive_members())
+        alone = len(witnesses) == 1 and bool(self._alive_members)
         limit = SUSPICION_ONE_MS if alone else SUSPICION_TWO_MS
         since = sorted(witnesses.values())[0 if alone or len(witnesses) == 1 else 1]
         fresh = member.linked and now_ms - member.heard_ms < self._patience(DIRECT_MS)
         if fresh or now_ms - max(since, member.heard_ms) < self._patience(limit):
             return []
         member.verdict = Verdict.DEAD
+        self._turn()
         names = ", ".join(sorted(witnesses))
         return [Changed(node, Verdict.DEAD, f"suspected by {names}, not refuted")]
 
@@ -333,10 +352,8 @@ class Liveness:
         if member.verdict is Verdict.ALIVE:
             return []
         member.verdict = Verdict.ALIVE
+        self._turn()
         return [Changed(node, Verdict.ALIVE, why)]
-
-    def _alive_members(self) -> list[str]:
-        return [n for n in sorted(self._members) if self.is_alive(n)]
 
     def _number(self) -> int:
         self._next_number += 1

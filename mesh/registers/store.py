@@ -94,6 +94,12 @@ class Registers:
     _stable: dict[str, Record] = field(default_factory=dict)
     _loads: dict[str, _Load] = field(default_factory=dict)
     _nodes: dict[bytes, str] = field(default_factory=dict)  # envelope held -> its node
+    generation: int = 0
+    """Grows with each change of a stable register."""
+    load_generation: int = 0
+    """Grows with each change of a load register."""
+    with_wan: frozenset[str] = frozenset()
+    """The nodes that say that their path to a master works; another set only when that changes."""
 
     # ---- reading ----
 
@@ -132,7 +138,7 @@ class Registers:
     def publish_load(self, body: LoadRegister, signer: Signer) -> bytes:
         """Signs this peer's own load register and holds it. Returns the envelope to send."""
         envelope = signer.sign("load", body.SerializeToString(deterministic=True))
-        self._loads[body.node] = _Load(body, envelope)
+        self._hold_load(_Load(body, envelope))
         return envelope
 
     def accept(self, envelope: bytes, protected: str = "") -> tuple[Outcome | Clone, Record]:
@@ -167,7 +173,7 @@ class Registers:
         held = self._loads.get(body.node)
         if held is not None and _order(body) <= _order(held.body):
             return Outcome.OLDER
-        self._loads[body.node] = _Load(body, envelope)
+        self._hold_load(_Load(body, envelope))
         return Outcome.ACCEPTED
 
     def forget(self, nodes: Iterable[str]) -> None:
@@ -177,6 +183,9 @@ class Registers:
             self._loads.pop(node, None)
             if record is not None:
                 del self._nodes[record.envelope]
+                self.generation += 1
+                self.load_generation += 1
+                self.with_wan -= {node}
 
     def recheck(self) -> list[str]:
         """To be called when trust or revocations changed: drops the registers whose certificates do
@@ -195,6 +204,13 @@ class Registers:
         self._nodes[record.envelope] = node
         if before is None:
             self._stable = dict(sorted(self._stable.items()))
+        self.generation += 1
+        if record.body.wan != (node in self.with_wan):
+            self.with_wan ^= {node}
+
+    def _hold_load(self, load: _Load) -> None:
+        self._loads[load.body.node] = load
+        self.load_generation += 1
 
     # ---- checking ----
 

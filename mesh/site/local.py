@@ -2,18 +2,22 @@
 
 What replaces comes before what is replaced goes. A new configuration takes the place of the old one
 only once its artifact is here; from then on the runtime starts it beside the old one, which ends
-when the new one serves. A replica that moved away goes once the nodes that should run it serve. So
-a change, a node that comes back, or two nodes that see the site differently for a moment cost some
+when the new one serves. A replica that moved away goes once the nodes that should run it serve, and
+have done so long enough for everybody to know (mesh/site/handover.py). So a change, a node that comes back, or two nodes that see the site differently for a moment cost some
 memory, never a request.
 """
 
+import functools
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from mesh.site.placement import Placement
 from mesh.site.views import NodeView
 from protos.documents_pb2 import PipelinePlan, Plan, ServicePlan
+
+CONFIGS_KEPT = 1024
+"""Digests of services remembered, about 0.5 KB each: they are asked for at each decision."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -40,6 +44,12 @@ class LocalWork:
 
 def service_config(service: ServicePlan) -> str:
     """Digest of everything about a service that needs a new worker when it changes (16 hex)."""
+    return _config_of(service.SerializeToString(deterministic=True))
+
+
+@functools.lru_cache(maxsize=CONFIGS_KEPT)
+def _config_of(whole: bytes) -> str:
+    service = ServicePlan.FromString(whole)
     parts = ServicePlan(
         model=service.model,
         model_version=service.model_version,
@@ -67,11 +77,13 @@ def decide(
     running: Iterable[ReplicaKey],
     serving: Iterable[ReplicaKey],
     held: Iterable[bytes],
+    fresh: Collection[str] = (),
 ) -> LocalWork:
     """What `node` runs now.
 
     `running` are the replicas that the runtime was told to run last, `serving` those of them that
-    serve, `held` the artifacts that are whole on this disk.
+    serve, `held` the artifacts that are whole on this disk. `fresh` are services that serve as
+    placed only since a moment: what moved away from here serves on meanwhile.
     """
     held_artifacts, old, good = set(held), set(running), set(serving)
     replicas: set[ReplicaKey] = set()
@@ -82,7 +94,9 @@ def decide(
         wanted = {ReplicaKey(service.name, index, config) for index in range(mine)}
         here = service.artifact in held_artifacts
         (replicas if here else waiting).update(wanted)
-        moved = not _served_as_placed(service, placement, nodes, node, good)
+        moved = service.name in fresh or not served_as_placed(
+            service, placement, nodes, node, good
+        )
         for index, key in _last_good(service.name, old, good).items():
             if moved and key in good if index >= mine else not here:
                 replicas.add(key)
@@ -111,12 +125,12 @@ def _last_good(service: str, old: set[ReplicaKey], good: set[ReplicaKey]) -> dic
     return {key.index: key for key in sorted(mine, key=lambda key: (key in good, key))}
 
 
-def _served_as_placed(
+def served_as_placed(
     service: ServicePlan,
     placement: Placement,
     nodes: Sequence[NodeView],
     node: str,
-    good: set[ReplicaKey],
+    good: Collection[ReplicaKey],
 ) -> bool:
     """Whether the replicas that the placement wants all serve where it wants them.
 
