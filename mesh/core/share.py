@@ -19,8 +19,10 @@ from mesh.core.rollouts import Rollouts
 from mesh.core.runtime_view import RuntimeView
 from mesh.events import Instruction
 from mesh.exchange.membership import Membership
+from mesh.site.handover import Handover, moved_and_served
 from mesh.site.local import LocalWork, ReplicaKey, artifacts_for, decide
 from mesh.site.placement import Placement, rank
+from mesh.site.views import NodeView
 from protos.documents_pb2 import Plan, ServicePlan
 
 SETTLE_MS = 1_000
@@ -57,6 +59,7 @@ class Share:
         self.rollouts = Rollouts(name, membership.registers, rollouts)
         self.plan = Plan()
         self._placing = Placing()
+        self._handover = Handover()
         self._counted = Plan()
         self._refused: dict[str, str] = {}
         self._last_words: dict[str, bytes] = {}
@@ -67,6 +70,16 @@ class Share:
     def placement(self) -> Placement:
         """Where the site's workloads run, as this node sees it."""
         return self._placing.placement
+
+    @property
+    def counted(self) -> Plan:
+        """The plan in force, with as many replicas of each service as there should be now."""
+        return self._counted
+
+    @property
+    def views(self) -> list[NodeView]:
+        """The nodes that placement counted on, as their registers describe them."""
+        return self._placing.nodes
 
     @property
     def told_services(self) -> dict[ReplicaKey, ServicePlan]:
@@ -97,6 +110,10 @@ class Share:
         self._settle_ms = None
         return True
 
+    def has_handed_over(self, now_ms: int) -> bool:
+        """Whether something that moved away from here may go by now."""
+        return self._handover.is_due(now_ms)
+
     def count(self, now_ms: int) -> list[Instruction]:
         """Looks at the load now and then, and changes the counts that this node keeps."""
         if not self.counts.is_due(now_ms):
@@ -106,7 +123,7 @@ class Share:
 
     # ---- deciding ----
 
-    def decide(self, cause: str) -> list[Instruction]:
+    def decide(self, cause: str, now_ms: int) -> list[Instruction]:
         """Places the plan and takes this node's part of it; journals what changed of that.
 
         The plan that counts is the authority's, with the counts that scaling keeps, and with the
@@ -121,15 +138,10 @@ class Share:
         self.plan = _with(self._counted, chosen)
         told = self._told
         running = self._runtime.keys() if told is None else [key for key, _ in told.replicas]
-        work = decide(
-            self._name,
-            self.plan,
-            self._placing.placement,
-            self._placing.nodes,
-            running=running,
-            serving=self._runtime.serving(),
-            held=self._artifacts.complete,
-        )
+        serving = self._runtime.serving()
+        site = (self._name, self.plan, self._placing.placement, self._placing.nodes)
+        fresh = self._handover.fresh(moved_and_served(*site, serving), now_ms)
+        work = decide(*site, running, serving, held=self._artifacts.complete, fresh=fresh)
         ahead = artifacts_for(self._name, base, self._placing.placement)
         self.work = replace(work, artifacts=work.artifacts | ahead)
         return [*entries, *turns]
@@ -167,7 +179,8 @@ class Share:
         if counted != self._counted:
             self._counted = counted
         records = self._membership.registers.records()
-        self._placing.update(self._counted, records, able, set(self._last_words.values()))
+        last_words = set(self._last_words.values())
+        self._placing.update(self._counted, records, able, last_words, self._in_force.held_back)
         if self.placement is before:
             return []
         return changes(base, before, self.placement, self._name, cause)

@@ -17,6 +17,8 @@ Kinds and what they give, one document each:
 | `sites` | Site | each site |
 | `workloads` | Replica | each replica and pipeline known here; pending ones with node "" |
 | `rollouts` | Rollout | each service on each node that runs it, or refused its present version |
+| `explanations` | Explanation | each workload planned for the site (nodes) |
+| `loads` | ServiceLoad | each service on each live node that serves it |
 | `models`, `services`, `pipelines`, `resources` | Resource | each resource; at a node, its plan's |
 | `artifacts` | Artifact | each artifact wanted or held here; at a master, released or pushed |
 | `events` | Event | each journal entry on this daemon's disk, oldest first |
@@ -38,6 +40,8 @@ KINDS = (
     "sites",
     "workloads",
     "rollouts",
+    "explanations",
+    "loads",
     "models",
     "services",
     "pipelines",
@@ -48,6 +52,43 @@ KINDS = (
     "outages",
     "tokens",
 )
+
+
+class Standing(TypedDict, total=False):
+    """How a node stands to a workload."""
+
+    node: str
+    place: int  # in the ranking of those that may run it, from 1; 0: it may not
+    runs: int  # replicas that it should run
+    serves: int
+    spare: bool
+    why: str
+
+
+class Explanation(TypedDict, total=False):
+    """What was decided about a workload, from which facts, as one node sees it."""
+
+    workload: str
+    kind: str
+    site: str
+    seen_by: str
+    state: int  # the counter of the state in force
+    wanted: dict[str, Any]  # replicas, min, max, kept_by; of a pipeline: replicas, source, service
+    version: dict[str, str]  # of a service: planned, here, why, refused
+    pending: str
+    nodes: list[Standing]
+
+
+class ServiceLoad(TypedDict, total=False):
+    """How busy a service is on a node, in the last two seconds that it told of."""
+
+    service: str
+    site: str
+    node: str
+    serving: int  # replicas
+    requests_per_second: int
+    queue_delay_ms: int
+    in_flight: int
 
 
 class Wan(TypedDict, total=False):

@@ -3,7 +3,7 @@
 import typer
 
 from node.admin.command import AddressOption, ContextOption, IdentityOption, OutputOption
-from node.admin.commands import change, demo, infer, look, models, rollout, setup
+from node.admin.commands import change, demo, explain, infer, look, models, rollout, setup
 from node.admin.session import Options
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ def options(
 
 
 look.register(app)
+explain.register(app)
 change.register(app)
 rollout.register(app)
 models.register(app)

@@ -23,6 +23,7 @@ from node.admin.backend import (
     Exhausted,
     NewToken,
     NotFound,
+    NotHere,
     Pushed,
     Refused,
     Restarted,
@@ -73,6 +74,8 @@ class MasterBackend:
             "sites": self.sites,
             "workloads": self.workloads,
             "rollouts": self.rollouts,
+            "explanations": self.explanations,
+            "loads": self.loads,
             "models": lambda: self._resources("Model"),
             "services": lambda: self._resources("Service"),
             "pipelines": lambda: self._resources("Pipeline"),
@@ -220,6 +223,25 @@ class MasterBackend:
             bodies = [r.body for r in self._p.peer.registers_of(site).records()]
             found += rollout_documents(SiteBranch.FromString(blob).plan, bodies, {})
         return found
+
+    def explanations(self) -> list[Document]:
+        """Raises NotHere: sites decide, so their nodes can say why."""
+        address = next((r.body.peer_address for r in self._records()), "HOST:7400")
+        raise NotHere(
+            "a master decides none of this: ask a node of the site, for instance "
+            f"`meshctl explain WORKLOAD --address {address}`"
+        )
+
+    def loads(self) -> list[Document]:
+        """How busy each service was on each node when it was heard of last."""
+        peer = self._p.peer
+        return [
+            document
+            for site in peer.sites()
+            for document in documents.load_documents(
+                [r.body for r in peer.registers_of(site).records()], peer.registers_of(site).load
+            )
+        ]
 
     def artifacts(self) -> list[Document]:
         """What was released."""

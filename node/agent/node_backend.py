@@ -19,6 +19,7 @@ from node.admin.backend import Applied, BadInput, NewToken, NotFound, NotHere, P
 from node.agent import site_documents as documents
 from node.agent.artifacts import Artifacts
 from node.agent.event_log import events, own_outages
+from node.agent.explain_documents import explanations
 from node.agent.links import Links
 from node.agent.rollout_documents import rollout_documents
 from node.agent.wan import WanKeeper
@@ -58,6 +59,8 @@ class NodeBackend:
             "sites": self.sites,
             "workloads": self.workloads,
             "rollouts": self.rollouts,
+            "explanations": lambda: explanations(self._p.core),
+            "loads": self.loads,
             "models": lambda: self._resources("Model"),
             "services": lambda: self._resources("Service"),
             "pipelines": lambda: self._resources("Pipeline"),
@@ -188,6 +191,14 @@ class NodeBackend:
         whys = {(s, core.name): turn.why for s, turn in core.share.rollouts.turns.items()}
         bodies = [r.body for r in core.membership.registers.records()]
         return rollout_documents(core.branch.plan, bodies, whys)
+
+    def loads(self) -> list[Document]:
+        """How busy each service is on each live node that serves it."""
+        core = self._p.core
+        records = core.membership.registers.records()
+        live = set(core.membership.liveness.live())
+        load_of = core.membership.registers.load
+        return documents.load_documents([r.body for r in records if r.body.node in live], load_of)
 
     def artifacts(self) -> list[Document]:
         """Each artifact that the plan names."""

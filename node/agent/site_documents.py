@@ -1,11 +1,19 @@
 """Registers and plans as documents for people: the same at a node and at a master."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from mesh.heads.revocations import Revoked
 from mesh.registers.store import Record
-from protos.documents_pb2 import Phase, Plan, ServicePlan, SiteBranch, StableRegister
+from protos.documents_pb2 import (
+    LoadRegister,
+    Phase,
+    Plan,
+    ServiceLoad,
+    ServicePlan,
+    SiteBranch,
+    StableRegister,
+)
 
 Document = dict[str, Any]
 NAME_KEYS = {
@@ -13,6 +21,8 @@ NAME_KEYS = {
     "sites": "site",
     "workloads": "workload",
     "rollouts": "service",
+    "explanations": "workload",
+    "loads": "service",
     "alarms": "kind",
     "tokens": "id",
 }
@@ -44,6 +54,31 @@ def node_document(
     if heard_ms:
         document["heard"] = heard_ms
     return document
+
+
+def load_documents(
+    bodies: Iterable[StableRegister], load_of: Callable[[str], LoadRegister | None]
+) -> list[Document]:
+    """How busy each service is on each node that serves it; who says nothing is idle."""
+    found = []
+    for body in bodies:
+        load = load_of(body.node)
+        said = {one.workload: one for one in load.services} if load is not None else {}
+        serving = [r.workload for r in body.replicas if r.phase == Phase.SERVING]
+        for service in sorted(set(serving)):
+            one = said.get(service, ServiceLoad())
+            found.append(
+                {
+                    "service": service,
+                    "site": body.site,
+                    "node": body.node,
+                    "serving": serving.count(service),
+                    "requests_per_second": one.requests_per_second,
+                    "queue_delay_ms": one.queue_delay_ms,
+                    "in_flight": one.in_flight,
+                }
+            )
+    return sorted(found, key=lambda one: (one["service"], one["site"], one["node"]))
 
 
 def workload_documents(body: StableRegister) -> list[Document]:
