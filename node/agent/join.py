@@ -1,13 +1,16 @@
 """`meshd node join`: how a machine becomes a node, once.
 
 The keys are made here and never leave. The trust root is fetched and compared with the token's pin
-before the token's secret is sent, over TLS with that root alone. The data folder is written whole,
-or not at all.
+before the token's secret is sent, over TLS with that root alone. The folder `keys` is written
+whole, or not at all.
+
+The keys are on disk before they are sent (`keys.new`): where the master's answer is lost, the same
+machine repeats the same command, and gets the certificate that was issued to it.
 """
 
-import os
 import shutil
 import socket
+from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
@@ -21,15 +24,35 @@ from mesh.heads.outcome import HeadRefused
 from mesh.heads.tokens import Token, parse_token
 from mesh.heads.trust import open_trust, pin
 from mesh.signed import Signer
+from node.disk.key_files import private_pem, write_folder_whole
 from node.net.enrol_client import FetchedTrust, enrol, fetch_trust
+from node.net.failures import DialFailed
 from protos.enrolment_pb2 import EnrolReply, EnrolRequest
 
 ENROL_KIND = "enrol"
 TIMEOUT_S = 15.0
 
 
+PENDING = "keys.new"
+"""The folder of keys that a master may know already, in the data folder until it has answered."""
+
+
 class JoinRefused(ValueError):
     """The machine was not enrolled: why, and what to do. Nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """A machine's private keys."""
+
+    tls: ec.EllipticCurvePrivateKey
+    signing: Ed25519PrivateKey
+
+    def files(self) -> dict[str, bytes]:
+        return {
+            "tls-key.pem": private_pem(self.tls),
+            "signing-key.pem": private_pem(self.signing),
+        }
 
 
 async def join(master: str, token_text: str, data: Path, node: str = "") -> Identity:
@@ -50,13 +73,23 @@ async def join(master: str, token_text: str, data: Path, node: str = "") -> Iden
         raise JoinRefused(
             f"{master} shows a trust head that its root did not sign: {refused}"
         ) from None
-    tls_key, signing_key = ec.generate_private_key(ec.SECP256R1()), Ed25519PrivateKey.generate()
-    request = _request(token, name, tls_key, signing_key)
     if fetched.master.mesh != body.mesh or fetched.master.name not in body.masters:
         raise JoinRefused(f"{master} is {fetched.master.uri}, which the trust root does not name")
-    reply = await enrol(master, fetched.master, list(body.authorities), request, TIMEOUT_S)
-    identity = _checked(reply, list(body.authorities), body.mesh, Signer(signing_key))
-    _write(data, _files(tls_key, signing_key, reply, fetched, list(body.authorities), master))
+    authorities = list(body.authorities)
+    keys, written = _pending_keys(data)
+    try:
+        request = _request(token, name, keys)
+        reply = await enrol(master, fetched.master, authorities, request, TIMEOUT_S)
+    except DialFailed as failed:
+        if failed.kind == "unreachable":
+            text = f"{failed}. If it was reached, it has admitted this machine: join again likewise"
+            raise DialFailed("unreachable", text) from None
+        if written is not None:
+            shutil.rmtree(written)
+        raise
+    identity = _checked(reply, authorities, body.mesh, Signer(keys.signing))
+    write_folder_whole(data / "keys", _files(keys, reply, fetched, authorities, master))
+    shutil.rmtree(data / PENDING)
     return identity
 
 
@@ -68,6 +101,25 @@ def _check_free(data: Path) -> None:
         )
 
 
+def _pending_keys(data: Path) -> tuple[_Keys, Path | None]:
+    """The keys of a join whose answer did not arrive, or fresh ones, and what was made for them."""
+    try:
+        tls, signing = (
+            serialization.load_pem_private_key((data / PENDING / name).read_bytes(), password=None)
+            for name in ("tls-key.pem", "signing-key.pem")
+        )
+        if isinstance(tls, ec.EllipticCurvePrivateKey) and isinstance(signing, Ed25519PrivateKey):
+            return _Keys(tls, signing), None
+    except (OSError, ValueError):
+        pass  # there are none, or none that are whole
+    keys = _Keys(ec.generate_private_key(ec.SECP256R1()), Ed25519PrivateKey.generate())
+    made = data / PENDING if data.exists() else data
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    shutil.rmtree(data / PENDING, ignore_errors=True)
+    write_folder_whole(data / PENDING, keys.files())
+    return keys, made
+
+
 def _check_pin(token: Token, root_key: bytes, master: str) -> None:
     if pin(root_key) != token.pin:
         raise JoinRefused(
@@ -76,14 +128,12 @@ def _check_pin(token: Token, root_key: bytes, master: str) -> None:
         )
 
 
-def _request(
-    token: Token, node: str, tls_key: ec.EllipticCurvePrivateKey, signing_key: Ed25519PrivateKey
-) -> EnrolRequest:
+def _request(token: Token, node: str, keys: _Keys) -> EnrolRequest:
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, node)])
     builder = x509.CertificateSigningRequestBuilder().subject_name(subject)
-    request = builder.sign(tls_key, hashes.SHA256())
+    request = builder.sign(keys.tls, hashes.SHA256())
     der = request.public_bytes(serialization.Encoding.DER)
-    signer = Signer(signing_key)
+    signer = Signer(keys.signing)
     return EnrolRequest(
         token_id=token.id,
         secret=token.secret,
@@ -102,8 +152,7 @@ def _checked(reply: EnrolReply, authorities: list[bytes], mesh: str, signer: Sig
 
 
 def _files(
-    tls_key: ec.EllipticCurvePrivateKey,
-    signing_key: Ed25519PrivateKey,
+    keys: _Keys,
     reply: EnrolReply,
     fetched: FetchedTrust,
     authorities: list[bytes],
@@ -111,8 +160,7 @@ def _files(
 ) -> dict[str, bytes]:
     known = list(reply.masters) or [f"{fetched.master.name}@{_peer_address(master)}"]
     return {
-        "tls-key.pem": _private_pem(tls_key),
-        "signing-key.pem": _private_pem(signing_key),
+        **keys.files(),
         "tls.pem": pem(reply.certificate),
         "authorities.pem": b"".join(pem(der) for der in authorities),
         "root.public": fetched.root_key,
@@ -124,36 +172,3 @@ def _files(
 def _peer_address(enrolment_address: str) -> str:
     """A master's peer port is 7400 by default, its enrolment port is given."""
     return f"{enrolment_address.rpartition(':')[0]}:7400"
-
-
-def _private_pem(key: ec.EllipticCurvePrivateKey | Ed25519PrivateKey) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-
-
-def _write(data: Path, files: dict[str, bytes]) -> None:
-    """Writes `data/keys` whole: in a folder beside, synced, then renamed."""
-    data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    partial = data / f".keys.{os.getpid()}.new"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(mode=0o700)
-    for name, content in sorted(files.items()):
-        handle = os.open(partial / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-    _sync(partial)
-    os.rename(partial, data / "keys")
-    _sync(data)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

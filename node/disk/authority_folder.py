@@ -19,13 +19,13 @@ from secrets import randbits
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from mesh.heads.certificates import issue, make_authority, pem
 from mesh.heads.identity import Identity, IdentityRefused, check_name
 from mesh.heads.outcome import READER_VERSION
 from mesh.heads.trust import open_trust
 from mesh.signed import Signer
+from node.disk.key_files import private_pem, sync_folder, write_folder
 from protos.documents_pb2 import TrustBody, TrustedKey
 
 SERIAL_BITS = 127
@@ -81,7 +81,7 @@ def initialise(folder: Path, mesh: str, master: str, operator: str) -> MeshPaths
         shutil.rmtree(partial, ignore_errors=True)
         text = f"{folder}: the mesh could not be written ({error.strerror}); nothing was made"
         raise FolderRefused(text) from None
-    _sync_folder(folder.parent)
+    sync_folder(folder.parent)
     return MeshPaths(folder / "root", folder / "master", folder / "operator")
 
 
@@ -102,17 +102,17 @@ def _make_mesh(folder: Path, mesh: str, master: str, operator: str) -> None:
     trust = _sign_trust(root_key, mesh, authority, master, keys)
     common = {"root.public": _public(root_key), "trust": trust, "authorities.pem": pem(authority)}
     masters_keys = {
-        "authority-key.pem": _private_pem(authority_key),
+        "authority-key.pem": private_pem(authority_key),
         "authority.der": authority,
-        "state-key.pem": _private_pem(state_key),
-        "acknowledge-key.pem": _private_pem(acknowledge_key),
+        "state-key.pem": private_pem(state_key),
+        "acknowledge-key.pem": private_pem(acknowledge_key),
     }
-    roots = {"root-key.pem": _private_pem(root_key), "TAKE-THIS-OFFLINE.txt": ROOT_NOTE.encode()}
-    _write_folder(folder / "root", roots)
+    roots = {"root-key.pem": private_pem(root_key), "TAKE-THIS-OFFLINE.txt": ROOT_NOTE.encode()}
+    write_folder(folder / "root", roots)
     _write_keys(folder / "master", {**common, **masters_own.files, **masters_keys})
-    release = {"release-key.pem": _private_pem(release_key)}
+    release = {"release-key.pem": private_pem(release_key)}
     _write_keys(folder / "operator", {**common, **operators_own.files, **release})
-    _sync_folder(folder)
+    sync_folder(folder)
 
 
 def _sign_trust(
@@ -146,9 +146,9 @@ def _make_identity(
         authority_key, authority, identity, tls_key.public_key(), _public(signing_key), serial
     )
     files = {
-        "tls-key.pem": _private_pem(tls_key),
+        "tls-key.pem": private_pem(tls_key),
         "tls.pem": pem(certificate),
-        "signing-key.pem": _private_pem(signing_key),
+        "signing-key.pem": private_pem(signing_key),
     }
     return _Made(files, Signer(signing_key))
 
@@ -181,30 +181,7 @@ def _public(key: Ed25519PrivateKey) -> bytes:
     return key.public_key().public_bytes_raw()
 
 
-def _private_pem(key: Ed25519PrivateKey | ec.EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-
-def _write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
-    folder.mkdir(mode=0o700)
-    for name, data in sorted(files.items()):
-        descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-    _sync_folder(folder)
-
-
 def _write_keys(folder: Path, files: Mapping[str, bytes]) -> None:
     folder.mkdir(mode=0o700)
-    _write_folder(folder / KEYS, files)
-    _sync_folder(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    write_folder(folder / KEYS, files)
+    sync_folder(folder)

@@ -1,6 +1,7 @@
 """Who becomes a node: join tokens, and what a machine must show to use one.
 
-The rules: a token is good once, for a time, for one site; of its secret only a hash is kept, and
+The rules: a token is good once, for a time, for one site; the machine that used it may ask again,
+where the answer was lost, and gets what it was given; of a token's secret only a hash is kept, and
 nobody learns anything about a token before the secret was right; an ID belongs to the keys that it
 was enrolled with until it is revoked, so that a second machine of that ID is refused and the first
 one kept; no two nodes share a key. The token is used up in the same commit that admits the node.
@@ -94,8 +95,14 @@ class Admission:
         return [one for one in records if not one.used_by and one.expires_unix_ms > now_ms]
 
     def redeem(self, request: EnrolmentRequest) -> Enrolled:
-        """Admits a machine. Raises EnrolRefused."""
-        token = self._usable_token(request)
+        """Admits a machine, or tells one again that was admitted by this token. Raises
+        EnrolRefused."""
+        token = self._known_token(request)
+        again = f"make another: meshctl token create --site {token.site}"
+        if token.used_by:
+            return self._admitted_before(request, token, again)
+        if token.expires_unix_ms <= self._clock():
+            raise EnrolRefused(f"the token has expired; {again}")
         keys = check_proofs(request)
         self._check_free(request.node, token.site, keys)
         identity = Identity(self._keys.mesh, "node", request.node, token.site)
@@ -118,7 +125,18 @@ class Admission:
         self._admit(record, token)
         return Enrolled(certificate, identity.mesh, identity.site, identity.name)
 
-    def _usable_token(self, request: EnrolmentRequest) -> TokenRecord:
+    def _admitted_before(
+        self, request: EnrolmentRequest, token: TokenRecord, again: str
+    ) -> Enrolled:
+        """What the machine was given that used the token; nobody else is given anything."""
+        node = self._publisher.content.nodes.get(token.used_by)
+        if request.node == token.used_by and node is not None and not node.revoked:
+            keys = check_proofs(request)
+            if (node.tls_key, node.signing_key) == (keys.tls_key, keys.signing_key):
+                return Enrolled(node.certificate, self._keys.mesh, node.site, node.node)
+        raise EnrolRefused(f"the token was used by {token.used_by}, and is good once; {again}")
+
+    def _known_token(self, request: EnrolmentRequest) -> TokenRecord:
         data = self._store.get(TOKENS, request.token_id)
         token = TokenRecord.decode(data) if data else None
         # The hash is compared even where there is no token, so that both take the same time.
@@ -128,11 +146,6 @@ class Admission:
                 "this master has no such token, or the secret is wrong; make another: "
                 "meshctl token create --site SITE"
             )
-        again = f"make another: meshctl token create --site {token.site}"
-        if token.used_by:
-            raise EnrolRefused(f"the token was used by {token.used_by}, and is good once; {again}")
-        if token.expires_unix_ms <= self._clock():
-            raise EnrolRefused(f"the token has expired; {again}")
         return token
 
     def _check_free(self, node: str, site: str, keys: ProvenKeys) -> None:

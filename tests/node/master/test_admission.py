@@ -66,6 +66,25 @@ def test_a_token_is_good_once(fleet: Fleet) -> None:
     fleet.authority.redeem(machine.request(token, "node-1"))
     fleet.reopen()
     refuse(fleet, token, "node-2", Machine(), "was used by node-1")
+    refuse(fleet, token, "node-2", machine, "was used by node-1")
+    refuse(fleet, token, "node-1", Machine(), "was used by node-1")
+
+
+def test_a_machine_whose_answer_was_lost_asks_again_and_gets_the_same(fleet: Fleet) -> None:
+    token = fleet.authority.create_token("north", valid_s=60).text
+    machine = Machine()
+    first = fleet.authority.redeem(machine.request(token, "node-1"))
+    state = fleet.authority.state()
+    fleet.clock.now_ms += 60_000  # the token has expired meanwhile: the machine is a node already
+    fleet.reopen()
+    assert fleet.authority.redeem(machine.request(token, "node-1")) == first
+    assert fleet.authority.state() == state
+    other = replace(machine, tls_key=ec.generate_private_key(ec.SECP256R1()))
+    refuse(fleet, token, "node-1", other, "was used by node-1")
+    half = replace(machine.request(token, "node-1"), signing_proof=b"")
+    with pytest.raises(EnrolRefused, match="does not hold"):
+        fleet.authority.redeem(half)
+    fleet.authority.revoke("node-1", "stolen")
     refuse(fleet, token, "node-1", machine, "was used by node-1")
 
 
