@@ -100,7 +100,7 @@ class Peer:
         self._due = {"offer": now_ms, "resume": now_ms}
         self._round = 0
         self._gateway: str | None = None
-        self._gateway_rests_on: tuple[int, frozenset[str]] = (0, frozenset())
+        self._gateway_rests_on: object = None
 
     # ---- what is known ----
 
@@ -127,13 +127,15 @@ class Peer:
 
     def gateway(self) -> str | None:
         """The node that talks to the master for the site: the first by rendezvous among the live
-        nodes that say they have a working path."""
+        nodes that say they have a working path, and are not draining if another has one."""
         if self.membership is None:
             return None
-        liveness, with_wan = self.membership.liveness, self.membership.registers.with_wan
-        if self._gateway_rests_on != (liveness.generation, with_wan):
-            self._gateway_rests_on = (liveness.generation, with_wan)
-            self._gateway = first("gateway", with_wan.intersection(liveness.live()))
+        liveness, registers = self.membership.liveness, self.membership.registers
+        rests_on = (liveness.generation, registers.with_wan, registers.draining)
+        if self._gateway_rests_on != rests_on:
+            self._gateway_rests_on = rests_on
+            able = registers.with_wan.intersection(liveness.live())
+            self._gateway = first("gateway", able - registers.draining or able)
         return self._gateway
 
     def _signing_key_of(self, node: str) -> bytes | None:

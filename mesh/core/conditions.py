@@ -29,6 +29,7 @@ def active(core: "NodeCore") -> Active:
     return (
         ("Offline", _offline(core), "critical"),
         ("Pending", dict(core.placement.pending), "warning"),
+        ("Drain", _stays(core), "warning"),
         ("Disk", held_back, "critical"),
         ("RefusedArtifact", refused, "critical"),
         ("RefusedState", _refused_state(core), "critical"),
@@ -37,6 +38,12 @@ def active(core: "NodeCore") -> Active:
         ("Copies", _no_room(core), "warning"),
         ("CrashLoop", core.runtime.crashing(), "critical"),
     )
+
+
+def _stays(core: "NodeCore") -> dict[str, str]:
+    """What draining nodes cannot give away, as NODE/WORKLOAD."""
+    stays = core.placement.stays
+    return {f"{node}/{workload}": reason for (node, workload), reason in stays.items()}
 
 
 def _offline(core: "NodeCore") -> dict[str, str]:

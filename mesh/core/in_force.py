@@ -11,14 +11,19 @@ from mesh.heads.revocations import Revoked
 from mesh.heads.tree import BranchRefused
 from protos.documents_pb2 import SiteBranch
 
+HeldBack = Mapping[str, bool]
+"""The nodes that are cordoned, and whether they are draining as well."""
+
 
 class InForce:
-    """The site's branch and the revocations in force; `refused` says why a newer one is not."""
+    """The site's branch and the revocations in force; `refused` says why a newer one is not.
+    `held_back` are the nodes that an operator at a master cordoned."""
 
     def __init__(self, site: str) -> None:
         self._site = site
         self.branch = SiteBranch()
         self.revoked = Revoked(b"")
+        self.held_back: HeldBack = {}
         self.refused = ""
 
     def use(self, contents: Mapping[str, bytes]) -> bool:
@@ -33,4 +38,9 @@ class InForce:
             self.refused = f"{refused}; the last good state stays in force"
             return False
         self.branch, self.revoked, self.refused = branch, revoked, ""
+        self.held_back = {
+            entry.node: entry.draining
+            for entry in branch.roster
+            if entry.cordoned or entry.draining
+        }
         return True

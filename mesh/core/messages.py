@@ -118,6 +118,16 @@ class Trouble:
     severity: str = "warning"
 
 
+@dataclass(frozen=True, slots=True)
+class CordonAsked:
+    """An operator said at this node whether it takes work (neither: it does), and the disk has it
+    already. Draining implies cordoned."""
+
+    cordoned: bool
+    draining: bool
+    reason: str
+
+
 NodeEvent = (
     ArtifactBegun
     | ArtifactFailed
@@ -128,4 +138,5 @@ NodeEvent = (
     | RuntimeReported
     | WanPath
     | Trouble
+    | CordonAsked
 )

@@ -14,6 +14,7 @@ from mesh.core.alarms import Alarms
 from mesh.core.artifacts import Artifacts, Output
 from mesh.core.conditions import conditions
 from mesh.core.conflicts import Conflicts
+from mesh.core.cordon import Cordon
 from mesh.core.in_force import InForce
 from mesh.core.loads import Loads
 from mesh.core.messages import (
@@ -23,6 +24,7 @@ from mesh.core.messages import (
     ArtifactFinished,
     ChunksFailed,
     ChunkStored,
+    CordonAsked,
     NodeEvent,
     Run,
     RuntimeReported,
@@ -72,6 +74,7 @@ class NodeCore:
         now_ms: int,
         ran: bytes = b"",
         rollouts: bytes = b"",
+        cordon: bytes = b"",
     ) -> None:
         self.peer = peer
         self.membership = membership
@@ -82,6 +85,7 @@ class NodeCore:
         self.runtime = RuntimeView()
         self.alarms = Alarms()
         self.conflicts = Conflicts(self.alarms)
+        self.cordon = Cordon(self.name, self.in_force, cordon)
         self.share = Share(
             self.name,
             membership,
@@ -89,6 +93,7 @@ class NodeCore:
             self.runtime,
             artifacts,
             self.conflicts,
+            self.cordon,
             ran,
             rollouts,
             now_ms,
@@ -159,8 +164,8 @@ class NodeCore:
                 return self._runtime_reported(event)
             case WanPath():
                 return self._wan_path(event, now_ms)
-            case Trouble():
-                return self._trouble(event)
+            case Trouble() | CordonAsked():
+                return self._told_by_hand(event)
             case ArtifactBegun():
                 return self.artifacts.begun(event, now_ms)
             case ArtifactFailed():
@@ -311,7 +316,12 @@ class NodeCore:
         sources = self.facts.masters if event.up else ()
         return self.artifacts.carry(self.artifacts.swarm.wan_sources(sources, now_ms))
 
-    def _trouble(self, event: Trouble) -> list[NodeOutput]:
+    def _told_by_hand(self, event: Trouble | CordonAsked) -> list[NodeOutput]:
+        """What the edge noticed, or an operator said here."""
+        if isinstance(event, CordonAsked):
+            self.cordon.asked(event)
+            self._stale = "an operator asked this node"
+            return []
         if not event.message:
             return list(self.alarms.clear(event.kind, event.subject, "it is over"))
         return list(
@@ -330,6 +340,8 @@ class NodeCore:
         outputs += self.share.count(now_ms)
         if self.share.has_settled(now_ms):
             self._stale = "the site has had time to answer"
+        if self.share.has_handed_over(now_ms):
+            self._stale = self._stale or "what moved away serves elsewhere"
         if not self._stale and self._quiet.is_over(self, now_ms):
             self._stale = "time"
         return outputs
@@ -341,9 +353,10 @@ class NodeCore:
         outputs: list[NodeOutput] = []
         if self.membership.registers.get(self.name) is None:
             outputs += self._publish(now_ms)  # placement counts on what registers say, ours too
-        outputs += self.share.decide(cause)
+        outputs += self.share.decide(cause, now_ms)
         planned = self.share.artifacts_planned()
         outputs += self.artifacts.plan(planned, self.work.artifacts, now_ms)
+        outputs += self.cordon.look(self.runtime, cause)
         outputs += conditions(self)
         outputs += self.share.tell_runtime(view.routes_of(self), cause)
         self._quiet.decided(self, bool(outputs), now_ms)
@@ -371,10 +384,11 @@ class NodeCore:
 
     def copy_holder(self) -> str:
         """The neighbour that keeps copies of this node's journal: the first by rendezvous of those
-        that live and are linked."""
+        that live and are linked, and are not draining if another is there."""
         live = set(self.membership.liveness.live())
-        linked = [node for node in self.peer.neighbours() if node in live]
-        return first(f"copy {self.name}", linked) or ""
+        linked = live.intersection(self.peer.neighbours())
+        draining = self.membership.registers.draining
+        return first(f"copy {self.name}", linked - draining or linked) or ""
 
     def wants_wan_link(self) -> bool:
         """Whether this node should hold, or try to get, a link with a master: as the gateway, or

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
+from mesh.core.in_force import HeldBack
 from mesh.events import Instruction, WriteJournal
 from mesh.registers.store import Record
 from mesh.site.placement import Placement, place
@@ -12,12 +13,13 @@ from protos.documents_pb2 import Plan
 
 class Placing:
     """The placement of the plan on the nodes of now. Registers change every second, because of what
-    serves where; what placement rests on (who lives, labels, capacity) changes rarely."""
+    serves where; what placement rests on (who lives, labels, capacity, what cordoned nodes have begun)
+    changes rarely."""
 
     def __init__(self) -> None:
         self.placement = Placement({}, {}, {}, {})
         self.nodes: list[NodeView] = []
-        self._views: dict[bytes, tuple[NodeView, NodeView]] = {}
+        self._views: dict[tuple[bytes, bool | None], tuple[NodeView, NodeView]] = {}
         self._plan: Plan | None = None
         self._rests_on: list[NodeView] = []
 
@@ -27,25 +29,35 @@ class Placing:
         records: Sequence[Record],
         able: Collection[str],
         last_words: Collection[bytes] = (),
+        held_back: HeldBack | None = None,
     ) -> None:
-        """Places `plan` on those of the nodes that are `able` to take work, and makes `nodes` their
+        """Places `plan` on those of the nodes that are `able` to work, and makes `nodes` their
         views. `last_words` are registers that their nodes made before they died: what those say of
-        what serves is out of date."""
+        what serves is out of date. `held_back` are cordoned besides those whose registers say so.
+        """
         views = {}
         for record in records:
-            known = self._views.get(record.digest)
-            if known is None:
-                full = view(record.body)
-                known = (full, replace(full, serving={}))
-            views[record.digest] = known
+            key = (record.digest, (held_back or {}).get(record.body.node))
+            views[key] = self._views.get(key) or _views(record, key[1])
         self._views = views
-        live = [(digest, pair) for digest, pair in views.items() if pair[0].node in able]
+        live = [(digest, pair) for (digest, _), pair in views.items() if pair[0].node in able]
         self.nodes = [fixed if digest in last_words else full for digest, (full, fixed) in live]
         rests_on = [fixed for _, (_, fixed) in live]
         if plan is self._plan and rests_on == self._rests_on:
             return
         self._plan, self._rests_on = plan, rests_on
         self.placement = place(plan, rests_on)
+
+
+def _views(record: Record, draining: bool | None) -> tuple[NodeView, NodeView]:
+    """A node as it is, and what placement rests on of that. `draining` is whether a node that is
+    cordoned at a master is draining as well; None: it is not cordoned there."""
+    full = view(record.body)
+    if draining is not None:
+        full = replace(full, cordoned=True, draining=draining or full.draining)
+    if full.cordoned:
+        return full, replace(full, serving={})
+    return full, replace(full, serving={}, runs={}, pipelines=frozenset())
 
 
 def changes(

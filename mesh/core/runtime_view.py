@@ -57,6 +57,10 @@ class RuntimeView:
             return []
         return sorted(key_of(s) for s in self.state.replicas if s.state.phase == Phase.SERVING)
 
+    def is_empty(self) -> bool:
+        """Whether it is known that nothing runs here."""
+        return not (self.gone or self.state.replicas or self.state.pipelines)
+
     def refused(self) -> dict[str, str]:
         """Workloads whose version this node refused, and why."""
         return {

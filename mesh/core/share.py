@@ -10,6 +10,7 @@ from dataclasses import replace
 from mesh.core import view
 from mesh.core.artifacts import Artifacts
 from mesh.core.conflicts import Conflicts
+from mesh.core.cordon import Cordon
 from mesh.core.counts import Counts
 from mesh.core.in_force import InForce
 from mesh.core.messages import Run
@@ -43,6 +44,7 @@ class Share:
         runtime: RuntimeView,
         artifacts: Artifacts,
         conflicts: Conflicts,
+        cordon: Cordon,
         ran: bytes,
         rollouts: bytes,
         now_ms: int,
@@ -53,6 +55,7 @@ class Share:
         self._runtime = runtime
         self._artifacts = artifacts
         self._conflicts = conflicts
+        self._cordon = cordon
         self.work = LocalWork((), (), (), frozenset())
         self.ran = Ran(ran)
         self.counts = Counts(name, membership.registers, now_ms)
@@ -180,7 +183,7 @@ class Share:
             self._counted = counted
         records = self._membership.registers.records()
         last_words = set(self._last_words.values())
-        self._placing.update(self._counted, records, able, last_words, self._in_force.held_back)
+        self._placing.update(self._counted, records, able, last_words, self._cordon.held_back())
         if self.placement is before:
             return []
         return changes(base, before, self.placement, self._name, cause)

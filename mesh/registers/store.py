@@ -100,6 +100,8 @@ class Registers:
     """Grows with each change of a load register."""
     with_wan: frozenset[str] = frozenset()
     """The nodes that say that their path to a master works; another set only when that changes."""
+    draining: frozenset[str] = frozenset()
+    """The nodes that say that they are drained; likewise."""
 
     # ---- reading ----
 
@@ -186,6 +188,7 @@ class Registers:
                 self.generation += 1
                 self.load_generation += 1
                 self.with_wan -= {node}
+                self.draining -= {node}
 
     def recheck(self) -> list[str]:
         """To be called when trust or revocations changed: drops the registers whose certificates do
@@ -207,6 +210,8 @@ class Registers:
         self.generation += 1
         if record.body.wan != (node in self.with_wan):
             self.with_wan ^= {node}
+        if record.body.draining != (node in self.draining):
+            self.draining ^= {node}
 
     def _hold_load(self, load: _Load) -> None:
         self._loads[load.body.node] = load

@@ -3,8 +3,9 @@
 What replaces comes before what is replaced goes. A new configuration takes the place of the old one
 only once its artifact is here; from then on the runtime starts it beside the old one, which ends
 when the new one serves. A replica that moved away goes once the nodes that should run it serve, and
-have done so long enough for everybody to know (mesh/site/handover.py). So a change, a node that comes back, or two nodes that see the site differently for a moment cost some
-memory, never a request.
+have done so for long enough that everybody knows (mesh/site/handover.py). So a change, a node that
+comes back, or two nodes that see the site differently for a moment cost some memory, never a
+request.
 """
 
 import functools
@@ -94,9 +95,7 @@ def decide(
         wanted = {ReplicaKey(service.name, index, config) for index in range(mine)}
         here = service.artifact in held_artifacts
         (replicas if here else waiting).update(wanted)
-        moved = service.name in fresh or not served_as_placed(
-            service, placement, nodes, node, good
-        )
+        moved = service.name in fresh or not served_as_placed(service, placement, nodes, node, good)
         for index, key in _last_good(service.name, old, good).items():
             if moved and key in good if index >= mine else not here:
                 replicas.add(key)

@@ -7,6 +7,8 @@ the same nodes computes the same answer, and a node lost or added moves only wha
   a node where there are not enough; what fits nowhere is pending.
 - Spares are the next nodes in the ranking: they hold the model, so a failover downloads nothing.
 - A pipeline runs on the first node that has its source.
+- A cordoned node takes no more than it has begun. A draining one keeps of that only what fits on no
+  other: that *stays*, so that draining never takes a service below what is asked for.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,13 +26,15 @@ REPLICAS_MAX = 256
 class Placement:
     """The answer: replicas by node and service, spares by service, pipelines by node.
 
-    `pending` says what fits nowhere: workload to a reason for people.
+    `pending` says what fits nowhere: workload to a reason for people; `stays` what a draining node
+    cannot give away: node and workload to a reason.
     """
 
     replicas: Mapping[str, Mapping[str, int]]
     spares: Mapping[str, Sequence[str]]
     pipelines: Mapping[str, str]
     pending: Mapping[str, str]
+    stays: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     def count(self, node: str, service: str) -> int:
         """How many replicas of the service the node runs."""
@@ -61,23 +65,38 @@ class _Room:
 @dataclass
 class _Draft:
     rooms: dict[str, _Room]
+    views: Mapping[str, NodeView]
     replicas: dict[str, dict[str, int]] = field(default_factory=dict)
+    pipelines: dict[str, str] = field(default_factory=dict)
     pending: dict[str, str] = field(default_factory=dict)
+    stays: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def take(self, node: str, service: ServicePlan) -> bool:
+        """Gives the node one replica more, if it may have it and there is room."""
+        view, counts = self.views[node], self.replicas.get(node, {})
+        count = counts.get(service.name, 0)
+        if view.cordoned and count >= view.runs.get(service.name, 0):
+            return False
+        if not self.rooms[node].take(service):
+            return False
+        self.replicas.setdefault(node, {})[service.name] = count + 1
+        return True
 
 
 def place(plan: Plan, nodes: Sequence[NodeView]) -> Placement:
     """Places all workloads of `plan` on the live `nodes`."""
-    draft = _Draft({node.node: _Room(node.cores, node.memory_bytes) for node in nodes})
+    rooms = {node.node: _Room(node.cores, node.memory_bytes) for node in nodes}
+    draft = _Draft(rooms, {node.node: node for node in nodes})
     spares: dict[str, list[str]] = {}
     for service in sorted(plan.services, key=lambda one: one.name):
         ranking = rank(service, nodes)
         _place_service(service, ranking, draft)
-        used = {node for node in ranking if draft.replicas.get(node, {}).get(service.name)}
-        spares[service.name] = [node for node in ranking if node not in used][: service.spares]
-    pipelines: dict[str, str] = {}
+        free = [node for node in ranking if not draft.views[node].cordoned]
+        used = {node for node in free if draft.replicas.get(node, {}).get(service.name)}
+        spares[service.name] = [node for node in free if node not in used][: service.spares]
     for pipeline in sorted(plan.pipelines, key=lambda one: one.name):
-        _place_pipeline(pipeline, nodes, pipelines, draft.pending)
-    return Placement(draft.replicas, spares, pipelines, draft.pending)
+        _place_pipeline(pipeline, nodes, draft)
+    return Placement(draft.replicas, spares, draft.pipelines, draft.pending, draft.stays)
 
 
 def rank(service: ServicePlan, nodes: Sequence[NodeView]) -> list[str]:
@@ -91,39 +110,73 @@ def _place_service(service: ServicePlan, ranking: Sequence[str], draft: _Draft) 
     if not ranking and missing:
         draft.pending[service.name] = "no live node has the labels and the device it asks for"
         return
+    draining = [node for node in ranking if draft.views[node].draining]
+    staying = [node for node in ranking if not draft.views[node].draining]
+    missing = _spread(service, missing, staying, draft)
+    missing = _spread(service, missing, draining, draft)
+    for node in draining:
+        count = draft.replicas.get(node, {}).get(service.name, 0)
+        if count:
+            draft.stays[node, service.name] = (
+                f"{count} of its replicas fit on no other live node: add a node, ask for fewer "
+                f"replicas, or `meshctl uncordon {node}`"
+            )
+    if missing:
+        draft.pending[service.name] = (
+            f"{missing} of {service.replicas_min} replicas fit on no live node: add a node, or "
+            f"ask for less than {service.cores} cores and {service.memory_bytes} bytes each"
+            + _or_uncordon(ranking, draft)
+        )
+
+
+def _spread(service: ServicePlan, missing: int, ranking: Sequence[str], draft: _Draft) -> int:
+    """Gives each node one before any gets a second; returns how many are still missing."""
     while missing:
         placed = 0
         for node in ranking:
-            if placed < missing and draft.rooms[node].take(service):
-                counts = draft.replicas.setdefault(node, {})
-                counts[service.name] = counts.get(service.name, 0) + 1
+            if placed < missing and draft.take(node, service):
                 placed += 1
         missing -= placed
         if not placed:
-            draft.pending[service.name] = (
-                f"{missing} of {service.replicas_min} replicas fit on no live node: add a node, or "
-                f"ask for less than {service.cores} cores and {service.memory_bytes} bytes each"
-            )
-            return
+            break
+    return missing
 
 
-def _place_pipeline(
-    pipeline: PipelinePlan,
-    nodes: Sequence[NodeView],
-    pipelines: dict[str, str],
-    pending: dict[str, str],
-) -> None:
+def _or_uncordon(ranking: Sequence[str], draft: _Draft) -> str:
+    """The other way out, where a node that could be asked is cordoned."""
+    cordoned = [node for node in ranking if draft.views[node].cordoned]
+    return f", or `meshctl uncordon {cordoned[0]}`" if cordoned else ""
+
+
+def _place_pipeline(pipeline: PipelinePlan, nodes: Sequence[NodeView], draft: _Draft) -> None:
     if pipeline.exclusive and not pipeline.run_on_split:
-        pending[pipeline.name] = (
+        draft.pending[pipeline.name] = (
             "onSplit: stop needs leases, which this release does not have: use onSplit: run"
         )
         return
-    able = [node.node for node in nodes if may_read(pipeline, node)]
-    chosen = first(f"pipeline {pipeline.name}", able)
+    name, able = pipeline.name, [node for node in nodes if may_read(pipeline, node)]
+    may = [one for one in able if not one.cordoned or name in one.pipelines]
+    staying = [one.node for one in may if not one.draining]
+    chosen = first(f"pipeline {name}", staying or [one.node for one in may])
     if chosen is None:
-        pending[pipeline.name] = (
-            f"no live node has the source {pipeline.source!r}: add [sources.{pipeline.source}] "
-            "to a node's meshd.toml"
-        )
+        draft.pending[name] = _no_reader(pipeline, able)
         return
-    pipelines[pipeline.name] = chosen
+    draft.pipelines[name] = chosen
+    if chosen not in staying:
+        draft.stays[chosen, name] = (
+            f"no other live node has its source {pipeline.source!r}: add "
+            f"[sources.{pipeline.source}] to another node's meshd.toml, or "
+            f"`meshctl uncordon {chosen}`"
+        )
+
+
+def _no_reader(pipeline: PipelinePlan, able: Sequence[NodeView]) -> str:
+    if able:
+        return (
+            f"every live node with the source {pipeline.source!r} is cordoned: "
+            f"`meshctl uncordon {able[0].node}`"
+        )
+    return (
+        f"no live node has the source {pipeline.source!r}: add [sources.{pipeline.source}] "
+        "to a node's meshd.toml"
+    )

@@ -1,14 +1,20 @@
 """The nodes of a site as placement sees them."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from protos.documents_pb2 import Phase, PipelinePlan, ServicePlan, StableRegister
 
 
 @dataclass(frozen=True, slots=True)
 class NodeView:
-    """A live node: what it has, and how many replicas of each service serve on it."""
+    """A live node: what it has, and how many replicas of each service serve on it.
+
+    `runs` and `pipelines` are what it has begun, whether it serves already or not. Placement asks
+    for them only of a node that is `cordoned` (takes no new work) or `draining` (its work moves off
+    as well).
+    """
 
     node: str
     labels: Mapping[str, str]
@@ -17,14 +23,20 @@ class NodeView:
     devices: frozenset[str]
     sources: frozenset[str]
     serving: Mapping[str, int]
+    runs: Mapping[str, int] = field(default_factory=dict)
+    pipelines: frozenset[str] = frozenset()
+    cordoned: bool = False
+    draining: bool = False
 
 
 def view(register: StableRegister) -> NodeView:
     """A node as its own register describes it."""
-    serving: dict[str, int] = {}
+    serving: Counter[str] = Counter()
+    begun: set[tuple[str, int]] = set()
     for replica in register.replicas:
-        if replica.phase == Phase.SERVING:
-            serving[replica.workload] = serving.get(replica.workload, 0) + 1
+        serving[replica.workload] += replica.phase == Phase.SERVING
+        if replica.phase != Phase.FETCHING:
+            begun.add((replica.workload, replica.index))
     return NodeView(
         node=register.node,
         labels=dict(register.labels),
@@ -32,7 +44,11 @@ def view(register: StableRegister) -> NodeView:
         memory_bytes=register.capacity.memory_bytes,
         devices=frozenset(register.capacity.devices),
         sources=frozenset(register.sources),
-        serving=serving,
+        serving={workload: count for workload, count in serving.items() if count},
+        runs=Counter(workload for workload, _ in begun),
+        pipelines=frozenset(pipeline.workload for pipeline in register.pipelines),
+        cordoned=register.cordoned or register.draining,
+        draining=register.draining,
     )
 
 
