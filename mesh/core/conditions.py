@@ -48,10 +48,11 @@ def _stays(core: "NodeCore") -> dict[str, str]:
 
 def _offline(core: "NodeCore") -> dict[str, str]:
     """The dead of the roster; a node that the authority took out of it is not missed."""
-    roster = {entry.node for entry in core.branch.roster}
+    dead = core.membership.liveness.dead()
+    roster = {entry.node for entry in core.branch.roster} if dead else set()
     return {
         node: "no answer, directly or through others: see to its power and its network"
-        for node in core.membership.liveness.dead()
+        for node in dead
         if not roster or node in roster
     }
 

@@ -110,6 +110,7 @@ class NodeCore:
         self._quiet = Quiet(now_ms)
         self._decided_ms = now_ms - DECIDE_GAP_MS
         self._stale = "start"
+        self._shut_out_by = (peer.heads.trust.generation, self.revoked.tls_keys)
         self._use_branch("disk")
 
     # ---- what is known ----
@@ -236,10 +237,13 @@ class NodeCore:
     def _shut_out(self, now_ms: int) -> list[NodeOutput]:
         """Closes the links of revoked peers and forgets what they, and those whose certificates
         hold no more, said of themselves."""
-        records = self.membership.registers.records()
-        gone = [r.body.node for r in records if self.revoked.is_revoked(r.keys.tls_key)]
-        gone += self.peer.recheck_registers()
-        self.membership.forget([node for node in gone if node != self.name], now_ms)
+        by = (self.peer.heads.trust.generation, self.revoked.tls_keys)
+        if by != self._shut_out_by:
+            self._shut_out_by = by
+            records = self.membership.registers.records()
+            gone = [r.body.node for r in records if self.revoked.is_revoked(r.keys.tls_key)]
+            gone += self.peer.recheck_registers()
+            self.membership.forget([node for node in gone if node != self.name], now_ms)
         return [
             Drop(peer, f"revoked: {reason}")
             for peer, link in sorted(self.peer.links.items())

@@ -30,8 +30,8 @@ def parse_frame(data: bytes) -> Frame:
     except DecodeError:
         raise PeerFault("a frame that cannot be parsed") from None
     kind = frame.WhichOneof("kind")
-    if kind is None:
-        return frame  # of a newer release: nothing that we know
+    if kind is None or len(data) <= ENTRIES_MAX:  # an entry has a byte at least
+        return frame  # of a newer release: nothing that we know; or too short for too many
     for field, value in getattr(frame, kind).ListFields():
         if field.is_repeated and len(value) > ENTRIES_MAX:
             raise PeerFault(f"{kind}.{field.name} has {len(value)} entries, at most {ENTRIES_MAX}")

@@ -102,6 +102,8 @@ class JournalFlow:
 
     def next_bunches(self) -> list[SendBatches]:
         """What to send now: at most one bunch in flight a peer, records before data."""
+        if not self._ready:
+            return []
         bunches = []
         for peer in sorted(self._ready):
             subscriber = self._subscribers[peer]

@@ -92,6 +92,8 @@ class Logs:
         self._archive = archive
         self._per_node_max = per_node_max
         self._logs: dict[LogKey, _Log] = {}
+        self.generation = 0
+        """Grows with each change of what is acknowledged."""
         self._keys_of: dict[str, set[LogKey]] = {}
         for key, tail in held.items():
             self._add(key, _Log(held=tail, taken=tail))
@@ -194,6 +196,7 @@ class Logs:
         if news.sequence <= log.acknowledged:
             return Known(news)
         log.acknowledgement, log.digest = news, news.digest()
+        self.generation += 1
         log.checkpoint(now_ms)
         return Acknowledged(news)
 
@@ -266,6 +269,7 @@ class Logs:
         return log
 
     def _remove(self, key: LogKey) -> None:
+        self.generation += 1
         del self._logs[key]
         self._keys_of[key.node].discard(key)
 

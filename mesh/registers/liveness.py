@@ -81,6 +81,7 @@ class _Probe:
 
 @dataclass(slots=True)
 class _Member:
+    place: bytes  # on the ring
     verdict: Verdict = Verdict.ALIVE
     heard_ms: int = 0
     linked: bool = False
@@ -103,6 +104,7 @@ class Liveness:
         self._doubt = 0
         self._random_ms = now_ms
         self._round = 0
+        self._place = _place(node)
         self._ring = [node]
         self._linked: set[str] = set()
         self._witnesses: set[str] = set()
@@ -151,12 +153,14 @@ class Liveness:
             return
         for node in sorted(wanted - self._members.keys()):
             self._members[node] = _Member(
-                heard_ms=now_ms, linked=node in self._linked, known_ms=now_ms
+                _place(node), heard_ms=now_ms, linked=node in self._linked, known_ms=now_ms
             )
         for node in sorted(self._members.keys() - wanted):
             del self._members[node]
         self._members = dict(sorted(self._members.items()))
-        self._ring = sorted([*wanted, self._node], key=lambda n: fingerprint([n.encode()]))
+        places = {node: member.place for node, member in self._members.items()}
+        places[self._node] = self._place
+        self._ring = sorted(places, key=lambda node: places[node])
         self._turn()
 
     def heard(self, node: str, now_ms: int) -> list[Action]:
@@ -358,6 +362,11 @@ class Liveness:
     def _number(self) -> int:
         self._next_number += 1
         return self._next_number - 1
+
+
+def _place(node: str) -> bytes:
+    """A node's place on the ring."""
+    return fingerprint([node.encode()])
 
 
 def current_suspects(
