@@ -8,17 +8,17 @@ in a thread.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from mesh.blobs.manifest import Artifact, open_manifest
-from mesh.desired.collection import Key
+from mesh.desired.collection import Key, key_of
 from mesh.desired.parse import Parsed, parse
 from mesh.desired.problems import Problem, ResourcesRefused
 from mesh.desired.references import Finding, check_references, locate
-from mesh.desired.resources import KINDS, Pipeline, Service
+from mesh.desired.resources import KINDS, Pipeline, Resource, Service
 from mesh.heads.identity import Identity
-from mesh.heads.limits import NUMBER_MAX, REASON_MAX
+from mesh.heads.limits import NUMBER_MAX
 from mesh.heads.trust import Trust
 from node.disk.authority_keys import MasterKeys
 from node.master.admission import ALARMS, Admission, Enrolled, NewToken
@@ -26,6 +26,7 @@ from node.master.content import (
     Content,
     delete_resource,
     differences,
+    forget_service,
     put_node,
     put_release,
     put_resource,
@@ -33,9 +34,11 @@ from node.master.content import (
     put_revocation,
 )
 from node.master.errors import MasterRefused, NotFound
-from node.master.publisher import Publisher
+from node.master.events import EventBook, EventRecord, Told, printable
+from node.master.publisher import Draft, Publisher
 from node.master.records import AlarmRecord, ReleaseRecord, RevocationRecord, TokenRecord
 from node.master.requests import EnrolmentRequest
+from node.master.steering import Steered, Steering
 from node.master.store import Store, Write
 from protos.documents_pb2 import Branch
 
@@ -74,6 +77,8 @@ class Authority:
         self.trust = Trust(keys.root_key, keys.trust_envelope)
         self._publisher = Publisher(store, keys.state_signer, self.trust, clock)
         self._admission = Admission(store, self._publisher, keys, clock)
+        self._book = EventBook(store, clock)
+        self._steering = Steering(self._publisher, self._book, clock)
 
     @property
     def content(self) -> Content:
@@ -124,17 +129,20 @@ class Authority:
             differs = differences(before.resources, resources)
             changes = tuple(Change(*key, change) for key, change in differs.items())
             draft = self._publisher.draft(after)
-            writes: list[Write] = []
-            generations = dict(before.generations)
-            for one in resources:
-                key = (one.kind, one.metadata.name)
-                if differs[key] != "unchanged":
-                    writes.extend(put_resource(one, draft.counter))
-                    generations[key] = draft.counter
-            if writes and not dry_run:
-                after = replace(after, generations=generations)
-                self._publisher.commit(replace(draft, content=after), writes)
+            changed = [one for one in resources if differs[key_of(one)] != "unchanged"]
+            if changed and not dry_run:
+                self._take(draft, changed)
             return Applied(changes, draft.counter, warnings)
+
+    def _take(self, draft: Draft, changed: Sequence[Resource]) -> None:
+        """Commits `draft`, whose content has these resources in a form that is new."""
+        counter = draft.counter
+        writes = [write for one in changed for write in put_resource(one, counter)]
+        generations = {**draft.content.generations, **{key_of(one): counter for one in changed}}
+        after = replace(draft.content, generations=generations)
+        services = [one for one in changed if isinstance(one, Service)]
+        after, noted = self._steering.note_versions(after, services, counter)
+        self._publisher.commit(replace(draft, content=after), [*writes, *noted])
 
     def delete(self, kind: str, name: str) -> Applied:
         """Takes one resource away. Raises NotFound, or MasterRefused while another needs it."""
@@ -148,8 +156,12 @@ class Authority:
                 resources=before.resources.without(key),
                 generations={one: n for one, n in before.generations.items() if one != key},
             )
+            writes = delete_resource(key)
+            if key[0] == "Service":
+                after, forgotten = forget_service(after, name)
+                writes += forgotten
             self._check_not_needed(key, after)
-            counter = self._publisher.commit(self._publisher.draft(after), delete_resource(key))
+            counter = self._publisher.commit(self._publisher.draft(after), writes)
             return Applied((Change(*key, "deleted"),), counter)
 
     def create_token(self, site: str, valid_s: int = 0) -> NewToken:
@@ -209,7 +221,7 @@ class Authority:
 
     def revoke(self, node: str, reason: str) -> int:
         """Takes a node's keys out of the mesh; the state's counter. Raises NotFound, Busy."""
-        reason = _printable(reason)
+        reason = printable(reason)
         with self._lock:
             before = self.content
             present = before.nodes.get(node)
@@ -231,11 +243,12 @@ class Authority:
             writes.append(Write(ALARMS, f"Clone/{node}", None))
             return self._publisher.commit(self._publisher.draft(after), writes)
 
-    def restart(self, workload: str, site: str = "") -> int:
+    def restart(self, workload: str, site: str = "", reason: str = "") -> int:
         """Asks a site, or all that run it, to restart a workload; the state's counter.
 
-        Raises NotFound, Busy.
+        Raises NotFound, MasterRefused, Busy.
         """
+        reason = printable(reason)
         with self._lock:
             before = self.content
             sites = [one for one in self._sites_of(workload) if site in ("", one)]
@@ -246,7 +259,19 @@ class Authority:
                 )
             raised = {(one, workload): before.restarts.get((one, workload), 0) + 1 for one in sites}
             after = replace(before, restarts={**before.restarts, **raised})
-            return self._publisher.commit(self._publisher.draft(after), put_restarts(raised))
+            noted = self._book.writes(Told("workload.restart", workload, reason, sites))
+            writes = [*put_restarts(raised), *noted]
+            return self._publisher.commit(self._publisher.draft(after), writes)
+
+    def steer(self, change: Callable[[Steering], Steered]) -> Steered:
+        """Makes an operator's change: `change` calls one method of Steering. Raises as that does,
+        and Busy."""
+        with self._lock:
+            return change(self._steering)
+
+    def events(self) -> list[EventRecord]:
+        """What operators asked for, oldest first."""
+        return self._book.all()
 
     def raise_above(self, counter: int, digest: bytes = b"") -> int:
         """Continues above a head that a peer reports, if ours is not it; the state's counter.
@@ -288,15 +313,19 @@ class Authority:
         if needs:
             names = ", ".join(f"{kind} {name!r}" for kind, name in sorted(set(needs)))
             raise MasterRefused(f"{key[0]} {key[1]!r} is needed by {names}; delete that first")
+        for (site, service), pin in after.pins.items():
+            if key == ("Model", pin.model.partition("@")[0]):
+                raise MasterRefused(
+                    f"Model {key[1]!r} is needed in {site}, where {service!r} is pinned to "
+                    f"{pin.model}; unpin that first: meshctl unpin {service} --site {site}"
+                )
 
     def _sites_of(self, workload: str) -> list[str]:
-        resources = self.content.resources
-        found = set()
+        content, found = self.content, set()
         for kind in ("Service", "Pipeline"):
-            resource = resources.by_key.get((kind, workload))
+            resource = content.resources.by_key.get((kind, workload))
             if isinstance(resource, Service | Pipeline):
-                known = self.content.known_sites()
-                found |= {one for one in known if resources.selects(resource.spec.sites, one)}
+                found.update(content.sites_of(resource))
         return sorted(found)
 
 
@@ -313,9 +342,3 @@ def _kind(word: str) -> str:
     """The kind that `word` names, in any case, singular or plural; else `word` itself."""
     folded = word.casefold()
     return next((kind for kind in KINDS if folded in (kind.lower(), kind.lower() + "s")), word)
-
-
-def _printable(reason: str) -> str:
-    if len(reason) > REASON_MAX or not reason.isprintable():
-        raise MasterRefused(f"a reason has at most {REASON_MAX} characters, all printable")
-    return reason or "no reason was given"

@@ -4,14 +4,17 @@ An operation makes another `Content` from the one of now, has it compiled, commi
 and only then puts it in place. So what is in memory is always what is on disk.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 
 from mesh.desired.collection import Key, Release, Resources, key_of
 from mesh.desired.compile import Inputs
+from mesh.desired.history import History, Version
+from mesh.desired.holds import Holds, SiteService
 from mesh.desired.parse import from_json, to_json
-from mesh.desired.resources import Resource
-from node.master.records import NodeRecord, ReleaseRecord, RevocationRecord
+from mesh.desired.resources import Pipeline, Resource, Service
+from node.master.records import HoldRecord, NodeRecord, ReleaseRecord, RevocationRecord
 from node.master.store import Store, Write
 from protos.documents_pb2 import Revocation, RosterEntry
 
@@ -21,12 +24,16 @@ NODES = "node"
 RELEASES = "release"
 RESTARTS = "restart"
 REVOCATIONS = "revocation"
+PAUSES = "pause"
+PINS = "pin"
+VERSIONS = "version"
 """The names of the store's tables."""
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What the authority has been told. `generations`: the state counter of each one's change."""
+    """What the authority has been told. `generations`: the state counter of each one's change;
+    `versions`: of each service, what it was told to run."""
 
     resources: Resources = field(default_factory=Resources)
     generations: Mapping[Key, int] = field(default_factory=dict)
@@ -34,6 +41,9 @@ class Content:
     releases: Mapping[tuple[str, str], ReleaseRecord] = field(default_factory=dict)
     restarts: Mapping[tuple[str, str], int] = field(default_factory=dict)
     revocations: Mapping[bytes, RevocationRecord] = field(default_factory=dict)
+    pauses: Mapping[SiteService, HoldRecord] = field(default_factory=dict)
+    pins: Mapping[SiteService, HoldRecord] = field(default_factory=dict)
+    versions: Mapping[str, History] = field(default_factory=dict)
 
     def inputs(self) -> Inputs:
         """The same as the compiler takes it."""
@@ -43,7 +53,19 @@ class Content:
             )
             for one in self.revocations.values()
         ]
-        return Inputs(self.resources, self.released(), self.rosters(), self.restarts, revocations)
+        return Inputs(
+            self.resources,
+            self.released(),
+            self.rosters(),
+            self.restarts,
+            revocations,
+            self.holds(),
+        )
+
+    def holds(self) -> Holds:
+        """What operators hold."""
+        pinned = {key: one.model for key, one in self.pins.items()}
+        return Holds(frozenset(self.pauses), pinned)
 
     def released(self) -> dict[tuple[str, str], Release]:
         """The artifacts that resources may name."""
@@ -68,18 +90,50 @@ class Content:
         """Every site that has a node, or that a resource names."""
         return {record.site for record in self.nodes.values()} | self.resources.named_sites()
 
+    def sites_of(self, resource: Service | Pipeline) -> list[str]:
+        """The known sites that a service or pipeline is for, sorted."""
+        known = sorted(self.known_sites())
+        return [one for one in known if self.resources.selects(resource.spec.sites, one)]
+
 
 def load_content(store: Store) -> Content:
-    """What the store holds."""
+    """What the store holds. Of a service whose versions nobody noted, the one of now is known."""
     releases = [ReleaseRecord.decode(data) for _, data in store.scan(RELEASES)]
     revocations = [RevocationRecord.decode(data) for _, data in store.scan(REVOCATIONS)]
+    resources = Resources.of(from_json(data) for _, data in store.scan(RESOURCES))
+    generations = {_pair(name): int(data) for name, data in store.scan(GENERATIONS)}
+    noted = {name: _history(data) for name, data in store.scan(VERSIONS)}
     return Content(
-        resources=Resources.of(from_json(data) for _, data in store.scan(RESOURCES)),
-        generations={_pair(name): int(data) for name, data in store.scan(GENERATIONS)},
+        resources=resources,
+        generations=generations,
         nodes={name: NodeRecord.decode(data) for name, data in store.scan(NODES)},
         releases={(one.name, one.version): one for one in releases},
         restarts={_pair(name): int(data) for name, data in store.scan(RESTARTS)},
         revocations={one.tls_key: one for one in revocations},
+        pauses=_holds(store, PAUSES),
+        pins=_holds(store, PINS),
+        versions={**_present_versions(resources, generations), **noted},
+    )
+
+
+def _present_versions(resources: Resources, generations: Mapping[Key, int]) -> dict[str, History]:
+    found: dict[str, History] = {}
+    for one in resources.services():
+        counter = generations.get(key_of(one), 0)
+        found[one.metadata.name] = (Version(one.spec.model, counter),)
+    return found
+
+
+def _holds(store: Store, table: str) -> dict[SiteService, HoldRecord]:
+    records = [HoldRecord.decode(data) for _, data in store.scan(table)]
+    return {(one.site, one.service): one for one in records}
+
+
+def _history(data: bytes) -> History:
+    known = Version.__dataclass_fields__
+    return tuple(
+        Version(**{key: value for key, value in one.items() if key in known})
+        for one in json.loads(data)
     )
 
 
@@ -96,6 +150,39 @@ def delete_resource(key: Key) -> list[Write]:
     """Forgets a resource."""
     name = "/".join(key)
     return [Write(RESOURCES, name, None), Write(GENERATIONS, name, None)]
+
+
+def forget_service(content: Content, name: str) -> tuple[Content, list[Write]]:
+    """Without what is kept of a service beside its resource: a service that is created again under
+    its name is another one."""
+    after = replace(
+        content,
+        pauses={key: one for key, one in content.pauses.items() if key[1] != name},
+        pins={key: one for key, one in content.pins.items() if key[1] != name},
+        versions={one: history for one, history in content.versions.items() if one != name},
+    )
+    writes = [
+        *delete_holds(PAUSES, (key for key in content.pauses if key[1] == name)),
+        *delete_holds(PINS, (key for key in content.pins if key[1] == name)),
+        Write(VERSIONS, name, None),
+    ]
+    return after, writes
+
+
+def put_holds(table: str, records: Iterable[HoldRecord]) -> list[Write]:
+    """Keeps what operators hold; `table` is PAUSES or PINS."""
+    return [Write(table, f"{one.site}/{one.service}", one.encode()) for one in records]
+
+
+def delete_holds(table: str, keys: Iterable[SiteService]) -> list[Write]:
+    """Forgets what operators held."""
+    return [Write(table, "/".join(key), None) for key in keys]
+
+
+def put_versions(service: str, history: History) -> Write:
+    """Keeps the versions of a service."""
+    entries = [asdict(one) for one in history]
+    return Write(VERSIONS, service, json.dumps(entries, sort_keys=True).encode())
 
 
 def put_restarts(restarts: Mapping[tuple[str, str], int]) -> list[Write]:

@@ -85,6 +85,18 @@ class ReleaseRecord(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class HoldRecord(Record):
+    """What an operator holds about a service in one site; `model`, NAME@VERSION, is empty where it
+    is the rollout that is held."""
+
+    site: str
+    service: str
+    model: str
+    reason: str
+    unix_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class AlarmRecord(Record):
     """A condition that a person should know of now."""
 

@@ -6,7 +6,8 @@ code above it. Values are bytes; what they mean is the affair of `content`.
 
 SQLite: a write-ahead log with synchronous=FULL, so that what `commit` returned from is on disk. The
 file is checked whole when it is opened, and a file of another mesh or of a newer release is refused
-before a byte of it is changed.
+before a byte of it is changed. A file of an older release is taken over, and that release refuses
+it from then on: what it lacks, `content` reads as if nothing had been said.
 """
 
 import os
@@ -19,8 +20,12 @@ from typing import Protocol
 
 from node.master.errors import Busy
 
-SCHEMA_VERSION = 1
-"""Of the SQLite file. Raised with each change that an older release cannot read."""
+SCHEMA_VERSION = 2
+"""Of the SQLite file. Raised with each change that an older release cannot read.
+
+2: what operators hold is kept beside the resources. Who knows only 1 would leave it out of the next
+plan, so that a pinned site would change its version.
+"""
 APPLICATION_ID = 0x6D657368
 """`mesh` in ASCII: tells our file from any other SQLite file."""
 BUSY_TIMEOUT_S = 5.0
@@ -154,6 +159,9 @@ class SqliteStore:
             connection.execute("PRAGMA synchronous = FULL")
             if is_new:
                 self._create(connection, mesh)
+            # Atomic, like every change of a file by SQLite. A file of this release stays as it is.
+            if connection.execute("PRAGMA user_version").fetchone()[0] < SCHEMA_VERSION:
+                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         except BaseException:
             connection.close()
             raise
