@@ -213,3 +213,35 @@ class CordonReply(_message.Message):
     workloads: int
     counter: int
     def __init__(self, workloads: _Optional[int] = ..., counter: _Optional[int] = ...) -> None: ...
+
+class DraftChangeRequest(_message.Message):
+    __slots__ = ("workload", "field", "value", "valid_s", "reason")
+    WORKLOAD_FIELD_NUMBER: _ClassVar[int]
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    VALID_S_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    workload: str
+    field: str
+    value: str
+    valid_s: int
+    reason: str
+    def __init__(self, workload: _Optional[str] = ..., field: _Optional[str] = ..., value: _Optional[str] = ..., valid_s: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class DraftChangeReply(_message.Message):
+    __slots__ = ("change",)
+    CHANGE_FIELD_NUMBER: _ClassVar[int]
+    change: bytes
+    def __init__(self, change: _Optional[bytes] = ...) -> None: ...
+
+class ChangeRequest(_message.Message):
+    __slots__ = ("envelope",)
+    ENVELOPE_FIELD_NUMBER: _ClassVar[int]
+    envelope: bytes
+    def __init__(self, envelope: _Optional[bytes] = ...) -> None: ...
+
+class ChangeReply(_message.Message):
+    __slots__ = ("digest",)
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    digest: bytes
+    def __init__(self, digest: _Optional[bytes] = ...) -> None: ...

@@ -99,6 +99,16 @@ class AdminStub:
                 request_serializer=protos_dot_admin__pb2.CordonRequest.SerializeToString,
                 response_deserializer=protos_dot_admin__pb2.CordonReply.FromString,
                 _registered_method=True)
+        self.DraftChange = channel.unary_unary(
+                '/mesh.v1.Admin/DraftChange',
+                request_serializer=protos_dot_admin__pb2.DraftChangeRequest.SerializeToString,
+                response_deserializer=protos_dot_admin__pb2.DraftChangeReply.FromString,
+                _registered_method=True)
+        self.Change = channel.unary_unary(
+                '/mesh.v1.Admin/Change',
+                request_serializer=protos_dot_admin__pb2.ChangeRequest.SerializeToString,
+                response_deserializer=protos_dot_admin__pb2.ChangeReply.FromString,
+                _registered_method=True)
 
 
 class AdminServicer:
@@ -118,7 +128,7 @@ class AdminServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Apply(self, request, context):
-        """Writing: masters only, except Restart and Cordon.
+        """Writing: masters only, except Restart, Cordon and Change.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -179,6 +189,19 @@ class AdminServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Cordon(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DraftChange(self, request, context):
+        """Local changes, at nodes only: what to sign, and what was signed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Change(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -251,6 +274,16 @@ def add_AdminServicer_to_server(servicer, server):
                     servicer.Cordon,
                     request_deserializer=protos_dot_admin__pb2.CordonRequest.FromString,
                     response_serializer=protos_dot_admin__pb2.CordonReply.SerializeToString,
+            ),
+            'DraftChange': grpc.unary_unary_rpc_method_handler(
+                    servicer.DraftChange,
+                    request_deserializer=protos_dot_admin__pb2.DraftChangeRequest.FromString,
+                    response_serializer=protos_dot_admin__pb2.DraftChangeReply.SerializeToString,
+            ),
+            'Change': grpc.unary_unary_rpc_method_handler(
+                    servicer.Change,
+                    request_deserializer=protos_dot_admin__pb2.ChangeRequest.FromString,
+                    response_serializer=protos_dot_admin__pb2.ChangeReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -604,6 +637,60 @@ class Admin:
             '/mesh.v1.Admin/Cordon',
             protos_dot_admin__pb2.CordonRequest.SerializeToString,
             protos_dot_admin__pb2.CordonReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DraftChange(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mesh.v1.Admin/DraftChange',
+            protos_dot_admin__pb2.DraftChangeRequest.SerializeToString,
+            protos_dot_admin__pb2.DraftChangeReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Change(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mesh.v1.Admin/Change',
+            protos_dot_admin__pb2.ChangeRequest.SerializeToString,
+            protos_dot_admin__pb2.ChangeReply.FromString,
             options,
             channel_credentials,
             insecure,

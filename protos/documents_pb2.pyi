@@ -33,7 +33,7 @@ class Boot(_message.Message):
     def __init__(self, counter: _Optional[int] = ..., nonce: _Optional[bytes] = ...) -> None: ...
 
 class StableRegister(_message.Message):
-    __slots__ = ("node", "site", "boot", "version", "certificate", "peer_address", "inference_address", "labels", "capacity", "wan", "replicas", "artifacts", "suspicions", "sources", "seen_counter", "applied_counter", "copy_holder", "pipelines", "alarms", "min_reader", "counts", "verdicts", "last_good", "cordoned", "draining")
+    __slots__ = ("node", "site", "boot", "version", "certificate", "peer_address", "inference_address", "labels", "capacity", "wan", "replicas", "artifacts", "suspicions", "sources", "seen_counter", "applied_counter", "copy_holder", "pipelines", "alarms", "min_reader", "counts", "verdicts", "last_good", "cordoned", "draining", "local_changes")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -66,6 +66,7 @@ class StableRegister(_message.Message):
     LAST_GOOD_FIELD_NUMBER: _ClassVar[int]
     CORDONED_FIELD_NUMBER: _ClassVar[int]
     DRAINING_FIELD_NUMBER: _ClassVar[int]
+    LOCAL_CHANGES_FIELD_NUMBER: _ClassVar[int]
     node: str
     site: str
     boot: Boot
@@ -91,7 +92,38 @@ class StableRegister(_message.Message):
     last_good: _containers.RepeatedCompositeFieldContainer[ServicePlan]
     cordoned: bool
     draining: bool
-    def __init__(self, node: _Optional[str] = ..., site: _Optional[str] = ..., boot: _Optional[_Union[Boot, _Mapping]] = ..., version: _Optional[int] = ..., certificate: _Optional[bytes] = ..., peer_address: _Optional[str] = ..., inference_address: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., capacity: _Optional[_Union[Capacity, _Mapping]] = ..., wan: _Optional[bool] = ..., replicas: _Optional[_Iterable[_Union[ReplicaState, _Mapping]]] = ..., artifacts: _Optional[_Iterable[bytes]] = ..., suspicions: _Optional[_Iterable[_Union[Suspicion, _Mapping]]] = ..., sources: _Optional[_Iterable[str]] = ..., seen_counter: _Optional[int] = ..., applied_counter: _Optional[int] = ..., copy_holder: _Optional[str] = ..., pipelines: _Optional[_Iterable[_Union[PipelineState, _Mapping]]] = ..., alarms: _Optional[_Iterable[_Union[AlarmState, _Mapping]]] = ..., min_reader: _Optional[int] = ..., counts: _Optional[_Iterable[_Union[ServiceCount, _Mapping]]] = ..., verdicts: _Optional[_Iterable[_Union[ServiceVerdict, _Mapping]]] = ..., last_good: _Optional[_Iterable[_Union[ServicePlan, _Mapping]]] = ..., cordoned: _Optional[bool] = ..., draining: _Optional[bool] = ...) -> None: ...
+    local_changes: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, node: _Optional[str] = ..., site: _Optional[str] = ..., boot: _Optional[_Union[Boot, _Mapping]] = ..., version: _Optional[int] = ..., certificate: _Optional[bytes] = ..., peer_address: _Optional[str] = ..., inference_address: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., capacity: _Optional[_Union[Capacity, _Mapping]] = ..., wan: _Optional[bool] = ..., replicas: _Optional[_Iterable[_Union[ReplicaState, _Mapping]]] = ..., artifacts: _Optional[_Iterable[bytes]] = ..., suspicions: _Optional[_Iterable[_Union[Suspicion, _Mapping]]] = ..., sources: _Optional[_Iterable[str]] = ..., seen_counter: _Optional[int] = ..., applied_counter: _Optional[int] = ..., copy_holder: _Optional[str] = ..., pipelines: _Optional[_Iterable[_Union[PipelineState, _Mapping]]] = ..., alarms: _Optional[_Iterable[_Union[AlarmState, _Mapping]]] = ..., min_reader: _Optional[int] = ..., counts: _Optional[_Iterable[_Union[ServiceCount, _Mapping]]] = ..., verdicts: _Optional[_Iterable[_Union[ServiceVerdict, _Mapping]]] = ..., last_good: _Optional[_Iterable[_Union[ServicePlan, _Mapping]]] = ..., cordoned: _Optional[bool] = ..., draining: _Optional[bool] = ..., local_changes: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class LocalChange(_message.Message):
+    __slots__ = ("mesh", "site", "base_counter", "base", "workload", "field", "value", "artifact", "counter", "made_unix_ms", "until_unix_ms", "reason", "operator")
+    MESH_FIELD_NUMBER: _ClassVar[int]
+    SITE_FIELD_NUMBER: _ClassVar[int]
+    BASE_COUNTER_FIELD_NUMBER: _ClassVar[int]
+    BASE_FIELD_NUMBER: _ClassVar[int]
+    WORKLOAD_FIELD_NUMBER: _ClassVar[int]
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    ARTIFACT_FIELD_NUMBER: _ClassVar[int]
+    COUNTER_FIELD_NUMBER: _ClassVar[int]
+    MADE_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    OPERATOR_FIELD_NUMBER: _ClassVar[int]
+    mesh: str
+    site: str
+    base_counter: int
+    base: bytes
+    workload: str
+    field: str
+    value: str
+    artifact: bytes
+    counter: int
+    made_unix_ms: int
+    until_unix_ms: int
+    reason: str
+    operator: str
+    def __init__(self, mesh: _Optional[str] = ..., site: _Optional[str] = ..., base_counter: _Optional[int] = ..., base: _Optional[bytes] = ..., workload: _Optional[str] = ..., field: _Optional[str] = ..., value: _Optional[str] = ..., artifact: _Optional[bytes] = ..., counter: _Optional[int] = ..., made_unix_ms: _Optional[int] = ..., until_unix_ms: _Optional[int] = ..., reason: _Optional[str] = ..., operator: _Optional[str] = ...) -> None: ...
 
 class ServiceCount(_message.Message):
     __slots__ = ("workload", "replicas")
