@@ -142,7 +142,7 @@ class MasterDaemon:
         peer_address = advertised(listening, self.config.peer.advertise)
         enrolment = await self._serve_enrolment(peer_address)
         edge = asyncio.create_task(self.edge.run(), name="edge")
-        again = self._background.start(self._announce_again())
+        loops = [self._background.start(w) for w in (self._announce_again(), self.ports.tidy())]
         signed = await asyncio.to_thread(self.cursors.all)
         self._feed(AcknowledgementsSigned(tuple(signed.values())))
         write_ready(
@@ -164,9 +164,9 @@ class MasterDaemon:
             remove_ready(self.folder.path)
             await self.enrolment.stop(1.0)
             await self.ports.stop()
-            for task in (stopping, edge, again):
+            for task in (stopping, edge, *loops):
                 task.cancel()
-            await asyncio.gather(stopping, edge, again, return_exceptions=True)
+            await asyncio.gather(stopping, edge, *loops, return_exceptions=True)
             self.store.close()
 
     async def _serve_enrolment(self, peer_address: str) -> str:
@@ -212,7 +212,7 @@ class MasterDaemon:
                 log.error("a new state is not announced yet", error=str(error))
                 return  # it is committed, and tried again every RETRY_S
             self.edge.carry(self.peer.install_state(envelope, documents))
-            self._shut_out_revoked()
+            await self.ports.recheck()
             self._announced = envelope
 
     async def _announce_again(self) -> None:
@@ -228,10 +228,6 @@ class MasterDaemon:
         for _, blob in found:
             self.stores.blobs.put(blob)
         return Documents(branches=branches, blobs=[blob for _, blob in found])
-
-    def _shut_out_revoked(self) -> None:
-        for tls_key, record in self.authority.content.revocations.items():
-            self.ports.shut_out(tls_key, f"revoked: {record.reason}")
 
     # ---- what the parts call ----
 

@@ -317,11 +317,8 @@ class NodeDaemon:
             self.links.know(identity, addresses)
 
     async def _keep_book(self, core: NodeCore) -> None:
-        generation, started_ms = self.trust.generation, now_ms()
+        started_ms = now_ms()
         while True:
-            if self.trust.generation != generation:
-                generation = self.trust.generation
-                self.ports.trust_changed()
             self._know_targets()
             kept = book.remember(self.registers)
             if kept != self._remembered and self._save_document(book.REMEMBERED, kept):

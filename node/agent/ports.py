@@ -25,7 +25,9 @@ from protos.admin_pb2_grpc import add_AdminServicer_to_server
 
 FETCH_S_A_CHUNK = 10.0
 """A megabyte at 100 KB/s: less is slower than a source may be."""
-IDLE_CHECK_S = 30.0
+RECHECK_S = 2.0
+"""Between two looks at whether trust or revocations have changed: what a revoked peer has open, and
+is silent, ends within it."""
 STOP_GRACE_S = 1.0
 
 
@@ -104,21 +106,23 @@ class Ports:
                 yield answer.chunk, None if answer.missing else answer.data
 
     async def tidy(self) -> None:
-        """Closes idle bulk channels, now and then. Cancel to end."""
+        """Follows trust and revocations, and closes idle bulk channels. Cancel to end."""
         while True:
-            await asyncio.sleep(IDLE_CHECK_S)
+            await asyncio.sleep(RECHECK_S)
+            await self.recheck()
             await self._bulk.close_idle()
 
-    def trust_changed(self) -> None:
-        """Other authorities are trusted from the next handshake on."""
+    async def recheck(self) -> None:
+        """Trust or revocations may have changed: other authorities are trusted from the next
+        handshake on, and all ends that is open with peers and callers who are not welcome."""
         material = self._material()
-        self._server.replace_material(material)
-        self._dialler.material = material
-        self._bulk.material = material
-
-    def shut_out(self, tls_key: bytes, reason: str) -> None:
-        """Ends the links of a revoked peer."""
-        self.table.close_links_of(tls_key, reason)
+        if material != self._dialler.material:
+            self._server.replace_material(material)
+            self._dialler.material = material
+            self._bulk.material = material
+        self.table.close_unwelcome(self.check)
+        self._server.end_unwelcome()
+        await self._bulk.close_unwelcome(self.check)
 
     async def stop(self) -> None:
         """Closes everything."""

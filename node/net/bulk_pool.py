@@ -11,12 +11,14 @@ from mesh.heads.certificates import Certified
 from node.net.budget import Bucket
 from node.net.bulk import BulkFailed, ChunkFetch
 from node.net.credentials import TlsMaterial, client_credentials
+from node.net.identity import PeerCheck, refusal
 from node.net.settings import BULK_CHANNELS_MAX, BULK_FETCHES_MAX, BULK_IDLE_S, bulk_options
 from protos.peer_pb2 import ChunkData
 
 
 @dataclass(slots=True)
 class _Held:
+    peer: Certified
     channel: grpc.aio.Channel
     fetches: set[ChunkFetch]
     used_at: float
@@ -75,9 +77,9 @@ class BulkPool:
             ]
         )
 
-    async def close_channels_of(self, tls_key: bytes) -> None:
-        """Breaks what is fetched from the holder of a TLS key (its digest), as revoked."""
-        await self._close([key for key in self._held if key[0] == tls_key])
+    async def close_unwelcome(self, check: PeerCheck) -> None:
+        """Breaks what is fetched from peers that are not welcome any more."""
+        await self._close([k for k, held in self._held.items() if refusal(held.peer, check)])
 
     async def close(self) -> None:
         """Closes all channels."""
@@ -99,7 +101,7 @@ class BulkPool:
         credentials = client_credentials(self.material, peer.der)
         options = bulk_options(peer.identity.dns_name, wan)
         channel = grpc.aio.secure_channel(where, credentials, options=options)
-        return _Held(channel, set(), time.monotonic())
+        return _Held(peer, channel, set(), time.monotonic())
 
     async def _make_room(self) -> None:
         idle = [key for key, held in self._held.items() if not held.fetches]

@@ -1,8 +1,9 @@
 """The guard in front of every method: budget, identity, role, deadline; only then the request.
 
 It stands before the message is even parsed, in the order of the design's rule for any input: the
-peer's budget first, because checking the rest is what a flood would make expensive. Streams of
-answers are checked before each answer, so that a revoked caller gets no more of them.
+peer's budget first, because checking the rest is what a flood would make expensive. Streams are
+checked before each answer, and whenever trust or revocations change (`end_unwelcome`), so that a
+revoked caller's end, silent ones too.
 """
 
 import inspect
@@ -18,7 +19,8 @@ from google.protobuf.message import DecodeError
 from mesh.heads.identity import IdentityRefused
 from node.net.budget import Budgets
 from node.net.identity import Context, CurrentCall, begin_call, caller, leaf_pem, require
-from node.net.policy import Policy
+from node.net.open_calls import NotWelcome, OpenCall, OpenCalls
+from node.net.policy import LINK, Policy
 from node.net.settings import (
     CALLS_BURST,
     CALLS_PER_PEER_MAX,
@@ -46,6 +48,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not generi
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
         self._in_flight: Counter[bytes] = Counter()
+        self._open = OpenCalls()
         self.refused: Counter[grpc.StatusCode] = Counter()
         per_s, burst = CALLS_PER_S, CALLS_BURST
         if policy.check is None:
@@ -62,6 +65,23 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not generi
         if handler is None:
             return None
         return _Guarded(self, handler_call_details.method, handler).as_handler()
+
+    def end_unwelcome(self) -> int:
+        """Ends the streams of callers who are not welcome any more; how many."""
+        return self._open.recheck()
+
+    @contextmanager
+    def admitted_stream(self, method: str, context: Context) -> Iterator[OpenCall]:
+        """Like `admitted`, for a stream: it ends when its caller is not welcome any more. Raises
+        CallRefused."""
+        with (
+            self.admitted(method, context) as call,
+            self._open.opened(_refusal_of(call, method)) as stream,
+        ):
+            try:
+                yield stream
+            except NotWelcome as why:
+                raise CallRefused(grpc.StatusCode.PERMISSION_DENIED, str(why)) from None
 
     @contextmanager
     def admitted(self, method: str, context: Context) -> Iterator[CurrentCall | None]:
@@ -145,24 +165,23 @@ class _Guarded:
 
     async def _collects(self, requests: Any, context: Context) -> Any:
         try:
-            with self._guard.admitted(self._method, context):
-                return await self._handler.stream_unary(requests, context)
+            with self._guard.admitted_stream(self._method, context) as stream:
+                return await stream.run(self._handler.stream_unary(requests, context))
         except CallRefused as refused:
             await self._refuse(context, refused)
 
     async def _writes(self, requests: Any, context: Context) -> None:
         try:
-            with self._guard.admitted(self._method, context):
-                await self._behaviour()(self._request(requests), context)
+            with self._guard.admitted_stream(self._method, context) as stream:
+                await stream.run(self._behaviour()(self._request(requests), context))
         except CallRefused as refused:
             await self._refuse(context, refused)
 
     async def _streams(self, requests: Any, context: Context) -> AsyncIterator[Any]:
         try:
-            with self._guard.admitted(self._method, context) as call:
-                async for answer in self._behaviour()(self._request(requests), context):
-                    if call is not None and (why := call.refusal()):
-                        raise CallRefused(grpc.StatusCode.PERMISSION_DENIED, why)
+            with self._guard.admitted_stream(self._method, context) as stream:
+                answers = self._behaviour()(self._request(requests), context)
+                async for answer in stream.each(answers):
                     yield answer
         except CallRefused as refused:
             await self._refuse(context, refused)
@@ -185,6 +204,16 @@ class _Guarded:
     async def _refuse(self, context: Context, refused: CallRefused) -> None:
         self._guard.refused[refused.code] += 1
         await context.abort(refused.code, str(refused))
+
+
+def _refusal_of(call: CurrentCall | None, method: str) -> Callable[[], str | None]:
+    """What says that a stream's caller is not welcome any more. On the enrolment port callers have
+    no identity; links are ended by the LinkTable, which tells their readers why."""
+    return _no_refusal if call is None or method == LINK else call.refusal
+
+
+def _no_refusal() -> None:
+    """Nobody says so."""
 
 
 def _generates(behaviour: Any) -> bool:

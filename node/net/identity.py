@@ -84,6 +84,15 @@ def require(caller: Certified, roles: frozenset[Role], method: str) -> None:
     )
 
 
+def refusal(peer: Certified, check: PeerCheck) -> str | None:
+    """Why a peer that was welcome once is not any more; None if it is."""
+    try:
+        check.check(peer.der)
+    except IdentityRefused as refused:
+        return str(refused)
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class CurrentCall:
     """The call that the running task serves: its caller, and whether he is still welcome."""
@@ -93,11 +102,7 @@ class CurrentCall:
 
     def refusal(self) -> str | None:
         """Why the caller is not welcome any more; None if he is."""
-        try:
-            self.check.check(self.caller.der)
-        except IdentityRefused as refused:
-            return str(refused)
-        return None
+        return refusal(self.caller, self.check)
 
 
 _current: ContextVar[CurrentCall] = ContextVar("current_call")

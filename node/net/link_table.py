@@ -5,8 +5,8 @@ from typing import Any
 
 import grpc
 
-from mesh.heads.identity import Identity, IdentityRefused
-from node.net.identity import Context, PeerCheck, current_call
+from mesh.heads.identity import Identity
+from node.net.identity import Context, PeerCheck, current_call, refusal
 from node.net.links import Link
 from node.net.server import Service
 from node.net.settings import LINKS_PER_PEER_MAX
@@ -40,13 +40,6 @@ class LinkTable:
         """Forgets a link that has ended."""
         self._links.pop(link, None)
 
-    def close_links_of(self, tls_key: bytes, reason: str) -> int:
-        """Ends the links with the holder of a TLS key (its digest), as revoked; how many."""
-        theirs = [link for link in self._links if link.peer.tls_key == tls_key]
-        for link in theirs:
-            link.close(reason, grpc.StatusCode.PERMISSION_DENIED)
-        return len(theirs)
-
     def close_unwelcome(self, check: PeerCheck) -> int:
         """Ends the links with peers that are not welcome any more; how many.
 
@@ -54,10 +47,8 @@ class LinkTable:
         """
         ended = 0
         for link in self:
-            try:
-                check.check(link.peer.der)
-            except IdentityRefused as refused:
-                link.close(str(refused), grpc.StatusCode.PERMISSION_DENIED)
+            if why := refusal(link.peer, check):
+                link.close(why, grpc.StatusCode.PERMISSION_DENIED)
                 ended += 1
         return ended
 

@@ -60,6 +60,11 @@ class Server:
         """Shows and trusts something else from the next handshake on."""
         self._material = material
 
+    def end_unwelcome(self) -> int:
+        """Ends the streams of callers who are not welcome any more; how many. To be called when
+        trust or revocations have changed."""
+        return self.guard.end_unwelcome() if self.guard is not None else 0
+
     async def stop(self, grace_s: float) -> None:
         """Takes no new calls; those that run may go on for `grace_s`."""
         if self._server is None:

@@ -167,7 +167,10 @@ async def test_a_peer_that_we_revoke_is_cut_off(bulk: Bulk) -> None:
     running = asyncio.create_task(bulk.got([7]))
     async with asyncio.timeout(5):
         await bulk.store.came.wait()
-    await bulk.pool.close_channels_of(certified(NODE_A).tls_key)
+    await bulk.pool.close_unwelcome(bulk.a.check)
+    assert not running.done()
+    bulk.a.revoked[certified(NODE_A).tls_key] = "stolen"
+    await bulk.pool.close_unwelcome(bulk.a.check)
     assert "ended at this end" in str(await failure(running))
     assert not bulk.pool._held
 

@@ -138,6 +138,26 @@ async def test_watching_needs_no_deadline_and_ends_with_a_revocation(port: Port)
     assert "left the company" in text
 
 
+async def test_silent_streams_end_with_a_revocation_and_those_of_others_go_on(port: Port) -> None:
+    watch = port.admin_of(OPERATOR).Watch(pb.GetRequest())
+    assert list((await watch.read()).documents) == ["1"]
+    push = port.admin_of(OPERATOR).PushChunks(timeout=30)
+    await push.write(pb.PushChunk(chunk=1))
+    healths = [health_pb2_grpc.HealthStub(port.channel(who)) for who in (OPERATOR, NODE_B)]
+    looks = [one.Watch(health_pb2.HealthCheckRequest()) for one in healths]
+    for look in looks:
+        assert (await look.read()).status == health_pb2.HealthCheckResponse.SERVING
+    assert port.peer.server.end_unwelcome() == 0
+    port.peer.revoked[certified(OPERATOR).tls_key] = "left the company"
+    assert port.peer.server.end_unwelcome() == 3
+    for ended in (watch.read(), push, looks[0].read()):
+        code, text = await refused(ended)
+        assert (code, "left the company" in text) == (Code.PERMISSION_DENIED, True)
+    assert port.peer.server.end_unwelcome() == 0
+    assert not looks[1].done()
+    looks[1].cancel()
+
+
 async def test_a_revocation_holds_on_an_open_connection(port: Port) -> None:
     admin = port.admin_of(OPERATOR)
     await admin.Get(pb.GetRequest(), timeout=5)

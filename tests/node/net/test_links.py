@@ -162,8 +162,10 @@ async def test_a_revoked_peers_links_end_and_it_is_told(make_peer: MakePeer) -> 
     a, b, c = make_peer(NODE_A), make_peer(NODE_B), make_peer(NODE_C)
     address = await a.listen()
     link, other = await b.dial(address, NODE_A), await c.dial(address, NODE_A, wan=True)
-    assert a.table.close_links_of(certified(NODE_B).tls_key, "stolen") == 1
-    assert await link.ended() == "stolen"
+    a.revoked[certified(NODE_B).tls_key] = "stolen"
+    assert a.table.close_unwelcome(a.check) == 1
+    assert a.server.end_unwelcome() == 0  # links are the table's alone
+    assert "was revoked: stolen" in await link.ended()
     assert link.code == grpc.StatusCode.PERMISSION_DENIED
     a.revoked[certified(NODE_C).tls_key] = "sold"
     assert a.table.close_unwelcome(a.check) == 1
