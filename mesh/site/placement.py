@@ -164,7 +164,7 @@ def _place_pipeline(pipeline: PipelinePlan, nodes: Sequence[NodeView], draft: _D
     draft.pipelines[name] = chosen
     if chosen not in staying:
         draft.stays[chosen, name] = (
-            f"no other live node has its source {pipeline.source!r}: add "
+            f"no other live node that takes work has its source {pipeline.source!r}: add "
             f"[sources.{pipeline.source}] to another node's meshd.toml, or "
             f"`meshctl uncordon {chosen}`"
         )

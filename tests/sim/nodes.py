@@ -6,11 +6,13 @@ from typing import Any
 from mesh.blobs.instructions import Fault
 from mesh.blobs.swarm import Swarm
 from mesh.core.artifacts import Artifacts
+from mesh.core.cordon import CORDON, document
 from mesh.core.messages import (
     ArtifactBegun,
     ArtifactFinished,
     ChunksFailed,
     ChunkStored,
+    CordonAsked,
     RuntimeReported,
     WanPath,
 )
@@ -159,6 +161,7 @@ class SimNode(Host):
             now,
             documents.get("ran", b""),
             documents.get("rollouts", b""),
+            documents.get(CORDON, b""),
         )
 
     # ---- the edge ----
@@ -288,6 +291,18 @@ class SimNode(Host):
             self.world.after(died, lambda: become(Phase.REFUSED, "in its soak the worker ended"))
             return
         self.world.after(LOAD_MS + plan.soak_ms, lambda: become(Phase.SERVING, soaked=True))
+
+    def hold_back(self, draining: bool | None, reason: str = "") -> None:
+        """An operator says at this node: cordoned, draining, or neither (None)."""
+        asked = CordonAsked(draining is not None, bool(draining), reason)
+        self.disk.documents[CORDON] = document(asked)
+        self.feed(asked)
+
+    def lose_runtime(self) -> None:
+        """The runtime dies with all that it runs; the agent starts another."""
+        self.runs = {}
+        self.feed(RuntimeReported(None))
+        self.world.after(LOAD_MS, lambda: self.feed(RuntimeReported(self._state())))
 
     def kill_worker(self, workload: str) -> None:
         """SIGKILL to the workers of a service; the runtime starts them again."""

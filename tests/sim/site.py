@@ -7,6 +7,7 @@ from mesh.blobs.chunking import FileHasher
 from mesh.blobs.manifest import seal
 from mesh.hashing import sha256
 from protos.documents_pb2 import (
+    Autonomy,
     Manifest,
     ModelPlan,
     PipelinePlan,
@@ -63,8 +64,13 @@ class Site:
         most: int = 0,
         soak_ms: int = 0,
         paused: bool = False,
+        held_back: Mapping[str, bool] | None = None,
+        autonomy: Autonomy | None = None,
+        others: tuple[ModelPlan, ...] = (),
     ) -> None:
-        """Signs a state with one service; `revoked` are nodes and reasons."""
+        """Signs a state with one service; `revoked` are nodes and reasons, `held_back` those that
+        are cordoned, and whether they are draining; `others` are planned models beside it."""
+        held_back = held_back or {}
         envelope, chunks = face_detector(version)
         artifact = sha256(envelope)
         service = ServicePlan(
@@ -90,10 +96,18 @@ class Site:
                 node=n.name,
                 signing_key=identities.node_keys("south", n.name).signing_key,
                 tls_key=identities.node_keys("south", n.name).tls_key,
+                cordoned=n.name in held_back,
+                draining=held_back.get(n.name, False),
             )
             for n in sorted(self.nodes, key=lambda one: one.name)
         ]
-        plan = Plan(site="south", models=[model], services=[service], pipelines=pipelines)
+        plan = Plan(
+            site="south",
+            models=[model, *others],
+            services=[service],
+            pipelines=pipelines,
+            autonomy=autonomy,
+        )
         branch = SiteBranch(site="south", roster=roster, plan=plan)
         self.master.disk.save_blob(envelope)
         for index, data in enumerate(chunks):

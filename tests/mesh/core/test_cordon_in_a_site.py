@@ -1,0 +1,214 @@
+"""Cordon and drain in a simulated site: what is taken, what moves, and what never falls short."""
+
+import pytest
+
+from mesh.core.cordon import CORDON
+from mesh.site.handover import LINGER_MS
+from protos.documents_pb2 import PipelinePlan
+from tests.sim.nodes import SimNode
+from tests.sim.site import Site
+
+
+def lowest(site: Site, duration_ms: int) -> int:
+    """The fewest replicas that served at any moment of the time that passes."""
+    fewest = site.serving()
+    for _ in range(duration_ms // 50):
+        site.world.run(50)
+        fewest = min(fewest, site.serving())
+    return fewest
+
+
+def busy(site: Site) -> SimNode:
+    """A node on which a replica serves."""
+    return next(node for node in site.nodes if node.up and node.serving("faces"))
+
+
+def events(node: SimNode) -> list[tuple[str, str, str]]:
+    """What the node journalled: event, subject, cause."""
+    own = [log for key, log in node.disk.logs.items() if key.node == node.name]
+    entries = [entry for log in own for batch in log for entry in batch.entries]
+    return [(entry.event, entry.subject, entry.cause) for entry in entries]
+
+
+def alarms(node: SimNode) -> dict[tuple[str, str], str]:
+    return {(a.kind, a.subject): a.message for a in node.core.alarms.states()}
+
+
+@pytest.mark.parametrize(("nodes", "replicas"), [(2, 1), (2, 2), (3, 2), (5, 3)])
+def test_a_drain_moves_all_work_off_and_never_below_what_is_asked_for(
+    nodes: int, replicas: int
+) -> None:
+    site = Site(nodes).settle(replicas)
+    node = busy(site)
+    node.hold_back(True, "new fan")
+    assert lowest(site, 8_000) == replicas
+    assert node.runs == {}
+    assert site.serving() == replicas
+    assert ("node.draining", node.name, "new fan") in events(node)
+    assert ("node.drained", node.name, "nothing runs here") in events(node)
+    assert all(n.core.membership.registers.get(node.name).body.draining for n in site.nodes)
+
+
+def test_the_drained_replica_ends_only_after_all_could_hear_of_its_successor() -> None:
+    site = Site(3).settle(2)
+    node = busy(site)
+    others = [one for one in site.nodes if one is not node]
+    node.hold_back(True)
+    site.world.run_until(lambda: sum(n.serving("faces") for n in others) == 2, 8_000, "successor")
+    began = site.world.now_ms
+    site.world.run_until(lambda: not node.serving("faces"), 5_000, "it ends")
+    assert LINGER_MS <= site.world.now_ms - began <= LINGER_MS + 1_000
+
+
+def test_what_fits_nowhere_else_stays_with_an_alarm_and_goes_once_there_is_room() -> None:
+    site = Site(3)
+    other, late = site.nodes[1:]
+    for node in site.nodes[:2]:
+        node.boot()
+    site.world.run(2_000)
+    site.publish(replicas=8)
+    site.world.run_until(lambda: site.serving() == 8, 15_000, "all replicas")
+    node = site.nodes[0]
+    node.hold_back(True)
+    assert lowest(site, 5_000) == 8
+    said = alarms(other)["Drain", f"{node.name}/faces"]
+    assert "4 of its replicas fit on no other live node" in said
+    late.boot()
+    assert lowest(site, 12_000) == 8
+    assert node.runs == {}
+    assert ("Drain", f"{node.name}/faces") not in alarms(other)
+
+
+def test_one_node_alone_drains_nothing_and_says_so() -> None:
+    site = Site(1).settle(1)
+    (node,) = site.nodes
+    node.hold_back(True)
+    assert lowest(site, 5_000) == 1
+    assert list(alarms(node)) == [("Drain", f"{node.name}/faces")]
+    assert "node.drained" not in [event for event, _, _ in events(node)]
+
+
+def test_all_nodes_are_drained_one_after_the_other() -> None:
+    site = Site(3).settle(2)
+    for node in site.nodes:
+        node.hold_back(True)
+        assert lowest(site, 6_000) == 2
+    last = site.nodes[-1]
+    assert {n.name: n.serving("faces") for n in site.nodes if n.runs} == {last.name: 2}
+    for node in site.nodes:
+        node.hold_back(None, "done")
+    assert lowest(site, 8_000) == 2
+    assert ("node.uncordoned", last.name, "done") in events(last)
+
+
+def test_a_drain_with_a_death_in_the_middle() -> None:
+    site = Site(4).settle(2)
+    node = busy(site)
+    node.hold_back(True)
+    served = {one.name for one in site.nodes if one.runs}
+
+    def successors() -> list[SimNode]:
+        return [one for one in site.nodes if one.runs and one.name not in served]
+
+    site.world.run_until(lambda: bool(successors()), 5_000, "its successor loads")
+    successors()[0].power_off()
+    assert lowest(site, 12_000) == 2, "what drains serves until another one does"
+    assert node.runs == {}
+
+
+def test_a_cordoned_node_keeps_what_runs_and_gets_nothing_new() -> None:
+    site = Site(3).settle(2)
+    node = busy(site)
+    starts = len(node.starts)
+    node.hold_back(False, "watch it")
+    site.publish(replicas=6)
+    site.world.run_until(lambda: site.serving() == 6, 15_000, "four more")
+    assert node.serving("faces") == 1
+    assert len(node.starts) == starts
+    assert ("node.cordoned", node.name, "watch it") in events(node)
+
+
+def test_a_cordoned_node_keeps_its_work_over_a_restart_of_its_runtime_and_its_agent() -> None:
+    site = Site(3).settle(2)
+    node = busy(site)
+    node.hold_back(False)
+    site.world.run(2_000)
+    node.lose_runtime()
+    site.world.run_until(lambda: node.serving("faces") == 1, 8_000, "it starts again there")
+    site.world.run(3_000)
+    (pid,) = [status.pid for status in node.runs.values()]
+    node.restart_agent()
+    assert lowest(site, 8_000) == 2
+    assert [status.pid for status in node.runs.values()] == [pid]
+    assert site.serving() == 2
+
+
+def test_what_was_said_at_a_node_holds_over_restarts_and_without_a_master() -> None:
+    site = Site(3).settle(2)
+    site.cut_wan()
+    node = busy(site)
+    node.hold_back(True)
+    assert lowest(site, 6_000) == 2
+    node.power_off()
+    node.boot()
+    assert lowest(site, 8_000) == 2
+    assert node.runs == {}
+
+
+def test_what_is_said_at_a_master_counts_as_well_also_for_a_node_that_is_off() -> None:
+    site = Site(3).settle(2)
+    node = busy(site)
+    node.power_off()
+    site.publish(replicas=2, held_back={node.name: True})
+    site.world.run_until(lambda: site.serving() == 2, 10_000, "healed")
+    node.boot()
+    assert lowest(site, 8_000) == 2
+    assert node.runs == {}
+    node.hold_back(False)
+    assert node.core.cordon.draining is True
+    site.publish(replicas=2)
+    site.world.run(5_000)
+    assert node.core.cordon.draining is False, "uncordoned at the master, and still by itself"
+    node.hold_back(None)
+    site.world.run_until(lambda: bool(node.runs), 5_000, "it takes work again")
+
+
+def test_a_drained_gateway_and_copy_holder_hand_over() -> None:
+    site = Site(3).settle(2)
+    gateway = site.gateway()
+    writer = next(n for n in site.nodes if n is not gateway)
+    gateway.hold_back(True)
+    site.world.run(8_000)
+    assert site.gateway() is not gateway
+    assert writer.core.copy_holder() not in ("", gateway.name)
+    for node in site.nodes:
+        node.hold_back(True)
+    site.world.run(3_000)
+    assert site.gateway().name, "somebody has to"
+    assert writer.core.copy_holder() != ""
+
+
+def test_a_pipeline_leaves_a_draining_node() -> None:
+    site = Site(3)
+    for node in site.nodes[:2]:
+        node.sources = ("camera",)
+    site.settle(2)
+    door = PipelinePlan(name="door", source="camera", service="faces", every_ms=200)
+    site.publish(replicas=2, pipelines=(door,))
+    seen = site.nodes[2].core
+    site.world.run_until(lambda: "door" in seen.placement.pipelines, 5_000, "it is placed")
+    at = seen.placement.pipelines["door"]
+    site.node(at).hold_back(True)
+    site.world.run_until(lambda: seen.placement.pipelines["door"] != at, 2_000, "it leaves")
+    site.world.run(1_000)
+    assert len({n.core.placement.pipelines["door"] for n in site.nodes}) == 1
+
+
+def test_what_another_release_kept_of_a_cordon_says_nothing() -> None:
+    site = Site(1)
+    (node,) = site.nodes
+    node.disk.documents[CORDON] = b"\xff\xff"
+    site.settle(1)
+    assert (node.core.cordon.own, node.core.cordon.draining) == (None, None)
+    node.hold_back(False)
+    assert (node.core.cordon.own, node.core.cordon.draining) == (False, False)
