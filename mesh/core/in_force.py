@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from mesh.heads.branches import REVOCATIONS, open_site_branch, site_branch_name
 from mesh.heads.revocations import Revoked
 from mesh.heads.tree import BranchRefused
-from protos.documents_pb2 import SiteBranch
+from mesh.site.changes import Change, Key, changed
+from protos.documents_pb2 import Plan, SiteBranch
 
 HeldBack = Mapping[str, bool]
 """The nodes that are cordoned, and whether they are draining as well."""
@@ -17,17 +18,22 @@ HeldBack = Mapping[str, bool]
 
 class InForce:
     """The site's branch and the revocations in force; `refused` says why a newer one is not.
+    `planned` is the authority's plan, that of `branch` is what local changes make of it;
+    `counter` is that of the state that both are of.
     `held_back` are the nodes that an operator at a master cordoned."""
 
     def __init__(self, site: str) -> None:
         self._site = site
         self.branch = SiteBranch()
+        self.planned = Plan()
+        self.counter = 0
         self.revoked = Revoked(b"")
         self.held_back: HeldBack = {}
         self.refused = ""
 
-    def use(self, contents: Mapping[str, bytes]) -> bool:
-        """Takes the branches of the state that was applied; whether they are in force now."""
+    def use(self, contents: Mapping[str, bytes], counter: int) -> bool:
+        """Takes the branches of the state `counter` that was applied; whether they are in force
+        now, with no local change made of them yet."""
         blob = contents.get(site_branch_name(self._site))
         if blob is None:
             return False
@@ -38,9 +44,17 @@ class InForce:
             self.refused = f"{refused}; the last good state stays in force"
             return False
         self.branch, self.revoked, self.refused = branch, revoked, ""
+        self.planned, self.counter = branch.plan, counter
         self.held_back = {
             entry.node: entry.draining
             for entry in branch.roster
             if entry.cordoned or entry.draining
         }
         return True
+
+    def use_changes(self, changes: Mapping[Key, Change]) -> None:
+        """Makes `branch` what these local changes make of the plan."""
+        branch = SiteBranch()
+        branch.CopyFrom(self.branch)
+        branch.plan.CopyFrom(changed(self.planned, changes))
+        self.branch = branch

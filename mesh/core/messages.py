@@ -128,6 +128,13 @@ class CordonAsked:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class ChangeMade:
+    """An operator made a local change at this node, which was checked there and then."""
+
+    envelope: bytes
+
+
 NodeEvent = (
     ArtifactBegun
     | ArtifactFailed
@@ -139,4 +146,5 @@ NodeEvent = (
     | WanPath
     | Trouble
     | CordonAsked
+    | ChangeMade
 )

@@ -12,6 +12,7 @@ from mesh.addresses import as_reached
 from mesh.core import view
 from mesh.core.alarms import Alarms
 from mesh.core.artifacts import Artifacts, Output
+from mesh.core.changes import LocalChanges
 from mesh.core.conditions import conditions
 from mesh.core.conflicts import Conflicts
 from mesh.core.cordon import Cordon
@@ -22,6 +23,7 @@ from mesh.core.messages import (
     ArtifactDamaged,
     ArtifactFailed,
     ArtifactFinished,
+    ChangeMade,
     ChunksFailed,
     ChunkStored,
     CordonAsked,
@@ -75,6 +77,7 @@ class NodeCore:
         ran: bytes = b"",
         rollouts: bytes = b"",
         cordon: bytes = b"",
+        changes: bytes = b"",
     ) -> None:
         self.peer = peer
         self.membership = membership
@@ -86,6 +89,8 @@ class NodeCore:
         self.alarms = Alarms()
         self.conflicts = Conflicts(self.alarms)
         self.cordon = Cordon(self.name, self.in_force, cordon)
+        site, trust = peer.config.site, peer.heads.trust
+        self.changes = LocalChanges(site, trust, self.in_force, changes)
         self.share = Share(
             self.name,
             membership,
@@ -167,6 +172,24 @@ class NodeCore:
                 return self._wan_path(event, now_ms)
             case Trouble() | CordonAsked():
                 return self._told_by_hand(event)
+            case ChangeMade():
+                self._stale = "an operator changed something here"
+                return self.changes.heard([event.envelope], self.name, self.unix_ms())
+            case ArtifactBegun() | ArtifactFailed() | ArtifactFinished() | ArtifactDamaged():
+                return self._artifact(event, now_ms)
+            case ChunkStored():
+                return self.artifacts.stored(event, now_ms)
+            case ChunksFailed():
+                return self.artifacts.chunks_failed(event, now_ms)
+            case _:
+                return self.peer.handle(event, now_ms)
+
+    def _artifact(
+        self,
+        event: ArtifactBegun | ArtifactFailed | ArtifactFinished | ArtifactDamaged,
+        now_ms: int,
+    ) -> Sequence[NodeOutput]:
+        match event:
             case ArtifactBegun():
                 return self.artifacts.begun(event, now_ms)
             case ArtifactFailed():
@@ -179,12 +202,6 @@ class NodeCore:
                 self._stale = "an artifact is damaged"
                 self.share.not_told(event.untold)
                 return self.artifacts.damaged(event, now_ms)
-            case ChunkStored():
-                return self.artifacts.stored(event, now_ms)
-            case ChunksFailed():
-                return self.artifacts.chunks_failed(event, now_ms)
-            case _:
-                return self.peer.handle(event, now_ms)
 
     # ---- notices of the peer ----
 
@@ -251,11 +268,13 @@ class NodeCore:
         ]
 
     def _use_branch(self, cause: str) -> None:
-        if self.in_force.use(self.peer.heads.contents()):
+        applied = self.peer.heads.state.applied
+        if self.in_force.use(self.peer.heads.contents(), applied.counter if applied else 0):
             # Those of nodes that were shut out stay: what they journalled before lies with their
             # neighbours, and is handed over as long as somebody can check it.
             roster = {e.node: e.signing_key for e in self.branch.roster}
             self.peer.roster_keys = self.peer.roster_keys | roster
+        self.changes.authority_spoke()
         self._stale = f"the plan, {cause}"
 
     def _verdict(self, notice: Notice, now_ms: int) -> list[NodeOutput]:
@@ -270,7 +289,9 @@ class NodeCore:
         if notice.subject == self.name:
             return self._tell_swarm(now_ms)
         self._stale = f"the register of {notice.subject}"
-        return [*self.conflicts.heard(notice.data), *self._tell_swarm(now_ms)]
+        changes = notice.data.body.local_changes
+        made = self.changes.heard(changes, notice.subject, self.unix_ms()) if changes else []
+        return [*made, *self.conflicts.heard(notice.data), *self._tell_swarm(now_ms)]
 
     def _tell_swarm(self, now_ms: int) -> list[NodeOutput]:
         """Who is there to fetch from, and from outside, where that changed."""
@@ -341,6 +362,7 @@ class NodeCore:
         outputs += self.outage.watch(gateway, site, self.alarms, self.wall_ms, now_ms)
         outputs += self._loads.tick(self.runtime, self.peer.neighbours(), now_ms)
         outputs += self._refusals.tick(now_ms)
+        outputs += self._end_changes()
         outputs += self.share.count(now_ms)
         if self.share.has_settled(now_ms):
             self._stale = "the site has had time to answer"
@@ -349,6 +371,18 @@ class NodeCore:
         if not self._stale and self._quiet.is_over(self, now_ms):
             self._stale = "time"
         return outputs
+
+    def _end_changes(self) -> list[NodeOutput]:
+        ended = self.changes.look(self.unix_ms())
+        if ended:
+            self._stale = "a local change has ended"
+        return [*ended]
+
+    def unix_ms(self) -> int:
+        """The time by which what lasts until a time ends: the wall clock's, or the authority's last
+        signature's if that is later, so that a clock that begins in 1970 lengthens nothing."""
+        applied = self.peer.heads.state.applied
+        return max(self.wall_ms, applied.signed_unix_ms if applied else 0)
 
     # ---- deciding ----
 

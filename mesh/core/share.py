@@ -155,7 +155,9 @@ class Share:
 
     def artifacts_planned(self) -> set[bytes]:
         """The artifacts whose manifests every node keeps: of the plan, and the last good ones."""
-        planned = {model.artifact for model in self._in_force.branch.plan.models}
+        base = self._in_force.branch.plan
+        planned = {model.artifact for model in base.models}
+        planned |= {service.artifact for service in base.services}  # a pinned one may be no model's
         return planned | {service.artifact for service in self.plan.services}
 
     def _orders(self, base: Plan) -> dict[str, list[str]]:

@@ -48,6 +48,7 @@ def register_content(core: "NodeCore") -> StableRegister:
         verdicts=core.share.rollouts.verdicts,
         cordoned=core.cordon.draining is not None,
         draining=bool(core.cordon.draining),
+        local_changes=core.changes.envelopes(),
         last_good=[good for _, good in sorted(core.share.rollouts.last_good.items())],
     )
     _shorten(content)

@@ -67,6 +67,7 @@ def trust_envelope(generation: int = 1) -> bytes:
         TrustedKey(public_key=signer("state").public_key, role="state", name=MASTER),
         TrustedKey(public_key=signer("acks").public_key, role="acknowledge", name=MASTER),
         TrustedKey(public_key=signer("release").public_key, role="release", name="builds"),
+        TrustedKey(public_key=signer("ann").public_key, role="operator", name="ann"),
     ]
     body = TrustBody(
         mesh=MESH,

@@ -6,6 +6,7 @@ from typing import Any
 from mesh.blobs.instructions import Fault
 from mesh.blobs.swarm import Swarm
 from mesh.core.artifacts import Artifacts
+from mesh.core.changes import LOCAL_CHANGES
 from mesh.core.cordon import CORDON, document
 from mesh.core.messages import (
     ArtifactBegun,
@@ -96,12 +97,14 @@ class SimNode(Host):
             )
             for kind in ("record", "data")
         }
-        core = self._core()
-        core.artifacts.restored(
-            list(self.disk.blobs.values()), self.disk.complete, self.clock_ms()
-        )
+        core, blobs = self._core(), list(self.disk.blobs.values())
+        core.artifacts.restored(blobs, self.disk.complete, self.clock_ms())
         self._wan_held_ms = self.world.now_ms
         self.start(core)
+        self.greet_runtime()
+
+    def greet_runtime(self) -> None:
+        """The agent that starts finds its runtime."""
         self.feed(RuntimeReported(self._state()))
 
     @property
@@ -162,6 +165,7 @@ class SimNode(Host):
             documents.get("ran", b""),
             documents.get("rollouts", b""),
             documents.get(CORDON, b""),
+            documents.get(LOCAL_CHANGES, b""),
         )
 
     # ---- the edge ----
@@ -209,14 +213,14 @@ class SimNode(Host):
         )
         batch = self.writers[i.kind].batch([entry])
         self.disk.append(batch)
-        self.world.after(1, lambda: self.feed(BatchSaved(batch)))
+        self.later(1, lambda: self.feed(BatchSaved(batch)))
 
     def do_BeginArtifact(self, i: Any) -> None:  # noqa: N802
         self.feed(ArtifactBegun(i.artifact.digest, self.disk.held(i.artifact)))
 
     def do_FinishArtifact(self, i: Any) -> None:  # noqa: N802
         self.disk.complete.add(i.artifact)
-        self.world.after(5, lambda: self.feed(ArtifactFinished(i.artifact)))
+        self.later(5, lambda: self.feed(ArtifactFinished(i.artifact)))
 
     def do_FetchChunks(self, i: Any) -> None:  # noqa: N802
         def failed(fault: Fault) -> None:
@@ -330,7 +334,7 @@ class SimNode(Host):
 
     def _report(self) -> None:
         state = self._state()
-        self.world.after(1, lambda: self.feed(RuntimeReported(state)))
+        self.later(1, lambda: self.feed(RuntimeReported(state)))
 
     def under_load(self, queue_delay_ms: int) -> None:
         """The queues of what the node runs have this delay from now on."""
@@ -379,7 +383,7 @@ class SimMaster(Host):
         heads = HeadsFlow(trust, State(), (), {}, {})
         boot = Boot(counter=1, nonce=b"mmmmmmmm")
         config = PeerConfig(identities.MASTER, "master", "", boot, keys_in, archive=True)
-        return Peer(config, heads, Logs(self.disk.tails(), archive=True), None, self.world.now_ms)
+        return Peer(config, heads, Logs(self.disk.tails(), archive=True), None, self.clock_ms())
 
     def do_Notice(self, i: Any) -> None:  # noqa: N802
         self.notices.append(i)

@@ -174,15 +174,17 @@ def test_an_outage_begins_after_a_grace_and_ends_at_once() -> None:
 def test_a_branch_that_does_not_hold_leaves_the_last_good_one() -> None:
     force = InForce("south")
     good = SiteBranch(site="south", labels={"a": "b"}).SerializeToString()
-    assert not force.use({})
-    assert force.use({"site/south": good})
-    assert not force.use({"site/south": SiteBranch(site="north").SerializeToString()})
+    assert not force.use({}, 1)
+    assert force.use({"site/south": good}, 1)
+    assert not force.use({"site/south": SiteBranch(site="north").SerializeToString()}, 2)
     assert "the last good state stays" in force.refused
     assert not force.use(
-        {"site/south": SiteBranch(site="south").SerializeToString(), "revocations": b"\xff"}
+        {"site/south": SiteBranch(site="south").SerializeToString(), "revocations": b"\xff"},
+        2,
     )
+    assert force.counter == 1
     assert dict(force.branch.labels) == {"a": "b"}
-    assert force.use({"site/south": good})
+    assert force.use({"site/south": good}, 2)
     assert force.refused == ""
 
 

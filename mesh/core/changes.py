@@ -1,0 +1,167 @@
+"""The local changes that one node knows: heard from neighbours, or made here by an operator.
+
+They travel in registers: who holds one repeats it, so it outlives the node at which it was made, a
+restart, and the outage. Each node checks each itself, and all by the same rules.
+"""
+
+from collections.abc import Sequence
+
+from google.protobuf.message import DecodeError
+
+from mesh.core.in_force import InForce
+from mesh.events import Instruction, Notice, SaveDocument, WriteJournal
+from mesh.hashing import sha256
+from mesh.heads.trust import Trust
+from mesh.site.changes import (
+    CHANGES_MAX,
+    Change,
+    ChangeRefused,
+    Key,
+    check_allowed,
+    ended,
+    open_change,
+)
+from protos.documents_pb2 import StableRegister
+
+LOCAL_CHANGES = "local-changes"
+"""The document: a register that lists nothing but envelopes of changes."""
+REFUSED_KEPT = 256
+"""Digests of changes that were refused, so that each is checked and told once. 16 KiB."""
+
+
+class LocalChanges:
+    """The changes that count at this site, as this node knows them. `document` is what the disk
+    holds, or empty."""
+
+    def __init__(self, site: str, trust: Trust, in_force: InForce, document: bytes) -> None:
+        self._site = site
+        self._trust = trust
+        self._in_force = in_force
+        self._held: dict[Key, Change] = {}
+        self._refused: set[bytes] = set()
+        try:
+            kept = list(StableRegister.FromString(document).local_changes)
+        except DecodeError:
+            kept = []  # of another release: neighbours repeat what counts
+        for envelope in kept:
+            self._restore(envelope)
+
+    def _restore(self, envelope: bytes) -> None:
+        """What was checked before it was kept: whether it still counts shows at the next look."""
+        try:
+            change = self._open(envelope)
+        except ChangeRefused:
+            return
+        self._held[change.key] = change
+
+    def _operators(self) -> list[bytes]:
+        return self._trust.keys("operator")
+
+    # ---- what counts ----
+
+    @property
+    def held(self) -> list[Change]:
+        """Those that count, by workload and field."""
+        return [self._held[key] for key in sorted(self._held)]
+
+    def envelopes(self) -> list[bytes]:
+        """What this node's register repeats."""
+        return [change.envelope for change in self.held]
+
+    # ---- taking ----
+
+    def check(self, envelope: bytes, unix_ms: int) -> Change:
+        """The change, if it would count from now on. Raises ChangeRefused."""
+        change = self._open(envelope)
+        self._check(change, unix_ms)
+        return change
+
+    def _open(self, envelope: bytes) -> Change:
+        return open_change(envelope, self._operators(), self._trust.mesh, self._site)
+
+    def _check(self, change: Change, unix_ms: int) -> None:
+        why = self._why_not(change, unix_ms)
+        if why:
+            raise ChangeRefused(why)
+        held = self._held.get(change.key)
+        if held is None and len(self._held) >= CHANGES_MAX:
+            raise ChangeRefused(f"{CHANGES_MAX} changes count here already: end one first")
+        if held is not None and change.rank <= held.rank:
+            raise ChangeRefused("one that was made after it counts")
+
+    def heard(self, envelopes: Sequence[bytes], node: str, unix_ms: int) -> list[Instruction]:
+        """Those that a node's register lists, or that an operator made here: then `node` is this
+        one. What a neighbour has that counts no more is its delay; what nobody signed is a lie."""
+        known = {change.envelope for change in self._held.values()}
+        done: list[Instruction] = []
+        for envelope in envelopes[:CHANGES_MAX]:
+            if envelope in known or sha256(envelope) in self._refused:
+                continue
+            try:
+                change = self._open(envelope)
+            except ChangeRefused as refused:
+                self._remember(envelope)
+                done.append(Notice("refused", node, f"local change: {refused}"))
+                continue
+            try:
+                self._check(change, unix_ms)
+            except ChangeRefused:
+                self._remember(envelope)
+                continue
+            done += self._take(change)
+        return done
+
+    def _remember(self, envelope: bytes) -> None:
+        if len(self._refused) < REFUSED_KEPT:
+            self._refused.add(sha256(envelope))
+
+    def _take(self, change: Change) -> list[Instruction]:
+        self._held[change.key] = change
+        body = change.body
+        fields = {
+            "field": body.field,
+            "value": body.value or "as planned",
+            "operator": body.operator,
+            "until": str(body.until_unix_ms),
+            "change": sha256(change.envelope).hex()[:16],
+        }
+        entry = WriteJournal("record", "change.began", body.workload, body.reason, fields)
+        return [*self._changed("a local change"), entry]
+
+    # ---- ending ----
+
+    def look(self, unix_ms: int) -> list[Instruction]:
+        """Ends those that count no more."""
+        done: list[Instruction] = []
+        for change in self.held:
+            why = self._why_not(change, unix_ms)
+            if why:
+                del self._held[change.key]
+                body = change.body
+                fields = {"field": body.field, "value": body.value or "as planned"}
+                done.append(WriteJournal("record", "change.ended", body.workload, why, fields))
+        if not done:
+            return []
+        self._refused.clear()  # there is room again
+        return [*self._changed("a local change has ended"), *done]
+
+    def _why_not(self, change: Change, unix_ms: int) -> str:
+        planned = self._in_force.planned
+        why = ended(change, planned, self._in_force.counter, unix_ms)
+        if why:
+            return why
+        try:
+            check_allowed(change, planned.autonomy, unix_ms)
+        except ChangeRefused as refused:
+            return str(refused)
+        return ""
+
+    def authority_spoke(self) -> None:
+        """Another plan or other keys: what was refused under the last may count now."""
+        self._refused.clear()
+        self._in_force.use_changes(self._held)
+
+    def _changed(self, cause: str) -> list[Instruction]:
+        self._in_force.use_changes(self._held)
+        document = StableRegister(local_changes=self.envelopes()).SerializeToString()
+        return [SaveDocument(LOCAL_CHANGES, document, cause)]

@@ -1,0 +1,230 @@
+"""Local changes in a simulated site: they reach all, outlive what fails, and end by themselves."""
+
+import pytest
+
+from mesh.core.changes import LOCAL_CHANGES, REFUSED_KEPT
+from mesh.core.messages import ChangeMade
+from mesh.hashing import sha256
+from mesh.site.changes import CHANGES_MAX, KIND, ChangeRefused, base_of
+from protos.documents_pb2 import Autonomy, LocalChange, ModelPlan
+from tests.sim.identities import MESH, signer
+from tests.sim.nodes import SimNode
+from tests.sim.site import Site, face_detector
+
+HOUR = 3_600_000
+ALLOWED = Autonomy(allow=["pin", "scale"], until_ms=24 * HOUR)
+
+
+def make(node: SimNode, by: str = "ann", **fields: object) -> bytes:
+    """A change that an operator makes of what that node goes by."""
+    core = node.core
+    now = core.unix_ms()
+    planned = core.in_force.planned.services
+    values = {
+        "mesh": MESH,
+        "site": "south",
+        "base_counter": core.in_force.counter,
+        "base": base_of(planned[0]) if planned else b"",
+        "workload": "faces",
+        "field": "scale",
+        "value": "3",
+        "counter": 1,
+        "made_unix_ms": now,
+        "until_unix_ms": now + HOUR,
+        "reason": "a queue at the door",
+        "operator": "ann",
+        **fields,
+    }
+    body = LocalChange(**values)  # type: ignore[arg-type]
+    return signer(by).sign(KIND, body.SerializeToString(deterministic=True))
+
+
+def settled(nodes: int, replicas: int = 1) -> Site:
+    site = Site(nodes)
+    site.boot()
+    site.world.run(2_000)
+    site.publish(replicas=replicas, most=4, autonomy=ALLOWED)
+    site.world.run_until(lambda: site.serving() == replicas, 15_000, "replicas serve")
+    return site
+
+
+def submit(node: SimNode, envelope: bytes) -> None:
+    node.feed(ChangeMade(envelope))
+
+
+def held(node: SimNode) -> list[str]:
+    return [f"{one.body.field}={one.body.value}" for one in node.core.changes.held]
+
+
+def events(node: SimNode) -> list[tuple[str, str]]:
+    own = [log for key, log in node.disk.logs.items() if key.node == node.name]
+    entries = [entry for log in own for batch in log for entry in batch.entries]
+    return [(e.event, e.cause) for e in entries if e.event.startswith("change.")]
+
+
+@pytest.mark.parametrize("nodes", [1, 2, 3, 5])
+def test_a_change_made_at_one_node_counts_at_all(nodes: int) -> None:
+    site = settled(nodes)
+    site.cut_wan()
+    submit(site.nodes[0], make(site.nodes[0], value="2"))
+    site.world.run_until(lambda: site.serving() == 2, 10_000, "two serve")
+    assert all(held(node) == ["scale=2"] for node in site.nodes)
+    assert all(("change.began", "a queue at the door") in events(node) for node in site.nodes)
+
+
+def test_it_outlives_the_node_that_took_it_a_restart_and_the_outage() -> None:
+    site = settled(3)
+    site.cut_wan()
+    submit(site.nodes[0], make(site.nodes[0], value="2"))
+    site.world.run_until(lambda: site.serving() == 2, 10_000, "two serve")
+    site.nodes[0].crash()
+    site.nodes[1].crash()
+    site.world.run(8_000)
+    site.nodes[1].boot()
+    site.nodes[0].boot()
+    site.mend_wan()
+    site.world.run(12_000)
+    assert all(held(node) == ["scale=2"] for node in site.nodes)
+    assert site.serving() == 2
+
+
+def test_it_ends_by_itself_and_all_is_as_planned() -> None:
+    site = settled(3)
+    node = site.nodes[0]
+    submit(node, make(node, until_unix_ms=node.core.unix_ms() + 20_000))
+    site.world.run_until(lambda: site.serving() == 3, 10_000, "three serve")
+    site.world.run(20_000)
+    assert site.serving() > 1  # scaling steps down by its hysteresis, not at once
+    site.world.run_until(lambda: site.serving() == 1, 25_000, "as planned")
+    assert all(held(n) == [] for n in site.nodes)
+    assert all(("change.ended", "its time is over") in events(n) for n in site.nodes)
+
+
+def test_a_plan_that_names_the_workload_ends_it_and_one_that_does_not_leaves_it() -> None:
+    site = settled(3)
+    submit(site.nodes[0], make(site.nodes[0]))
+    site.world.run_until(lambda: site.serving() == 3, 10_000, "three serve")
+    site.publish(replicas=1, most=4, autonomy=ALLOWED)  # another state, the same service
+    site.world.run(5_000)
+    assert site.serving() == 3
+    site.publish(replicas=2, most=4, autonomy=ALLOWED)
+    site.world.run_until(lambda: site.serving() == 2, 15_000, "two serve")
+    assert all(held(n) == [] for n in site.nodes)
+
+
+def test_a_plan_that_allows_it_no_more_ends_it() -> None:
+    site = settled(2)
+    submit(site.nodes[0], make(site.nodes[0], value="2"))
+    site.world.run_until(lambda: site.serving() == 2, 10_000, "two serve")
+    site.publish(replicas=1, most=4)
+    site.world.run_until(lambda: site.serving() == 1, 15_000, "one serves")
+    (cause,) = [cause for event, cause in events(site.nodes[1]) if event == "change.ended"]
+    assert "allows this site nothing, not scale" in cause
+
+
+def test_the_later_of_two_counts_and_an_empty_value_is_as_planned() -> None:
+    site = settled(3)
+    one, other = site.nodes[:2]
+    submit(one, make(one, value="2"))
+    submit(other, make(other, value="3", counter=2))
+    site.world.run(8_000)
+    assert all(held(n) == ["scale=3"] for n in site.nodes)
+    with pytest.raises(ChangeRefused, match="made after it counts"):
+        one.core.changes.check(make(one, value="2"), one.core.unix_ms())
+    submit(one, make(one, value="", counter=3))
+    site.world.run_until(lambda: site.serving() == 1, 15_000, "as planned")
+
+
+def test_a_pinned_version_rolls_out_and_comes_back() -> None:
+    site = settled(2, replicas=2)
+    envelope, chunks = face_detector("0.9.0")
+    other = ModelPlan(name="face-detector", version="0.9.0", artifact=sha256(envelope))
+    site.master.disk.save_blob(envelope)
+    for index, data in enumerate(chunks):
+        site.master.disk.chunks[sha256(envelope), index] = data
+    site.publish(replicas=2, most=4, autonomy=ALLOWED, others=(other,))
+    site.world.run(5_000)
+    node = site.nodes[0]
+    pin = make(node, field="pin", value="0.9.0", artifact=sha256(envelope))
+    submit(node, pin)
+    old = {"south-1": ["0.9.0"], "south-2": ["0.9.0"]}
+    site.world.run_until(lambda: site.versions() == old, 20_000, "the pinned version serves")
+    submit(node, make(node, field="pin", value="", counter=2))
+    new = {"south-1": ["1.0.0"], "south-2": ["1.0.0"]}
+    site.world.run_until(lambda: site.versions() == new, 20_000, "the planned version serves")
+
+
+def test_lies_in_a_register_count_nowhere_and_are_told_once() -> None:
+    site = settled(2)
+    liar, victim = site.nodes
+    lies = [make(liar, by="a thief"), make(liar, site="north"), b"\x00" * 2000]
+    now = victim.core.unix_ms()
+    told = victim.core.changes.heard(lies, liar.name, now)
+    assert [type(one).__name__ for one in told] == ["Notice"] * 3
+    assert victim.core.changes.heard(lies, liar.name, now) == []
+    many = [make(liar, by="a thief", counter=n + 2) for n in range(REFUSED_KEPT)]
+    for one in many:
+        assert len(victim.core.changes.heard([one], liar.name, now)) == 1
+    assert victim.core.changes.heard(many[:1], liar.name, now) == []
+    # What does not fit into the memory is checked, and told, again.
+    assert len(victim.core.changes.heard(many[-1:], liar.name, now)) == 1
+    assert victim.core.changes.heard([make(liar, until_unix_ms=now + 1)], liar.name, now + 2) == []
+    assert held(victim) == []
+
+
+def test_no_more_of_a_register_is_looked_at_than_can_count() -> None:
+    site = settled(2)
+    liar, victim = site.nodes
+    lies = [make(liar, by="a thief", counter=n + 1) for n in range(60)]
+    told = victim.core.changes.heard(lies, liar.name, victim.core.unix_ms())
+    assert len(told) == CHANGES_MAX
+
+
+def test_what_was_refused_may_count_under_another_plan() -> None:
+    site = Site(2)
+    site.boot()
+    site.world.run(2_000)
+    site.publish(replicas=1, most=4)
+    site.world.run_until(lambda: site.serving() == 1, 15_000, "one serves")
+    node = site.nodes[0]
+    envelope = make(node, value="2")
+    submit(node, envelope)
+    site.world.run(2_000)
+    assert held(node) == []
+    site.publish(replicas=1, most=4, autonomy=ALLOWED)
+    site.world.run(3_000)
+    submit(node, envelope)
+    site.world.run_until(lambda: site.serving() == 2, 10_000, "two serve")
+
+
+def test_there_is_a_limit_to_how_many_count() -> None:
+    site = settled(1)
+    node = site.nodes[0]
+    counter = node.core.in_force.counter - 1  # made under a state that said nothing else of them
+    names = [f"other-{n}" for n in range(CHANGES_MAX)]
+    for name in names:
+        submit(node, make(node, workload=name, base_counter=counter + 1))
+    assert len(node.core.changes.held) == CHANGES_MAX
+    with pytest.raises(ChangeRefused, match=f"{CHANGES_MAX} changes count here already"):
+        node.core.changes.check(make(node), node.core.unix_ms())
+
+
+def test_one_that_was_made_under_an_older_plan_is_refused_with_the_reason() -> None:
+    site = settled(1)
+    node = site.nodes[0]
+    envelope = make(node)
+    assert node.core.changes.check(envelope, node.core.unix_ms()).envelope == envelope
+    site.publish(replicas=2, most=4, autonomy=ALLOWED)
+    site.world.run(3_000)
+    with pytest.raises(ChangeRefused, match="says something else of this service"):
+        node.core.changes.check(envelope, node.core.unix_ms())
+
+
+@pytest.mark.parametrize("document", [b"\xff\xff", b"\xd2\x01\x03abc"])
+def test_a_document_that_says_nothing_good_counts_for_nothing(document: bytes) -> None:
+    site = settled(1)
+    node = site.nodes[0]
+    node.crash()
+    node.disk.documents[LOCAL_CHANGES] = document
+    node.boot()
+    assert held(node) == []
