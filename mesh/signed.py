@@ -23,6 +23,10 @@ SIGNATURES_LOOKED_AT_MAX = 4
 KEYS_KEPT = 1024
 """Public keys kept as the library has them, 0.3 KB each; the largest site has 256 nodes."""
 
+CHECKS_KEPT = 256
+"""Outcomes kept of the last signatures that were checked: 4 MiB at worst, of envelopes of 16 KiB.
+What one peer says comes through several others, and to every node of a simulated site."""
+
 
 class SignatureRefused(ValueError):
     """The envelope is not what it should be, by the fault of whoever made or altered it.
@@ -111,6 +115,7 @@ def _public_key(key: bytes) -> Ed25519PublicKey:
     return Ed25519PublicKey.from_public_bytes(key)
 
 
+@functools.lru_cache(maxsize=CHECKS_KEPT)
 def _holds(key: bytes, signature: bytes, signed: bytes) -> bool:
     try:
         _public_key(key).verify(signature, signed)
