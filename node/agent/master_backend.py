@@ -34,7 +34,13 @@ from node.agent.links import Links
 from node.agent.node_backend import VERSION, watch_by_looking
 from node.agent.rollout_documents import rollout_documents
 from node.agent.site_events import site_event
-from node.disk.blobs import BlobStore, ChunkCorrupt, UnknownArtifact
+from node.disk.blobs import (
+    BlobStore,
+    ChunkCorrupt,
+    ChunksMissing,
+    ManifestContradicts,
+    UnknownArtifact,
+)
 from node.disk.errors import DiskError
 from node.disk.journals import JournalStore
 from node.master import errors as master_errors
@@ -398,6 +404,10 @@ class MasterBackend:
             result = await asyncio.to_thread(function, *arguments)
         except (ResourcesRefused, ManifestRefused, ChunkCorrupt) as refused:
             raise BadInput(str(refused)) from None
+        except ManifestContradicts as wrong:
+            raise BadInput(f"{wrong} is not what the manifest says; make the artifact anew") from None
+        except ChunksMissing as short:
+            raise Refused(f"{short}; push it again to go on") from None
         except (master_errors.NotFound, UnknownArtifact) as refused:
             raise NotFound(str(refused)) from None
         except master_errors.Busy as busy:

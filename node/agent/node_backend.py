@@ -377,19 +377,17 @@ async def watch_by_looking(
     site: str,
     limit: int,
 ) -> AsyncIterator[list[Document]]:
-    """A watch on anything that can be looked at: the list again when it has changed; of events the
-    new ones alone."""
-    last: list[Document] = []
+    """A watch on anything that can be looked at: the list, though it be empty, and again when it has
+    changed; of events the new ones alone."""
+    last: list[Document] | None = None
     seen: set[tuple[Any, ...]] = set()
     while True:
-        found = await get(kind, name, site, limit)
+        found = news = await get(kind, name, site, limit)
         if kind == "events":
             keys = [(d["node"], d["boot"], d["nonce"], d["kind"], d["sequence"]) for d in found]
             news = [d for d, key in zip(found, keys, strict=True) if key not in seen]
             seen = set(keys)
-            if news:
-                yield news
-        elif found != last:
-            last = found
-            yield found
+        if last is None or (news if kind == "events" else found != last):
+            yield news
+        last = found
         await asyncio.sleep(WATCH_S)
