@@ -405,7 +405,8 @@ class MasterBackend:
         except (ResourcesRefused, ManifestRefused, ChunkCorrupt) as refused:
             raise BadInput(str(refused)) from None
         except ManifestContradicts as wrong:
-            raise BadInput(f"{wrong} is not what the manifest says; make the artifact anew") from None
+            text = f"{wrong} is not what the manifest says; make the artifact anew"
+            raise BadInput(text) from None
         except ChunksMissing as short:
             raise Refused(f"{short}; push it again to go on") from None
         except (master_errors.NotFound, UnknownArtifact) as refused:

@@ -377,8 +377,8 @@ async def watch_by_looking(
     site: str,
     limit: int,
 ) -> AsyncIterator[list[Document]]:
-    """A watch on anything that can be looked at: the list, though it be empty, and again when it has
-    changed; of events the new ones alone."""
+    """A watch on anything that can be looked at: the list, even an empty one, and again when it
+    has changed; of events the new ones alone."""
     last: list[Document] | None = None
     seen: set[tuple[Any, ...]] = set()
     while True:
