@@ -8,18 +8,20 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class RuntimeSpec(_message.Message):
-    __slots__ = ("replicas", "pipelines", "routes", "models", "revoked_tls_keys")
+    __slots__ = ("replicas", "pipelines", "routes", "models", "revoked_tls_keys", "authorities")
     REPLICAS_FIELD_NUMBER: _ClassVar[int]
     PIPELINES_FIELD_NUMBER: _ClassVar[int]
     ROUTES_FIELD_NUMBER: _ClassVar[int]
     MODELS_FIELD_NUMBER: _ClassVar[int]
     REVOKED_TLS_KEYS_FIELD_NUMBER: _ClassVar[int]
+    AUTHORITIES_FIELD_NUMBER: _ClassVar[int]
     replicas: _containers.RepeatedCompositeFieldContainer[ReplicaSpec]
     pipelines: _containers.RepeatedCompositeFieldContainer[PipelineSpec]
     routes: _containers.RepeatedCompositeFieldContainer[Route]
     models: _containers.RepeatedCompositeFieldContainer[KnownModel]
     revoked_tls_keys: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, replicas: _Optional[_Iterable[_Union[ReplicaSpec, _Mapping]]] = ..., pipelines: _Optional[_Iterable[_Union[PipelineSpec, _Mapping]]] = ..., routes: _Optional[_Iterable[_Union[Route, _Mapping]]] = ..., models: _Optional[_Iterable[_Union[KnownModel, _Mapping]]] = ..., revoked_tls_keys: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    authorities: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, replicas: _Optional[_Iterable[_Union[ReplicaSpec, _Mapping]]] = ..., pipelines: _Optional[_Iterable[_Union[PipelineSpec, _Mapping]]] = ..., routes: _Optional[_Iterable[_Union[Route, _Mapping]]] = ..., models: _Optional[_Iterable[_Union[KnownModel, _Mapping]]] = ..., revoked_tls_keys: _Optional[_Iterable[bytes]] = ..., authorities: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class ReplicaSpec(_message.Message):
     __slots__ = ("workload", "index", "config", "model", "model_version", "manifest", "files", "cores", "memory_bytes", "device", "max_latency_ms", "soak_ms")
@@ -98,8 +100,10 @@ class ApplyRuntimeReply(_message.Message):
     def __init__(self) -> None: ...
 
 class WatchRuntimeRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("beat_ms",)
+    BEAT_MS_FIELD_NUMBER: _ClassVar[int]
+    beat_ms: int
+    def __init__(self, beat_ms: _Optional[int] = ...) -> None: ...
 
 class RestartWorkloadRequest(_message.Message):
     __slots__ = ("workload",)
@@ -122,12 +126,14 @@ class StopReply(_message.Message):
     def __init__(self) -> None: ...
 
 class RuntimeEvent(_message.Message):
-    __slots__ = ("state", "journal")
+    __slots__ = ("state", "journal", "beat")
     STATE_FIELD_NUMBER: _ClassVar[int]
     JOURNAL_FIELD_NUMBER: _ClassVar[int]
+    BEAT_FIELD_NUMBER: _ClassVar[int]
     state: RuntimeState
     journal: JournalItem
-    def __init__(self, state: _Optional[_Union[RuntimeState, _Mapping]] = ..., journal: _Optional[_Union[JournalItem, _Mapping]] = ...) -> None: ...
+    beat: bool
+    def __init__(self, state: _Optional[_Union[RuntimeState, _Mapping]] = ..., journal: _Optional[_Union[JournalItem, _Mapping]] = ..., beat: _Optional[bool] = ...) -> None: ...
 
 class RuntimeState(_message.Message):
     __slots__ = ("replicas", "pipelines", "loads", "inference_address", "peer_inference_address", "pid")

@@ -35,7 +35,7 @@ class RuntimeView:
         """Takes the runtime's state; returns what changed of replicas and pipelines."""
         if state is None:
             was, self.gone = self.gone, True
-            return [] if was else [RuntimeChange("runtime.gone", "runtime", "its socket closed")]
+            return [] if was else [RuntimeChange("runtime.gone", "runtime", "it is not heard")]
         before = {key_of(status): status for status in self.state.replicas}
         changes = [] if not self.gone else [RuntimeChange("runtime.present", "runtime", "")]
         for status in state.replicas:

@@ -155,6 +155,7 @@ def _runtime(options: argparse.Namespace, config: Config) -> int:
             data_dir=options.data,
             node=identity.name,
             mesh=identity.mesh,
+            site=identity.site,
             inference_address=config.inference.listen,
             peer_inference_address=config.inference.peer_listen,
             tls=TlsPaths(keys / "tls-key.pem", keys / "tls.pem", keys / "authorities.pem"),

@@ -223,6 +223,7 @@ class NodeDaemon:
             self.config.sources,
             self._feed,
             self._pipeline_entry,
+            lambda: self.trust.authorities,
         )
         self.edge = Edge(
             core,

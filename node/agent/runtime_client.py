@@ -1,7 +1,8 @@
 """The agent's end of the runtime's socket: start or adopt it, tell it what should run, listen.
 
 The runtime is a process of its own that outlives the agent; an agent that starts finds it at its
-socket and adopts what runs. Only where there is none, it starts one, detached.
+socket and adopts what runs. Only where there is none, it starts one, detached. One that is frozen
+counts as none within three seconds, and is killed after ten.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ import fcntl
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import structlog
 from mesh.core.messages import ArtifactDamaged, Run, RuntimeReported, Trouble
 from mesh.site.local import ReplicaKey, pipeline_config
 from node.agent.config import Source
+from node.agent.runtime_pulse import PATIENCE, Patience, Pulse, kill_listener
 from node.disk.blobs import BlobStore, UnknownArtifact
 from node.disk.errors import DiskError
 from protos.documents_pb2 import PipelinePlan, ServicePlan
@@ -28,6 +30,7 @@ from protos.runtime_pb2 import (
     ReplicaSpec,
     RestartWorkloadRequest,
     RuntimeSpec,
+    RuntimeState,
     StopRequest,
     WatchRuntimeRequest,
 )
@@ -53,7 +56,8 @@ class StopFailed(Exception):
 
 
 class RuntimeClient:
-    """Keeps the runtime told. `journal` takes what pipelines and the supervisor journal.
+    """Keeps the runtime told. `journal` takes what pipelines and the supervisor journal;
+    `authorities` gives the DER certificates that the trust head names now.
 
     A runtime that does not come up is an alarm with its last words, and is started again for ever.
     """
@@ -67,6 +71,8 @@ class RuntimeClient:
         sources: dict[str, Source],
         feed: Callable[[Any], None],
         journal: Callable[[JournalItem], None],
+        authorities: Callable[[], Sequence[bytes]],
+        patience: Patience = PATIENCE,
     ) -> None:
         self._socket = socket
         self._command = command
@@ -75,6 +81,11 @@ class RuntimeClient:
         self._sources = sources
         self._feed = feed
         self._journal = journal
+        self._authorities = authorities
+        self._told_authorities: tuple[bytes, ...] = ()
+        self._patience = patience
+        self._state: RuntimeState | None = None
+        self._pulse = Pulse(patience)
         self._wanted: Run | None = None
         self._told: dict[ReplicaKey, ReplicaSpec] = {}
         self._news = asyncio.Event()
@@ -114,31 +125,58 @@ class RuntimeClient:
     async def _serve(self, stub: RuntimeStub) -> None:
         """Until the runtime says no more, or telling it has failed."""
         listening = asyncio.Event()
+        self._pulse = Pulse(self._patience)
         listener = asyncio.create_task(self._listen(stub, listening))
-        teller = asyncio.create_task(self._tell(stub, listening))
+        others = [asyncio.create_task(w) for w in (self._tell(stub, listening), self._look())]
         try:
-            await asyncio.wait((listener, teller), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((listener, *others), return_when=asyncio.FIRST_COMPLETED)
             if listener.done():
                 listener.result()
-            else:
-                error = teller.exception()
-                log.error("telling the runtime failed", error=repr(error), exc_info=error)
+            for task in others:
+                if task.done() and (error := task.exception()) is not None:
+                    log.error("telling the runtime failed", error=repr(error), exc_info=error)
         finally:
-            listener.cancel()
-            teller.cancel()
-            await asyncio.gather(listener, teller, return_exceptions=True)
+            for task in (listener, *others):
+                task.cancel()
+            await asyncio.gather(listener, *others, return_exceptions=True)
 
     async def _listen(self, stub: RuntimeStub, listening: asyncio.Event) -> None:
-        watch = stub.Watch(WatchRuntimeRequest(), timeout=None, wait_for_ready=False)
+        request = WatchRuntimeRequest(beat_ms=self._patience.beat_ms)
+        watch = stub.Watch(request, timeout=None, wait_for_ready=False)
         async for event in watch:
+            kind, was_frozen = event.WhichOneof("kind"), self._pulse.is_frozen
+            self._pulse.heard(beat=kind == "beat")
             if not listening.is_set():
-                self._say("")
                 self._news.set()
                 listening.set()
-            if event.WhichOneof("kind") == "state":
-                self._feed(RuntimeReported(event.state))
-            else:
+            if kind == "state":
+                self._state = event.state
+            elif kind == "journal":
                 self._journal(event.journal)
+            if kind == "state" or was_frozen:
+                self._say("")
+                self._feed(RuntimeReported(self._state))
+
+    async def _look(self) -> None:
+        """Looks for silence, and for other authorities. Ends when it has killed the runtime."""
+        while not self._pulse.is_lost:
+            await asyncio.sleep(self._patience.look_s)
+            if self._told_authorities not in ((), tuple(self._authorities())):
+                self._news.set()
+            was_frozen = self._pulse.is_frozen
+            self._pulse.look()
+            if self._pulse.is_frozen and not was_frozen:
+                self._say("it does not answer; it is killed if that goes on")
+                self._feed(RuntimeReported(None))
+        try:
+            pid = kill_listener(self._socket)
+        except OSError as error:
+            log.error("a frozen runtime cannot be killed", error=str(error))
+            return
+        log.error("a frozen runtime was killed", pid=pid)
+        fields = {"pid": str(pid)}
+        self._journal(JournalItem(kind="record", event="runtime.killed", fields=fields,
+                                  subject="runtime", cause="it did not answer"))  # fmt: skip
 
     async def _tell(self, stub: RuntimeStub, listening: asyncio.Event) -> None:
         await listening.wait()
@@ -187,7 +225,7 @@ class RuntimeClient:
         if trouble != self._trouble:
             self._trouble = trouble
             if trouble:
-                log.error("the runtime ended", reason=trouble)
+                log.error("the runtime does not serve", reason=trouble)
             self._feed(Trouble("Runtime", "runtime", trouble, "critical"))
 
     # ---- what to tell ----
@@ -207,12 +245,14 @@ class RuntimeClient:
                 if before is not None:
                     replicas[key] = before
         self._told = replicas
+        self._told_authorities = tuple(self._authorities())
         spec = RuntimeSpec(
             replicas=replicas.values(),
             pipelines=[self._pipeline(p) for p in run.pipelines if p.source in self._sources],
             routes=run.routes,
             models=run.models,
             revoked_tls_keys=run.revoked_tls_keys,
+            authorities=self._told_authorities,
         )
         return spec, damaged
 

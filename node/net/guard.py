@@ -6,7 +6,6 @@ checked before each answer, and whenever trust or revocations change (`end_unwel
 revoked caller's end, silent ones too.
 """
 
-import inspect
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -19,7 +18,7 @@ from google.protobuf.message import DecodeError
 from mesh.heads.identity import IdentityRefused
 from node.net.budget import Budgets
 from node.net.identity import Context, CurrentCall, begin_call, caller, leaf_pem, require
-from node.net.open_calls import NotWelcome, OpenCall, OpenCalls
+from node.net.open_calls import NotWelcome, OpenCall, OpenCalls, generates
 from node.net.policy import LINK, Policy
 from node.net.settings import (
     CALLS_BURST,
@@ -143,7 +142,7 @@ class _Guarded:
     def as_handler(self) -> Handler:
         handler, write = self._handler, self._handler.response_serializer
         if handler.request_streaming and handler.response_streaming:
-            behaviour = self._streams if _generates(handler.stream_stream) else self._writes
+            behaviour = self._streams if generates(handler.stream_stream) else self._writes
             return grpc.stream_stream_rpc_method_handler(
                 behaviour, handler.request_deserializer, write
             )
@@ -152,7 +151,7 @@ class _Guarded:
                 self._collects, handler.request_deserializer, write
             )
         if handler.response_streaming:
-            behaviour = self._streams if _generates(handler.unary_stream) else self._writes
+            behaviour = self._streams if generates(handler.unary_stream) else self._writes
             return grpc.unary_stream_rpc_method_handler(behaviour, None, write)
         return grpc.unary_unary_rpc_method_handler(self._answers, None, write)
 
@@ -214,8 +213,3 @@ def _refusal_of(call: CurrentCall | None, method: str) -> Callable[[], str | Non
 
 def _no_refusal() -> None:
     """Nobody says so."""
-
-
-def _generates(behaviour: Any) -> bool:
-    """Whether a streaming handler yields its answers (else it writes them to the context)."""
-    return inspect.isasyncgenfunction(behaviour)

@@ -5,6 +5,7 @@ stay open for as long as its caller likes.
 """
 
 import asyncio
+import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from typing import Any, TypeVar
@@ -73,3 +74,8 @@ class OpenCalls:
     def recheck(self) -> int:
         """Ends the streams of callers who are not welcome any more; how many."""
         return sum(call.recheck() for call in list(self._calls))
+
+
+def generates(behaviour: Any) -> bool:
+    """Whether a streaming handler yields its answers (else it writes them to the context)."""
+    return inspect.isasyncgenfunction(behaviour)

@@ -11,11 +11,13 @@ class ConfigRefused(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class TlsPaths:
-    """PEM files of the node's identity on the mTLS inference port. Read at each handshake."""
+    """PEM files of the node's identity on the mTLS inference port. Key and certificate are read at
+    each handshake."""
 
     key: Path
     certificate: Path
     authorities: Path
+    """As at enrolment: the agent tells of others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +32,15 @@ class RuntimeConfig:
     data_dir: Path
     node: str
     mesh: str
+    site: str
     inference_address: str = "127.0.0.1:7410"
     peer_inference_address: str | None = None
     tls: TlsPaths | None = None
+
+    @property
+    def authorities(self) -> Path:
+        """Where the runtime keeps the authorities that it was told of."""
+        return self.data_dir / "run" / "authorities.pem"
 
     @property
     def scratch(self) -> Path:

@@ -53,9 +53,9 @@ class ControlService(RuntimeServicer):
     async def Watch(  # noqa: N802
         self, request: messages.WatchRuntimeRequest, context: Context
     ) -> AsyncIterator[messages.RuntimeEvent]:
-        """The state now, then each change, and what is to be journalled."""
+        """The state now, then each change, what is to be journalled, and beats if asked for."""
         try:
-            async for event in self._hub.watch():
+            async for event in self._hub.watch(request.beat_ms / 1000):
                 yield event
         except TooManyWatchers as error:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))

@@ -27,6 +27,7 @@ from node.runtime.limits import GRACE_S, LOAD_EVERY_S
 from node.runtime.load import Load
 from node.runtime.metadata import Describer
 from node.runtime.neighbours import Neighbours
+from node.runtime.peers import Peers
 from node.runtime.servers import (
     CannotListen,
     control_server,
@@ -36,7 +37,7 @@ from node.runtime.servers import (
     set_healthy,
 )
 from node.runtime.supervisor import Supervisor
-from node.runtime.tls import NoDialler, PeerGuard, TlsDialler, server_credentials
+from node.runtime.tls import NoDialler
 from protos.documents_pb2 import ServiceLoad
 from protos.inference_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
 from protos.runtime_pb2 import Route, RuntimeSpec, RuntimeState
@@ -56,10 +57,10 @@ class Runtime:
         self.inference_address = ""
         self.peer_address = ""
         self.stopped = asyncio.Event()
-        self.guard = PeerGuard(config.mesh)
         self.catalogue = Catalogue()
-        own = config.peer_inference_address
-        dialler = TlsDialler(config.tls, own) if config.tls and own else NoDialler()
+        tls, address = config.tls, config.peer_inference_address
+        self.peers = Peers(config, tls, address) if tls and address else None
+        dialler = self.peers.dialler if self.peers else NoDialler()
         self.neighbours = Neighbours(dialler, self._route_refused)
         self.dispatcher = Dispatcher(self.catalogue, self.neighbours, self._coming)
         self.hub = Hub(self.state)
@@ -94,7 +95,8 @@ class Runtime:
     async def adopt(self, spec: RuntimeSpec) -> None:
         """Takes what a spec says beyond replicas and pipelines."""
         self.catalogue.replace(spec)
-        self.guard.revoke(spec.revoked_tls_keys)
+        if self.peers is not None and self.peers.follow(spec):
+            await self.neighbours.dial_anew()
         await self.neighbours.replace(list(spec.routes))
 
     async def tell_loads(self) -> None:
@@ -172,12 +174,11 @@ async def _start_servers(runtime: Runtime) -> list[grpc.aio.Server]:
     runtime.inference_address = listen(clear, "inference.listen", config.inference_address, None)
     await set_healthy(healthy, True)
     servers = [clear]
-    if config.peer_inference_address is not None and config.tls is not None:
-        peer, healthy = inference_server([runtime.guard])
+    if runtime.peers is not None:
+        peer, healthy = inference_server([runtime.peers.guard])
         add_GRPCInferenceServiceServicer_to_server(service, peer)
-        credentials = server_credentials(config.tls)
         runtime.peer_address = listen(
-            peer, "inference.peer_listen", config.peer_inference_address, credentials
+            peer, "inference.peer_listen", runtime.peers.address, runtime.peers.credentials()
         )
         await set_healthy(healthy, True)
         servers.append(peer)

@@ -6,6 +6,7 @@ told. Items that arise while nobody watches are kept for the first watcher that 
 """
 
 import asyncio
+import itertools
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Protocol
@@ -60,6 +61,16 @@ class Watcher:
         self.news = asyncio.Event()
         self.news.set()
 
+    async def has_news(self, within_s: float) -> bool:
+        """Waits for news, at most `within_s` (0: for ever); whether there are any."""
+        try:
+            async with asyncio.timeout(within_s or None):
+                await self.news.wait()
+        except TimeoutError:
+            return False
+        self.news.clear()
+        return True
+
 
 class Hub:
     """Hands events to the watchers. `read_state` gives the state when one asks for it."""
@@ -95,18 +106,22 @@ class Hub:
             JournalItem(kind=RECORD, event=event, subject=subject, cause=cause, fields=fields)
         )
 
-    async def watch(self) -> AsyncIterator[RuntimeEvent]:
-        """The state now, then each change, and journal items. Raises TooManyWatchers."""
+    async def watch(self, beat_s: float = 0.0) -> AsyncIterator[RuntimeEvent]:
+        """The state now, then each change, and journal items; a beat after the state, and wherever
+        there was nothing else for `beat_s` (0: no beats). Raises TooManyWatchers."""
         if len(self._watchers) >= WATCHERS_MAX:
             raise TooManyWatchers(f"{WATCHERS_MAX} watch already: close one of them")
         watcher, self._kept = Watcher(self._kept), Backlog()
         self._watchers.append(watcher)
         try:
-            while not self._closed:
-                await watcher.news.wait()
-                watcher.news.clear()
+            for number in itertools.count():
+                if self._closed:
+                    return
+                heard = await watcher.has_news(beat_s)
                 while (event := self._next(watcher)) is not None:
                     yield event
+                if beat_s and (number == 0 or not heard):
+                    yield RuntimeEvent(beat=True)
         finally:
             self._watchers.remove(watcher)
             if not self._watchers:

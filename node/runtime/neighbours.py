@@ -93,6 +93,12 @@ class Neighbours:
         self._refused = set(refused)
         return [route for route, why in reasons if not why]
 
+    async def dial_anew(self) -> None:
+        """Closes all channels, because other authorities are trusted; the routes stay."""
+        while self._channels:
+            _, channel = self._channels.popitem()
+            await channel.close(AVOID_S)
+
     async def close(self) -> None:
         """Closes all channels."""
         await self.replace([])

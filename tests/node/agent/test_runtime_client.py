@@ -28,6 +28,7 @@ from protos.runtime_pb2_grpc import RuntimeServicer, add_RuntimeServicer_to_serv
 from tests.node.agent.stores import make_stores
 from tests.node.agent.waiting import until
 
+AUTHORITY = b"DER of an authority"
 DYING = "import sys; print('first'); print('meshd: cannot listen on 127.0.0.1:7410'); sys.exit(1)"
 
 
@@ -42,6 +43,7 @@ def client(folder: Path, program: str, fed: list[Any]) -> RuntimeClient:
         {},
         fed.append,
         lambda item: None,
+        lambda: [AUTHORITY],
     )
 
 
@@ -134,6 +136,7 @@ async def test_a_damaged_artifact_is_told_to_the_core_and_all_else_to_the_runtim
         await until(lambda: runtime.told)
         assert [list(spec.replicas) for spec in runtime.told] == [[]]
         assert list(runtime.told[0].revoked_tls_keys) == [b"k" * 32]
+        assert list(runtime.told[0].authorities) == [AUTHORITY]
         (damaged,) = [one for one in fed if isinstance(one, ArtifactDamaged)]
         assert (damaged.artifact, damaged.untold) == (PLAN.artifact, KEY)
         made.tell(Run((), (), (Route(workload="faces", node="n2"),), ()))

@@ -154,6 +154,7 @@ def configuration(folder: Path, **more: object) -> dict[str, object]:
         "data_dir": str(folder),
         "node": "n1",
         "mesh": "test",
+        "site": "north",
         "inference_address": "127.0.0.1:0",
         **more,
     }
@@ -201,6 +202,7 @@ async def runtime_here(
         data_dir=folder,
         node="n1",
         mesh="test",
+        site="north",
         inference_address="127.0.0.1:0",
         peer_inference_address=peer,
         tls=tls,

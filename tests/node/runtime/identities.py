@@ -32,7 +32,9 @@ class Authority:
         self._der = make_authority(self._key, mesh, serial=1)
         self._serial = 1
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "authorities.pem").write_bytes(pem(self._der))
+        self.pem = folder / "authority.pem"
+        for path in (self.pem, folder / "authorities.pem"):
+            path.write_bytes(pem(self._der))
 
     def issue(self, identity: Identity) -> Holder:
         """A key and a certificate for `identity`."""

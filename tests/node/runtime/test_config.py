@@ -25,5 +25,6 @@ def test_the_mtls_port_needs_an_identity(tmp_path: Path) -> None:
             data_dir=tmp_path,
             node="n1",
             mesh="test",
+            site="north",
             peer_inference_address="0.0.0.0:7412",
         )

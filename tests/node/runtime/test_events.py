@@ -98,3 +98,15 @@ def test_beyond_the_cap_data_goes_first_and_is_counted() -> None:
     while (kept := backlog.take()) is not None:
         remaining.append(kept.event)
     assert remaining == ["later"] * JOURNAL_BACKLOG_MAX
+
+
+async def test_beats_follow_the_state_and_silence_where_they_were_asked_for() -> None:
+    watched = hub()
+    stream = watched.watch(beat_s=0.01)
+    kinds = [(await anext(stream)).WhichOneof("kind") for _ in range(3)]
+    assert kinds == ["state", "beat", "beat"]
+    watched.record("replica.died", "faces/0")
+    kinds = [(await anext(stream)).WhichOneof("kind") for _ in range(2)]
+    assert "journal" in kinds
+    watched.close()
+    assert [event.WhichOneof("kind") async for event in stream] in ([], ["beat"])

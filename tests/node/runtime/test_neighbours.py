@@ -10,6 +10,7 @@ import grpc.aio
 import pytest
 
 from mesh.heads.identity import Identity
+from node.runtime.authorities import Authorities
 from node.runtime.tls import TlsDialler
 from protos import inference_pb2 as v2
 from protos.documents_pb2 import SERVING
@@ -128,12 +129,21 @@ async def test_a_neighbour_that_is_not_who_it_should_be_is_not_asked(
         assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
 
 
+def dialler(holder: Holder, own: str = ANY) -> TlsDialler:
+    """What `holder`, which listens at `own`, dials with."""
+    enrolled = holder.paths.authorities
+    return TlsDialler(holder.paths, Authorities(enrolled, enrolled), own)
+
+
+def channel_of(holder: Holder, runtime: RunningRuntime, server: Holder) -> grpc.aio.Channel:
+    """A channel of `holder` to the mTLS port of `runtime`, which is `server`."""
+    address = runtime.state.peer_inference_address
+    return dialler(holder).dial(address, server.identity.dns_name)
+
+
 async def ask_as(holder: Holder, runtime: RunningRuntime, server: Holder) -> str:
     """The status that `holder` gets for a call to the mTLS port of `runtime`."""
-    channel = TlsDialler(holder.paths, ANY).dial(
-        runtime.state.peer_inference_address, server.identity.dns_name
-    )
-    async with channel:
+    async with channel_of(holder, runtime, server) as channel:
         try:
             stub = GRPCInferenceServiceStub(channel)
             await stub.ServerLive(v2.ServerLiveRequest(), timeout=WAIT_S)
@@ -149,11 +159,13 @@ async def test_who_may_use_the_port_between_nodes(tmp_path: Path) -> None:
     server, neighbour = authority.node("n1"), authority.node("n2")
     operator = authority.issue(Identity("test", "operator", "ann"))
     master = authority.issue(Identity("test", "master", "m1"))
+    elsewhere = authority.issue(Identity("test", "node", "n9", "south"))
     stranger = Authority(tmp_path / "other").node("n2")
     async with runtime_here(tmp_path / "1", server.paths, ANY) as runtime:
         assert await ask_as(neighbour, runtime, server) == "OK"
         assert await ask_as(operator, runtime, server) == "OK"
         assert await ask_as(master, runtime, server) == "PERMISSION_DENIED"
+        assert await ask_as(elsewhere, runtime, server) == "PERMISSION_DENIED"
         assert await ask_as(stranger, runtime, server) == "UNAVAILABLE"
         revoked = RuntimeSpec(revoked_tls_keys=[neighbour.tls_key])
         await runtime.control.Apply(revoked, timeout=WAIT_S)
@@ -198,5 +210,5 @@ async def test_a_route_that_is_no_tcp_address_is_not_dialled_and_said(
 def test_only_a_node_on_loopback_has_neighbours_there(
     tmp_path: Path, own: str, address: str, allowed: bool
 ) -> None:
-    dialler = TlsDialler(Authority(tmp_path).node("n1").paths, own)
-    assert (dialler.refusal(address) == "") is allowed
+    node = Authority(tmp_path).node("n1")
+    assert (dialler(node, own).refusal(address) == "") is allowed

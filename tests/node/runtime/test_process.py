@@ -114,6 +114,7 @@ def config(folder: Path, address: str) -> RuntimeConfig:
         data_dir=folder,
         node="n1",
         mesh="test",
+        site="north",
         inference_address=address,
     )
 
