@@ -10,6 +10,8 @@ from typing import Protocol
 
 from node.admin.documents import Document
 
+ROLLOUT_ACTIONS = ("undo", "pause", "resume")
+
 
 class Refusal(Exception):
     """A request that is not carried out. Nothing was changed; the text says what to do next."""
@@ -74,6 +76,16 @@ class Restarted:
     counter: int
 
 
+@dataclass(frozen=True, slots=True)
+class Steered:
+    """Where something changed (nowhere: it was so already), the counter of the state that says so,
+    and the version that is planned now, NAME@VERSION."""
+
+    sites: Sequence[str]
+    counter: int
+    version: str
+
+
 class Backend(Protocol):
     """The daemon behind the Admin service. All methods may raise any Refusal."""
 
@@ -118,3 +130,11 @@ class Backend(Protocol):
     async def revoke(self, node: str, reason: str) -> int: ...
 
     async def restart(self, workload: str, site: str, reason: str) -> Restarted: ...
+
+    async def rollout(self, service: str, site: str, action: str, reason: str) -> Steered:
+        """`action` is one of ROLLOUT_ACTIONS; `site` "": wherever the service is for."""
+        ...
+
+    async def pin(self, service: str, site: str, version: str, reason: str) -> Steered:
+        """`version` of the service's model; "": the sites follow the resource again."""
+        ...

@@ -98,6 +98,17 @@ class Client:
         request = pb.RestartRequest(workload=workload, site=site, reason=reason)
         return cast(pb.RestartReply, self._call("Restart", request))
 
+    def rollout(self, service: str, site: str, action: str, reason: str) -> pb.SteerReply:
+        self.must_be_master(f"{action} rollouts")
+        request = pb.RolloutRequest(workload=service, site=site, action=action, reason=reason)
+        return cast(pb.SteerReply, self._call("Rollout", request))
+
+    def pin(self, service: str, site: str, version: str, reason: str) -> pb.SteerReply:
+        """`version` "": unpin."""
+        self.must_be_master("pin versions" if version else "unpin versions")
+        request = pb.PinRequest(workload=service, site=site, version=version, reason=reason)
+        return cast(pb.SteerReply, self._call("Pin", request))
+
     def must_be_master(self, what: str) -> None:
         """Nobody but a master is even asked: a node could claim to have done it."""
         if self.identity.role != "master":

@@ -43,6 +43,8 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("RUNS", "runs", joined),
         Column("WANTS", "wants"),
         Column("STAGE", "stage"),
+        Column("PAUSED", "paused", yes),
+        Column("PINNED", "pinned", yes),
         Column("WHY", "why"),
     ),
     "explanations": (
@@ -74,6 +76,8 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("SERVING", "serving"),
         Column("DESIRED", "desired"),
         Column("MODEL", "spec.model"),
+        Column("PINNED", "pinned", pairs),
+        Column("PAUSED", "paused", joined),
         Column("GENERATION", "generation"),
     ),
     "pipelines": (

@@ -176,6 +176,8 @@ class Rollout(TypedDict, total=False):
     stage: str  # old, trying, passed, refused
     phases: list[str]  # of each replica: "VERSION PHASE"
     soaked: bool  # whatever serves there has served for as long as its gate asks
+    paused: bool  # an operator holds the rollout in this site; absent if not
+    pinned: bool  # `wants` is pinned in this site; absent if not
     why: str  # evidence of a refusal; at the node itself, why it is or is not its turn
 
 
@@ -260,13 +262,17 @@ class Resource(TypedDict, total=False):
     sites: list[str]
     desired: int  # replicas, in all sites
     serving: int
+    paused: list[str]  # of a service: the sites where its rollout is held; absent if none
+    pinned: dict[str, str]  # of a service: by site, the model@version kept; absent if none
+    versions: list[dict[str, Any]]  # of a service, at a master: told to run, oldest first
     spec: dict[str, Any]  # as applied
 
 
 class Event(TypedDict, total=False):
     time: int
-    node: str
+    node: str  # a master: what operators asked of it, in numbers of its own, of no boot
     site: str
+    sites: list[str]  # of a master's event: where it changed something
     boot: int
     nonce: str  # of the boot, hex
     sequence: int  # from 1 in each (node, boot, kind)

@@ -3,7 +3,7 @@
 import typer
 
 from node.admin.command import AddressOption, ContextOption, IdentityOption, OutputOption
-from node.admin.commands import change, demo, explain, infer, look, models, rollout, setup
+from node.admin.commands import change, demo, explain, infer, look, models, pin, rollout, setup
 from node.admin.session import Options
 
 app = typer.Typer(
@@ -31,6 +31,7 @@ look.register(app)
 explain.register(app)
 change.register(app)
 rollout.register(app)
+pin.register(app)
 models.register(app)
 infer.register(app)
 setup.register(app)

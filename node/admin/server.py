@@ -13,6 +13,7 @@ import grpc
 import structlog
 
 from node.admin.backend import (
+    ROLLOUT_ACTIONS,
     Applied,
     Backend,
     BadInput,
@@ -21,6 +22,7 @@ from node.admin.backend import (
     NotHere,
     Refusal,
     Refused,
+    Steered,
 )
 from node.admin.documents import KINDS, Document
 from node.admin.limits import (
@@ -134,6 +136,34 @@ class AdminServicer(Generated):
             done = await self._backend.restart(request.workload, request.site, request.reason)
             return pb.RestartReply(replicas=done.replicas, counter=done.counter)
 
+    async def Rollout(self, request: pb.RolloutRequest, context: Context) -> pb.SteerReply:  # noqa: N802
+        async with Refusals(context):
+            _check_name("service", request.workload, needed=True)
+            _check_name("site", request.site)
+            _check_reason(request.reason)
+            if request.action not in ROLLOUT_ACTIONS:
+                known = ", ".join(ROLLOUT_ACTIONS)
+                raise BadInput(f"no action {request.action[:32]!r}; actions are {known}")
+            if request.action == "undo" and request.site:
+                raise BadInput(
+                    "undo is for all sites of a service; to hold one at a version: meshctl pin"
+                )
+            done = await self._backend.rollout(
+                request.workload, request.site, request.action, request.reason
+            )
+            return _steered(done)
+
+    async def Pin(self, request: pb.PinRequest, context: Context) -> pb.SteerReply:  # noqa: N802
+        async with Refusals(context):
+            _check_name("service", request.workload, needed=True)
+            _check_name("site", request.site)
+            _check_name("version", request.version)
+            _check_reason(request.reason)
+            done = await self._backend.pin(
+                request.workload, request.site, request.version, request.reason
+            )
+            return _steered(done)
+
 
 class Refusals:
     """Ends the call with the status code of the refusal that is raised inside."""
@@ -227,6 +257,10 @@ def _changes(done: Applied) -> list[pb.ResourceChange]:
     return [
         pb.ResourceChange(kind=one.kind, name=one.name, change=one.change) for one in done.changes
     ]
+
+
+def _steered(done: Steered) -> pb.SteerReply:
+    return pb.SteerReply(sites=done.sites, counter=done.counter, version=done.version)
 
 
 def _at_most(size: int, limit: int, what: str, way_out: str) -> None:

@@ -1,7 +1,6 @@
 """A master behind the Admin service: the fleet as it is told and reports, and every change."""
 
 import asyncio
-import json
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -9,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from mesh.blobs.manifest import Artifact, ManifestRefused
-from mesh.desired.parse import to_json
 from mesh.desired.problems import ResourcesRefused
 from mesh.heads.branches import site_branch_name
 from mesh.heads.revocations import Revoked
@@ -27,7 +25,9 @@ from node.admin.backend import (
     Pushed,
     Refused,
     Restarted,
+    Steered,
 )
+from node.agent import resource_documents as resources
 from node.agent import site_documents as documents
 from node.agent.event_log import events
 from node.agent.links import Links
@@ -44,8 +44,10 @@ from node.disk.blobs import (
 from node.disk.errors import DiskError
 from node.disk.journals import JournalStore
 from node.master import errors as master_errors
+from node.master import steering
 from node.master.authority import Authority
 from node.master.outages import LinkHistory, build_outages
+from node.master.steering import Steering
 from protos.documents_pb2 import SiteBranch
 
 Document = dict[str, Any]
@@ -253,21 +255,7 @@ class MasterBackend:
         """What was released."""
         held = [digest for r in self._records() for digest in r.body.artifacts]
         whole = set(self._p.blobs.held())
-        return [
-            {
-                "artifact": one.digest.hex(),
-                "name": one.name,
-                "version": one.version,
-                "kind": one.kind,
-                "bytes": one.total_bytes,
-                "chunks": one.chunks,
-                "held": one.chunks if one.digest in whole else 0,
-                "complete": one.digest in whole,
-                "released": True,
-                "nodes": held.count(one.digest),
-            }
-            for _, one in sorted(self._p.authority.content.releases.items())
-        ]
+        return resources.release_documents(self._p.authority.content, whole, held)
 
     def alarms(self) -> list[Document]:
         """The fleet's alarms, the authority's own first."""
@@ -293,46 +281,18 @@ class MasterBackend:
         ]
 
     def _resources(self, kind: str) -> list[Document]:
-        content = self._p.authority.content
         bodies = [record.body for record in self._records()]
-        found = []
-        for (one_kind, name), resource in sorted(content.resources.by_key.items()):
-            if kind not in ("", one_kind):
-                continue
-            spec = json.loads(to_json(resource))["spec"]
-            selector = spec.get("sites")
-            document: Document = {
-                "kind": one_kind,
-                "name": name,
-                "generation": content.generations.get((one_kind, name), 0),
-                "spec": spec,
-            }
-            if one_kind == "Model":
-                document["version"] = spec["version"]
-            if one_kind in ("Service", "Pipeline"):
-                sites = self._sites_of(resource)
-                document["sites"] = sites
-                document["serving"] = documents.serving_count(
-                    [b for b in bodies if b.site in sites], name
-                )
-            if one_kind == "Service":
-                document["version"] = spec["model"]
-                document["desired"] = spec["replicas"]["min"] * len(document["sites"])
-            elif selector is None:
-                document["sites"] = [name] if one_kind == "Site" else []
-            found.append(document)
-        return found
-
-    def _sites_of(self, resource: Any) -> list[str]:
-        content = self._p.authority.content
-        known = sorted(content.known_sites())
-        return [s for s in known if content.resources.selects(resource.spec.sites, s)]
+        return resources.resource_documents(self._p.authority.content, bodies, kind)
 
     def _site_of_node(self) -> dict[str, str]:
         return {name: one.site for name, one in self._p.authority.content.nodes.items()}
 
     def _events(self, name: str, limit: int) -> list[Document]:
-        return events(self._p.journals, self._site_of_node(), name, limit)
+        found = events(self._p.journals, self._site_of_node(), name, limit)
+        if name in ("", self._p.name):
+            told = self._p.authority.events()
+            found += resources.told_documents(told, self._p.name)
+        return sorted(found, key=lambda one: one["time"])[-limit:]
 
     def _outages(self, site: str) -> list[Document]:
         sites = self._site_of_node()
@@ -390,7 +350,30 @@ class MasterBackend:
 
     async def restart(self, workload: str, site: str, reason: str) -> Restarted:
         """Raises the plan's counter, so that the sites restart the workload."""
-        return Restarted(0, await self._change(self._p.authority.restart, workload, site))
+        authority = self._p.authority
+        return Restarted(0, await self._change(authority.restart, workload, site, reason))
+
+    async def rollout(self, service: str, site: str, action: str, reason: str) -> Steered:
+        """Holds a service's rollout, lets it go on, or goes back to the version before."""
+        actions: dict[str, Callable[[Steering], steering.Steered]] = {
+            "undo": lambda s: s.undo(service, reason, self._is_held),
+            "pause": lambda s: s.pause(service, site, reason),
+            "resume": lambda s: s.resume(service, site, reason),
+        }
+        return await self._steer(actions[action])
+
+    async def pin(self, service: str, site: str, version: str, reason: str) -> Steered:
+        """Keeps a version of a service in a site, or lets it follow the resource again."""
+        if not version:
+            return await self._steer(lambda s: s.unpin(service, site, reason))
+        return await self._steer(lambda s: s.pin(service, site, version, reason, self._is_held))
+
+    async def _steer(self, change: Callable[[Steering], steering.Steered]) -> Steered:
+        done = await self._change(self._p.authority.steer, change)
+        return Steered(done.sites, done.counter, done.version)
+
+    def _is_held(self, artifact: bytes) -> bool:
+        return artifact in self._p.blobs.held()
 
     def _of(self, artifact: bytes) -> Artifact:
         if artifact not in self._pushed:

@@ -6,21 +6,22 @@ What only the authority may say is refused here, with the way to where it can be
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 import psutil
 
 from mesh.core.node import NodeCore
 from mesh.core.runtime_view import key_of
 from mesh.registers.liveness import Verdict
-from node.admin.backend import Applied, BadInput, NewToken, NotFound, NotHere, Pushed, Restarted
+from node.admin.backend import BadInput, NotFound, NotHere, Restarted
 from node.agent import site_documents as documents
 from node.agent.artifacts import Artifacts
 from node.agent.event_log import events, own_outages
 from node.agent.explain_documents import explanations
 from node.agent.links import Links
+from node.agent.masters_alone import MastersAlone
 from node.agent.rollout_documents import rollout_documents
 from node.agent.wan import WanKeeper
 from node.disk.journals import JournalStore
@@ -48,7 +49,7 @@ class NodeParts:
     started_ms: int
 
 
-class NodeBackend:
+class NodeBackend(MastersAlone):
     """The Backend of a node (node/admin/backend.py)."""
 
     def __init__(self, parts: NodeParts) -> None:
@@ -340,34 +341,6 @@ class NodeBackend:
             )
         self._p.write("record", "workload.restart", workload, reason or "asked by an operator", {})
         return Restarted(await self._p.restart(workload), 0)
-
-    async def apply(self, yaml: bytes, source: str, dry_run: bool) -> Applied:
-        _refuse("apply")
-
-    async def delete(self, kind: str, name: str) -> Applied:
-        _refuse("delete")
-
-    async def create_token(self, site: str, valid_s: int) -> NewToken:
-        _refuse("make tokens")
-
-    async def push_manifest(self, manifest: bytes) -> Pushed:
-        _refuse("take models")
-
-    async def push_chunk(self, artifact: bytes, chunk: int, data: bytes) -> None:
-        _refuse("take models")
-
-    async def missing(self, artifact: bytes) -> Sequence[int]:
-        _refuse("take models")
-
-    async def release(self, artifact: bytes) -> int:
-        _refuse("release models")
-
-    async def revoke(self, node: str, reason: str) -> int:
-        _refuse("revoke")
-
-
-def _refuse(what: str) -> NoReturn:
-    raise NotHere(f"only a master can {what}; use a master's address (meshctl --address HOST:7400)")
 
 
 async def watch_by_looking(

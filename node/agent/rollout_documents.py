@@ -5,7 +5,7 @@ from typing import Any
 
 from mesh.core.rollouts import stage_of
 from mesh.site.local import service_config
-from mesh.site.rollout import Stage
+from mesh.site.rollout import PAUSED, Stage
 from node.agent.site_documents import phase_name
 from protos.documents_pb2 import Phase, Plan, ServicePlan, StableRegister
 
@@ -38,6 +38,8 @@ def _document(service: ServicePlan, body: StableRegister, why: str) -> Document:
     stage = stage_of(body, service)
     states = [state for state in body.replicas if state.workload == service.name]
     runs = {s.model_version for s in states if s.phase == Phase.SERVING}
+    held = {"paused": service.paused, "pinned": service.pinned}
+    waits = PAUSED if service.paused and stage is Stage.OLD else ""
     return {
         "service": service.name,
         "site": body.site,
@@ -48,7 +50,8 @@ def _document(service: ServicePlan, body: StableRegister, why: str) -> Document:
         "stage": stage.value,
         "phases": [f"{s.model_version} {phase_name(s.phase)}" for s in states],
         "soaked": bool(states) and all(s.soaked for s in states if s.phase == Phase.SERVING),
-        "why": _evidence(service, body) or why or _reasons(states),
+        **{key: True for key, holds in held.items() if holds},
+        "why": _evidence(service, body) or why or _reasons(states) or waits,
     }
 
 

@@ -211,16 +211,21 @@ def plan_documents(
 def _service(
     plan: Plan, service: ServicePlan, counter: int, bodies: list[StableRegister]
 ) -> Document:
+    model = f"{service.model}@{service.model_version}"
+    held: Document = {"paused": [plan.site]} if service.paused else {}
+    if service.pinned:
+        held["pinned"] = {plan.site: model}
     return {
         "kind": "Service",
         "name": service.name,
-        "version": f"{service.model}@{service.model_version}",
+        "version": model,
         "generation": counter,
         "sites": [plan.site],
         "desired": service.replicas_min,
         "serving": serving_count(bodies, service.name),
+        **held,
         "spec": {
-            "model": f"{service.model}@{service.model_version}",
+            "model": model,
             "replicas": {"min": service.replicas_min, "max": service.replicas_max},
             "spares": service.spares,
         },

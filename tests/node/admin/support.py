@@ -21,12 +21,14 @@ from node.admin.backend import (
     Applied,
     BadInput,
     Change,
+    Cordoned,
     NewToken,
     NotFound,
     NotHere,
     Pushed,
     Refused,
     Restarted,
+    Steered,
 )
 from node.admin.contexts import Address, Context
 from node.admin.documents import Document
@@ -51,6 +53,8 @@ class MemoryBackend:
     chunks: dict[tuple[bytes, int], bytes] = field(default_factory=dict)
     released: list[bytes] = field(default_factory=list)
     revoked: dict[str, str] = field(default_factory=dict)
+    held_back: list[tuple[str, bool, bool, str]] = field(default_factory=list)
+    steered: list[tuple[str, ...]] = field(default_factory=list)
     asked: list[tuple[str, str, str, int]] = field(default_factory=list)
     watched: asyncio.Event = field(default_factory=asyncio.Event)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -116,6 +120,28 @@ class MemoryBackend:
         if workload == "bug":
             raise ZeroDivisionError
         return Restarted(2, 0) if self.is_node else Restarted(0, 11)
+
+    async def rollout(self, service: str, site: str, action: str, reason: str) -> Steered:
+        self._only_master(f"{action} rollouts")
+        return self._steered("rollout", service, site, action, reason)
+
+    async def pin(self, service: str, site: str, version: str, reason: str) -> Steered:
+        self._only_master("pin versions")
+        return self._steered("pin", service, site, version, reason)
+
+    def _steered(self, *asked: str) -> Steered:
+        """Service `faces` is for north and south; what was asked before changes nothing."""
+        if asked[1] != "faces":
+            raise NotFound(f"there is no service {asked[1]!r}; list them: meshctl get services")
+        sites = [] if asked in self.steered else [asked[2]] if asked[2] else ["north", "south"]
+        self.steered.append(asked)
+        return Steered(sites, 12, "m@1.0.0")
+
+    async def cordon(self, node: str, cordoned: bool, draining: bool, reason: str) -> Cordoned:
+        self.held_back.append((node, cordoned, draining, reason))
+        if node == "nobody":
+            raise NotFound(f"there is no node {node!r}; list them: meshctl get nodes")
+        return Cordoned(2, 0 if self.is_node else 12)
 
     def _only_master(self, what: str) -> None:
         if self.is_node:

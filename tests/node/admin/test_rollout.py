@@ -83,10 +83,3 @@ async def test_history_tells_of_this_services_rollouts_alone(world: World) -> No
     assert told == ["workload.serving", "rollout.refused", "rollout.turn"]
     latest = await world.run("rollout", "history", "faces", "--limit", "1", "-o", "json")
     assert [one["event"] for one in json.loads(latest.stdout)] == ["rollout.turn"]
-
-
-async def test_help_lists_what_works_and_nothing_else(world: World) -> None:
-    shown = await world.run("rollout", "--help")
-    assert "status" in shown.stdout
-    assert "history" in shown.stdout
-    assert "pause" not in shown.stdout

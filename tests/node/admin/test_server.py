@@ -67,6 +67,27 @@ async def code_of(call) -> grpc.StatusCode:
             "INVALID_ARGUMENT",
             id="long reason",
         ),
+        pytest.param(
+            "Rollout", pb.RolloutRequest(action="undo"), "INVALID_ARGUMENT", id="no service"
+        ),
+        pytest.param(
+            "Rollout",
+            pb.RolloutRequest(workload="faces", action="delete"),
+            "INVALID_ARGUMENT",
+            id="no such action",
+        ),
+        pytest.param(
+            "Rollout",
+            pb.RolloutRequest(workload="faces", action="undo", site="north"),
+            "INVALID_ARGUMENT",
+            id="undo in one site",
+        ),
+        pytest.param(
+            "Pin",
+            pb.PinRequest(workload="faces", version="1" * 257),
+            "INVALID_ARGUMENT",
+            id="a long version",
+        ),
     ],
 )
 async def test_what_is_out_of_bounds_is_refused(stub, call, request_, code):
