@@ -5,6 +5,7 @@ from mesh.exchange import digests
 from mesh.exchange.frames import encode, pack
 from mesh.exchange.heads_flow import HeadsFlow
 from mesh.hashing import fingerprint
+from mesh.journals.keys import LogKey
 from mesh.journals.logs import Logs
 from mesh.registers.store import Registers
 from protos.peer_pb2 import Digests, Want
@@ -17,23 +18,36 @@ class Common:
         self._heads = heads
         self._registers = registers
         self._logs = logs
+        self._generations = (-1, -1)
+        self._nodes: set[str] = set()
+        self._acknowledged: digests.Acknowledgements = ()
+        self._fingerprints: dict[tuple[bytes, bytes], bytes] = {}
 
-    def _nodes(self) -> set[str]:
-        return {record.body.node for record in self._registers.records()}
+    def _look(self) -> None:
+        """Finds anew what rests on registers and acknowledgements, where these have changed."""
+        generations = (self._registers.generation, self._logs.generation)
+        if generations == self._generations:
+            return
+        self._generations = generations
+        self._nodes = {record.body.node for record in self._registers.records()}
+        self._acknowledged = digests.compared(self._logs, self._nodes)
+        self._fingerprints.clear()
 
     def fingerprint(self) -> bytes:
         """8 bytes that are equal where all is equal."""
+        self._look()
         trust, state = self._heads.digests()
-        nodes = self._nodes()
-        acknowledged = [
-            f"{key} {sequence}".encode() for key, sequence, _ in digests.compared(self._logs, nodes)
-        ]
-        return fingerprint([trust.digest, state.digest, *self._registers.digests(), *acknowledged])
+        heads = (trust.digest, state.digest)
+        if heads not in self._fingerprints:
+            said = [f"{key} {sequence}".encode() for key, sequence, _ in self._acknowledged]
+            whole = fingerprint([*heads, *self._registers.digests(), *said])
+            self._fingerprints = {heads: whole}
+        return self._fingerprints[heads]
 
     def digests(self) -> Digests:
         """The names and versions of all of it."""
-        trust, state = self._heads.digests()
-        return digests.describe(trust, state, self._registers, self._logs, self._nodes())
+        self._look()
+        return digests.describe(*self._heads.digests(), self._registers, self._acknowledged)
 
     def answer(self, theirs: Digests) -> list[bytes]:
         """Frames that give the other what it lacks and ask for what is lacking here; the heads go
@@ -43,12 +57,12 @@ class Common:
             ("registers", envelope)
             for envelope in digests.lacking_registers(theirs.registers, self._registers)
         ]
-        nodes = self._nodes()
-        documents += [
-            ("acknowledgements", envelope)
-            for envelope in digests.lacking_acknowledgements(theirs.acknowledged, self._logs, nodes)
-        ]
-        want = self._want(theirs, nodes)
+        self._look()
+        lacking, farther = digests.acknowledgements_apart(
+            theirs.acknowledged, self._acknowledged, self._nodes
+        )
+        documents += [("acknowledgements", envelope) for envelope in lacking]
+        want = self._want(theirs, farther)
         asked = [encode(want=want)] if want.ByteSize() else []
         return pack(documents) + asked
 
@@ -75,9 +89,8 @@ class Common:
             state=digests.order_of(state) > digests.order_of(theirs.state),
         )
 
-    def _want(self, theirs: Digests, nodes: set[str]) -> Want:
+    def _want(self, theirs: Digests, farther: list[LogKey]) -> Want:
         trust, state = self._heads.digests()
-        farther = digests.wanted_acknowledgements(theirs.acknowledged, self._logs, nodes)
         return Want(
             trust=digests.order_of(theirs.trust) > digests.order_of(trust),
             state=digests.order_of(theirs.state) > digests.order_of(state),

@@ -55,20 +55,14 @@ class Comparison:
         self._asks = asks
         self._wan_exchange_ms = wan_exchange_ms
         self._lan_ms = self._full_ms = self._wan_ms = now_ms
-        self._fingerprints: dict[str, tuple[tuple[int, int, bytes, bytes], bytes]] = {}
+        self._commons: dict[str, Common] = {}
 
     def _common(self, link: Link) -> Common:
-        return Common(self._heads, self._shared_with(link), self._logs)
-
-    def _fingerprint(self, link: Link) -> bytes:
-        """Of what is common with the other end; found anew where something of it has changed."""
-        registers, (trust, state) = self._shared_with(link), self._heads.digests()
-        rests_on = (registers.generation, self._logs.generation, trust.digest, state.digest)
-        known = self._fingerprints.get(registers.site)
-        if known is None or known[0] != rests_on:
-            known = (rests_on, self._common(link).fingerprint())
-            self._fingerprints[registers.site] = known
-        return known[1]
+        registers = self._shared_with(link)
+        known = self._commons.get(registers.site)
+        if known is None:
+            known = self._commons[registers.site] = Common(self._heads, registers, self._logs)
+        return known
 
     # ---- rounds ----
 
@@ -78,7 +72,7 @@ class Comparison:
         link.exchanged_ms, link.dirty = now_ms, False
         if not echo and link.asked_ms is None:
             link.asked_ms = now_ms
-        value = self._fingerprint(link)
+        value = self._common(link).fingerprint()
         return [Send(peer, encode(fingerprint=Fingerprint(value=value, echo=echo)), "exchange")]
 
     def lan_round(self, number: int, now_ms: int) -> list[Instruction]:
@@ -116,7 +110,7 @@ class Comparison:
         self, theirs: Fingerprint, peer: str, link: Link, now_ms: int
     ) -> list[Instruction]:
         """The other's fingerprint: equal, or digests follow."""
-        if theirs.value != self._fingerprint(link):
+        if theirs.value != self._common(link).fingerprint():
             return self._send_digests(peer)
         synced: list[Instruction] = [Notice("synced", peer)] if link.wan else []
         return synced if theirs.echo else synced + self.begin(peer, now_ms, echo=True)

@@ -9,6 +9,8 @@ from mesh.registers.store import Registers
 from protos.documents_pb2 import Boot
 from protos.peer_pb2 import Digests, HeadDigest, LogDigest, RegisterDigest
 
+Acknowledgements = Sequence[tuple[LogKey, int, bytes]]
+"""Log, sequence and envelope of each, by log."""
 Order = tuple[int, int]
 """(trust generation, counter) of a head; (0, 0) where there is none."""
 BOOTS_COMPARED = 16
@@ -20,12 +22,13 @@ ACKNOWLEDGEMENTS_COMPARED = 2_000
 
 
 def describe(
-    trust: HeadDigest, state: HeadDigest, registers: Registers | None, logs: Logs, nodes: set[str]
+    trust: HeadDigest,
+    state: HeadDigest,
+    registers: Registers | None,
+    acknowledged: Acknowledgements,
 ) -> Digests:
-    """All that this end has in common with a peer: heads, a site's registers, acknowledgements.
-
-    `nodes` are the nodes of the site, whose logs the two have in common.
-    """
+    """All that this end has in common with a peer: heads, a site's registers, and those of the
+    acknowledgements that are `compared`."""
     records = registers.records() if registers else []
     return Digests(
         trust=trust,
@@ -35,14 +38,14 @@ def describe(
             for r in records
         ],
         acknowledged=[
-            LogDigest(log=key.name(), sequence=sequence)
-            for key, sequence, _ in compared(logs, nodes)
+            LogDigest(log=key.name(), sequence=sequence) for key, sequence, _ in acknowledged
         ],
     )
 
 
-def compared(logs: Logs, nodes: set[str]) -> list[tuple[LogKey, int, bytes]]:
-    """The acknowledgements that are in common with a peer: log, sequence, envelope, by log."""
+def compared(logs: Logs, nodes: set[str]) -> Acknowledgements:
+    """The acknowledgements that are in common with a peer. `nodes` are those of the site, whose
+    logs the two have in common."""
     known = logs.acknowledgements()
     newest = newest_logs((key for key, _, _ in known), nodes)
     return [item for item in known if item[0] in newest]
@@ -92,25 +95,17 @@ def _other_boot(one: Boot, other: Boot) -> bool:
     return one.counter == other.counter and one.nonce != other.nonce
 
 
-def lacking_acknowledgements(
-    theirs: Sequence[LogDigest], logs: Logs, nodes: set[str]
-) -> list[bytes]:
-    """Envelopes of acknowledgements that reach farther than theirs."""
-    known = read_logs(theirs)
-    ours = compared(logs, nodes)
-    newest = newest_logs([*known, *(key for key, _, _ in ours)], nodes)
-    return [
+def acknowledgements_apart(
+    theirs: Sequence[LogDigest], ours: Acknowledgements, nodes: set[str]
+) -> tuple[list[bytes], list[LogKey]]:
+    """The envelopes of those of ours that reach farther than theirs, and the logs of which theirs
+    reach farther. `ours` are those `compared`."""
+    known, held = read_logs(theirs), {key: sequence for key, sequence, _ in ours}
+    newest = newest_logs([*known, *held], nodes)
+    lacking = [
         envelope
         for key, sequence, envelope in ours
         if key in newest and sequence > known.get(key, 0)
     ]
-
-
-def wanted_acknowledgements(
-    theirs: Sequence[LogDigest], logs: Logs, nodes: set[str]
-) -> list[LogKey]:
-    """Logs of which their acknowledgements reach farther than ours."""
-    known = read_logs(theirs)
-    ours = (key for key, _, _ in compared(logs, nodes))
-    newest = newest_logs([*known, *ours], nodes)
-    return [k for k, sequence in known.items() if k in newest and sequence > logs.acknowledged(k)]
+    wanted = [k for k, sequence in known.items() if k in newest and sequence > held.get(k, 0)]
+    return lacking, wanted

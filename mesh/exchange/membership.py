@@ -115,10 +115,10 @@ class Membership:
         if not self.liveness.knows(node):
             self._watch(now_ms)
         actions = self.liveness.refuted(node)
-        for witness in self.registers.records():
-            body = witness.body
-            if body.node != self._me.keys.node and (body.suspicions or body.node == node):
-                self.liveness.testimony(body.node, self._suspects(body), now_ms)
+        for witness in sorted((self.registers.accusing | {node}) - {self._me.keys.node}):
+            held = self.registers.get(witness)
+            suspects = set() if held is None else self._suspects(held.body)
+            self.liveness.testimony(witness, suspects, now_ms)
         return self.carry(actions)
 
     def _suspects(self, body: StableRegister) -> set[str]:

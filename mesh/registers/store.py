@@ -102,6 +102,8 @@ class Registers:
     """The nodes that say that their path to a master works; another set only when that changes."""
     draining: frozenset[str] = frozenset()
     """The nodes that say that they are drained; likewise."""
+    accusing: frozenset[str] = frozenset()
+    """The nodes that say that they suspect somebody; likewise."""
 
     # ---- reading ----
 
@@ -189,6 +191,7 @@ class Registers:
                 self.load_generation += 1
                 self.with_wan -= {node}
                 self.draining -= {node}
+                self.accusing -= {node}
 
     def recheck(self) -> list[str]:
         """To be called when trust or revocations changed: drops the registers whose certificates do
@@ -212,6 +215,8 @@ class Registers:
             self.with_wan ^= {node}
         if record.body.draining != (node in self.draining):
             self.draining ^= {node}
+        if bool(record.body.suspicions) != (node in self.accusing):
+            self.accusing ^= {node}
 
     def _hold_load(self, load: _Load) -> None:
         self._loads[load.body.node] = load

@@ -22,7 +22,8 @@ from protos.documents_pb2 import JournalBatch
 from protos.peer_pb2 import Documents, JournalBatches
 from protos.signed_pb2 import Envelope
 
-TICK_S = 0.15
+TICK_S = 0.2
+"""As seldom as liveness allows: a tick costs every node CPU for ever, more than what it hears."""
 LAST_WORD = (Run,)
 """Each of these says all, so an older one that waited for the disk must not come after a newer."""
 

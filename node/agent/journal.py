@@ -10,6 +10,7 @@ in a record of their own.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -63,6 +64,7 @@ class OwnJournal:
         self._on_trouble = on_trouble
         self._retry_s = retry_s
         self._news = asyncio.Event()
+        self._urgent = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
         self._refused = False
 
@@ -79,18 +81,20 @@ class OwnJournal:
             self._dropped[kind] += 1
             return
         self._pending[kind].append(self._entry(event, subject, cause, fields))
+        self._news.set()
         if kind == "record":
-            self._news.set()
+            self._urgent.set()
 
     async def run(self) -> None:
         """Writes until cancelled."""
         while True:
-            try:
+            if not any(self._signed.values()):
+                await self._news.wait()
+            with suppress(TimeoutError):
                 async with asyncio.timeout(DATA_EVERY_S):
-                    await self._news.wait()
-            except TimeoutError:
-                pass
+                    await self._urgent.wait()
             self._news.clear()
+            self._urgent.clear()
             if not await self.flush():
                 await asyncio.sleep(self._retry_s)
 

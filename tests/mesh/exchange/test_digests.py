@@ -5,11 +5,10 @@ import pytest
 from mesh.exchange.digests import (
     ACKNOWLEDGEMENTS_COMPARED,
     BOOTS_COMPARED,
+    acknowledgements_apart,
     compared,
     describe,
-    lacking_acknowledgements,
     newest_logs,
-    wanted_acknowledgements,
 )
 from mesh.exchange.frames import FRAME_BYTES_MAX, encode, parse_frame
 from mesh.journals.acknowledgements import acknowledge
@@ -42,13 +41,15 @@ def said(*keys: LogKey) -> list[LogDigest]:
 def test_six_weeks_of_daily_boots_of_fifty_nodes_fit_one_frame() -> None:
     nodes = {f"south-{n}" for n in range(50)}
     logs = acknowledged(*(key(n, b + 1, k) for n in nodes for b in range(100) for k in KINDS))
-    data = encode(digests=describe(HeadDigest(), HeadDigest(), None, logs, nodes))
+    ours = compared(logs, nodes)
+    data = encode(digests=describe(HeadDigest(), HeadDigest(), None, ours))
     assert len(data) <= FRAME_BYTES_MAX
     told = parse_frame(data).digests.acknowledged
     assert len(told) == 50 * BOOTS_COMPARED * 2
     assert {one.log.boot.counter for one in told} == set(range(101 - BOOTS_COMPARED, 101))
-    assert lacking_acknowledgements(told, logs, nodes) == []
-    assert len(lacking_acknowledgements([], logs, nodes)) == 50 * BOOTS_COMPARED * 2
+    assert acknowledgements_apart(told, ours, nodes) == ([], [])
+    lacking, wanted = acknowledgements_apart([], ours, nodes)
+    assert (len(lacking), wanted) == (50 * BOOTS_COMPARED * 2, [])
 
 
 def test_the_largest_site_with_the_longest_names_fits_one_frame() -> None:
@@ -88,8 +89,8 @@ def test_only_the_newest_boots_are_compared(
 ) -> None:
     logs = acknowledged(*(key("n1", boot) for boot in here), key("stranger", 99))
     theirs = said(*(key("n1", boot) for boot in there), key("stranger", 100))
-    assert len(lacking_acknowledgements(theirs, logs, {"n1"})) == sent
-    wanted = wanted_acknowledgements(theirs, logs, {"n1"})
+    lacking, wanted = acknowledgements_apart(theirs, compared(logs, {"n1"}), {"n1"})
+    assert len(lacking) == sent
     assert sorted(one.counter for one in wanted) == asked
 
 
