@@ -64,7 +64,7 @@ class Cordon:
     def asked(self, event: CordonAsked) -> None:
         """An operator said it here; the disk has it already."""
         self._own = event.draining if event.cordoned or event.draining else None
-        self._reason = event.reason
+        self._reason = event.reason or "no reason was given"
 
     def look(self, runtime: RuntimeView, cause: str) -> list[Instruction]:
         """Journals what changed since the last look, and that nothing runs here any more."""
@@ -72,7 +72,7 @@ class Cordon:
         holds = self.draining
         if holds != self._told:
             self._told, self._drained = holds, False
-            why, self._reason = self._reason or cause, ""
+            why, self._reason = self._reason or f"said at a master; {cause}", ""
             entries.append(WriteJournal("record", EVENTS[holds], self._node, why))
         if holds and not self._drained and runtime.is_empty():
             self._drained = True

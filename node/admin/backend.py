@@ -86,6 +86,15 @@ class Steered:
     version: str
 
 
+@dataclass(frozen=True, slots=True)
+class Cordoned:
+    """How many workloads still run on the node, as far as this daemon knows; the counter of the
+    state that holds it back, 0 at the node itself."""
+
+    workloads: int
+    counter: int
+
+
 class Backend(Protocol):
     """The daemon behind the Admin service. All methods may raise any Refusal."""
 
@@ -130,6 +139,10 @@ class Backend(Protocol):
     async def revoke(self, node: str, reason: str) -> int: ...
 
     async def restart(self, workload: str, site: str, reason: str) -> Restarted: ...
+
+    async def cordon(self, node: str, cordoned: bool, draining: bool, reason: str) -> Cordoned:
+        """`draining` implies `cordoned`; neither: the node takes work again."""
+        ...
 
     async def rollout(self, service: str, site: str, action: str, reason: str) -> Steered:
         """`action` is one of ROLLOUT_ACTIONS; `site` "": wherever the service is for."""

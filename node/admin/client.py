@@ -109,6 +109,10 @@ class Client:
         request = pb.PinRequest(workload=service, site=site, version=version, reason=reason)
         return cast(pb.SteerReply, self._call("Pin", request))
 
+    def cordon(self, node: str, cordoned: bool, draining: bool, reason: str) -> pb.CordonReply:
+        request = pb.CordonRequest(node=node, cordoned=cordoned, draining=draining, reason=reason)
+        return cast(pb.CordonReply, self._call("Cordon", request))
+
     def must_be_master(self, what: str) -> None:
         """Nobody but a master is even asked: a node could claim to have done it."""
         if self.identity.role != "master":

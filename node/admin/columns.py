@@ -7,6 +7,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("NODE", "node"),
         Column("SITE", "site"),
         Column("STATE", "live"),
+        Column("CORDON", "cordon"),
         Column("GATEWAY", "gateway", yes),
         Column("WAN", "wan", yes),
         Column("REPLICAS", "replicas"),

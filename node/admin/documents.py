@@ -215,6 +215,7 @@ class Status(TypedDict, total=False):
     journal: Journal
     alarms: int  # active ones known here
     wan_bytes: WanBytes
+    cordon: str  # as in Node, of a node
     mdns: str  # "working", "off" or "unavailable: REASON"
     memory: Memory
 
@@ -229,6 +230,7 @@ class Node(TypedDict, total=False):
     boot: int
     address: str  # peer and admin address
     inference_address: str
+    cordon: str  # cordoned, draining, drained; absent where the node takes work
     gateway: bool
     wan: bool
     replicas: int

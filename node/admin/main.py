@@ -3,7 +3,18 @@
 import typer
 
 from node.admin.command import AddressOption, ContextOption, IdentityOption, OutputOption
-from node.admin.commands import change, demo, explain, infer, look, models, pin, rollout, setup
+from node.admin.commands import (
+    change,
+    cordon,
+    demo,
+    explain,
+    infer,
+    look,
+    models,
+    pin,
+    rollout,
+    setup,
+)
 from node.admin.session import Options
 
 app = typer.Typer(
@@ -30,6 +41,7 @@ def options(
 look.register(app)
 explain.register(app)
 change.register(app)
+cordon.register(app)
 rollout.register(app)
 pin.register(app)
 models.register(app)

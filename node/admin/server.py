@@ -164,6 +164,16 @@ class AdminServicer(Generated):
             )
             return _steered(done)
 
+    async def Cordon(self, request: pb.CordonRequest, context: Context) -> pb.CordonReply:  # noqa: N802
+        async with Refusals(context):
+            _check_name("node", request.node, needed=True)
+            _check_reason(request.reason)
+            cordoned = request.cordoned or request.draining
+            done = await self._backend.cordon(
+                request.node, cordoned, request.draining, request.reason
+            )
+            return pb.CordonReply(workloads=done.workloads, counter=done.counter)
+
 
 class Refusals:
     """Ends the call with the status code of the refusal that is raised inside."""

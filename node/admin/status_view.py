@@ -100,6 +100,7 @@ def _facts(status: Document) -> Table:
     facts = (
         ("WAN", _wan(status.get("wan") or {})),
         ("STATE", _state(status.get("state") or {})),
+        ("CORDON", Text(_cordon(status))),
         ("PEERS", Text(joined([_peer(one) for one in status.get("peers") or []]))),
         ("JOURNAL", _journal(status.get("journal") or {})),
         ("TRAFFIC", _traffic(status.get("wan_bytes") or {})),
@@ -133,6 +134,11 @@ def _state(state: dict[str, Any]) -> Text:
     synced = bool(state.get("synced"))
     text.append("  synced" if synced else "  not synced", style="green" if synced else "yellow")
     return text
+
+
+def _cordon(status: Document) -> str:
+    held = status.get("cordon")
+    return f"{held}: `meshctl uncordon {status.get('node', '?')}` ends it" if held else ""
 
 
 def _peer(peer: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ from node.admin.backend import (
     Applied,
     BadInput,
     Change,
+    Cordoned,
     Exhausted,
     NewToken,
     NotFound,
@@ -29,6 +30,7 @@ from node.admin.backend import (
 )
 from node.agent import resource_documents as resources
 from node.agent import site_documents as documents
+from node.agent.cordon import begun, check_at_master, cordon_document
 from node.agent.event_log import events
 from node.agent.links import Links
 from node.agent.node_backend import VERSION, watch_by_looking
@@ -174,6 +176,8 @@ class MasterBackend:
                 )
             if enrolled.revoked:
                 document["revoked"] = enrolled.revoked
+            said = enrolled.draining if enrolled.cordoned else None
+            document |= cordon_document(record.body if record else None, said)
             found.append(document)
         return found
 
@@ -374,6 +378,13 @@ class MasterBackend:
 
     def _is_held(self, artifact: bytes) -> bool:
         return artifact in self._p.blobs.held()
+
+    async def cordon(self, node: str, cordoned: bool, draining: bool, reason: str) -> Cordoned:
+        """Holds a node back, or not any more: the next state of its site says so."""
+        body = next((r.body for r in self._records() if r.body.node == node), None)
+        check_at_master(self._p.authority.content.nodes.get(node), body, cordoned or draining)
+        asked = (node, cordoned, draining, reason)
+        return Cordoned(begun(body), await self._change(self._p.authority.cordon, *asked))
 
     def _of(self, artifact: bytes) -> Artifact:
         if artifact not in self._pushed:

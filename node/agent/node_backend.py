@@ -12,12 +12,14 @@ from typing import Any
 
 import psutil
 
+from mesh.core.messages import CordonAsked
 from mesh.core.node import NodeCore
 from mesh.core.runtime_view import key_of
 from mesh.registers.liveness import Verdict
-from node.admin.backend import BadInput, NotFound, NotHere, Restarted
+from node.admin.backend import BadInput, Cordoned, NotFound, NotHere, Restarted
 from node.agent import site_documents as documents
 from node.agent.artifacts import Artifacts
+from node.agent.cordon import OwnCordon, cordon_document
 from node.agent.event_log import events, own_outages
 from node.agent.explain_documents import explanations
 from node.agent.links import Links
@@ -43,6 +45,7 @@ class NodeParts:
     journals: JournalStore
     in_thread: Callable[..., Awaitable[Any]]
     restart: Callable[[str], Awaitable[int]]
+    cordon: OwnCordon
     write: Callable[[str, str, str, str, dict[str, str]], None]
     mdns: Callable[[], str]
     records: Callable[[], int]
@@ -135,6 +138,7 @@ class NodeBackend(MastersAlone):
             },
             "alarms": len(self.alarms()),
             "wan_bytes": self._wan_bytes(),
+            **cordon_document(core.register, core.cordon.draining),
             "mdns": p.mdns(),
             "memory": self._memory(),
         }
@@ -151,6 +155,7 @@ class NodeBackend(MastersAlone):
                 record.body.node == gateway,
                 core.revoked,
             )
+            | cordon_document(record.body, core.cordon.held_back().get(record.body.node))
             for record in core.membership.registers.records()
         ]
 
@@ -341,6 +346,10 @@ class NodeBackend(MastersAlone):
             )
         self._p.write("record", "workload.restart", workload, reason or "asked by an operator", {})
         return Restarted(await self._p.restart(workload), 0)
+
+    async def cordon(self, node: str, cordoned: bool, draining: bool, reason: str) -> Cordoned:
+        """Holds this node back, or not any more: kept on its disk, and told to its neighbours."""
+        return await self._p.cordon.ask(node, CordonAsked(cordoned, draining, reason))
 
 
 async def watch_by_looking(

@@ -13,6 +13,7 @@ from mesh.blobs.instructions import FetchChunks
 from mesh.blobs.swarm import Swarm
 from mesh.core.artifacts import Artifacts as CoreArtifacts
 from mesh.core.conflicts import BOOT_FLOOR
+from mesh.core.cordon import CORDON
 from mesh.core.messages import BeginArtifact, FinishArtifact, Run, Trouble
 from mesh.core.node import NodeCore, NodeFacts
 from mesh.desired.units import parse_duration, parse_size
@@ -29,6 +30,7 @@ from mesh.registers.store import Registers
 from node.agent import book
 from node.agent.artifacts import Artifacts
 from node.agent.config import Config, split_peer
+from node.agent.cordon import OwnCordon
 from node.agent.edge import Edge, now_ms, wall_ms
 from node.agent.folder_files import remove_ready, try_write_ready
 from node.agent.from_disk import FromDisk
@@ -137,7 +139,8 @@ class NodeDaemon:
         )
         ran = self.disk.document("ran") or b""
         rollouts = self.disk.document("rollouts") or b""
-        return NodeCore(peer, membership, artifacts, facts, now, ran, rollouts)
+        cordon = self.disk.document(CORDON) or b""
+        return NodeCore(peer, membership, artifacts, facts, now, ran, rollouts, cordon)
 
     def masters(self) -> list[tuple[Identity, str]]:
         """The masters, and where: configured, or as learnt at enrolment."""
@@ -273,6 +276,7 @@ class NodeDaemon:
             journals=self.stores.journals,
             in_thread=self.edge.in_thread,
             restart=self.runtime.restart,
+            cordon=OwnCordon(core, self.stores.documents, self.edge.in_thread, self._feed),
             write=self.journal.write,
             mdns=lambda: self.discovery.status,
             records=lambda: self.journal.records,

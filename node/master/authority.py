@@ -44,6 +44,11 @@ from protos.documents_pb2 import Branch
 
 MANIFESTS = "manifest"
 """The name of the store's table."""
+CORDON_EVENTS = {
+    (False, False): "node.uncordoned",
+    (True, False): "node.cordoned",
+    (True, True): "node.draining",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +247,27 @@ class Authority:
             writes = [put_node(revoked), put_revocation(revocation)]
             writes.append(Write(ALARMS, f"Clone/{node}", None))
             return self._publisher.commit(self._publisher.draft(after), writes)
+
+    def cordon(self, node: str, cordoned: bool, draining: bool, reason: str) -> int:
+        """Whether a node takes work; `draining` implies `cordoned`, neither lets it take work
+        again. The state's counter. Raises NotFound, MasterRefused, Busy."""
+        reason = printable(reason)
+        with self._lock:
+            before = self.content
+            present = before.nodes.get(node)
+            if present is None:
+                raise NotFound(f"there is no node {node!r}; list them: meshctl get nodes")
+            if present.revoked:
+                raise MasterRefused(
+                    f"{node} is revoked and takes no work; it would have to join anew"
+                )
+            held = replace(present, cordoned=cordoned or draining, draining=draining)
+            if held == present:
+                return self.counter
+            after = replace(before, nodes={**before.nodes, node: held})
+            event = CORDON_EVENTS[held.cordoned, held.draining]
+            noted = self._book.writes(Told(event, node, reason, [present.site]))
+            return self._publisher.commit(self._publisher.draft(after), [put_node(held), *noted])
 
     def restart(self, workload: str, site: str = "", reason: str = "") -> int:
         """Asks a site, or all that run it, to restart a workload; the state's counter.

@@ -81,7 +81,11 @@ class Content:
             roster = rosters.setdefault(record.site, [])
             if not record.revoked:
                 entry = RosterEntry(
-                    node=record.node, signing_key=record.signing_key, tls_key=record.tls_key
+                    node=record.node,
+                    signing_key=record.signing_key,
+                    tls_key=record.tls_key,
+                    cordoned=record.cordoned,
+                    draining=record.draining,
                 )
                 roster.append(entry)
         return rosters

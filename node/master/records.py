@@ -37,7 +37,8 @@ def _read(kind: Any, value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class NodeRecord(Record):
-    """A node that was enrolled. `revoked` says why its keys count no longer; empty: they do."""
+    """A node that was enrolled. `revoked` says why its keys count no longer; empty: they do.
+    `cordoned`: it takes no new work, says an operator; `draining`: its work moves off as well."""
 
     node: str
     site: str
@@ -46,6 +47,8 @@ class NodeRecord(Record):
     signing_key: bytes
     enrolled_unix_ms: int
     revoked: str = ""
+    cordoned: bool = False
+    draining: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ _ADMIN_METHODS = (
     "Release",
     "Revoke",
     "Restart",
+    "Cordon",
 )
 
 PEER_METHODS: Mapping[str, frozenset[Role]] = {
