@@ -31,6 +31,8 @@ _ADMIN_METHODS = (
     "Revoke",
     "Restart",
     "Cordon",
+    "Rollout",
+    "Pin",
 )
 
 PEER_METHODS: Mapping[str, frozenset[Role]] = {
