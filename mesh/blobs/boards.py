@@ -27,11 +27,6 @@ class Boards:
         spoken.add(artifact)
         return self.of(artifact)
 
-    def fetching(self) -> list[tuple[bytes, list[str]]]:
-        """Artifacts, sorted, with the neighbours that want them and do not hold them whole."""
-        wanting = [(digest, self._boards[digest].fetching()) for digest in sorted(self._boards)]
-        return [(digest, peers) for digest, peers in wanting if peers]
-
     def silent(self, peer: str, artifact: bytes) -> None:
         """The peer neither holds nor wants the artifact any more."""
         self._spoken[peer].discard(artifact)

@@ -19,7 +19,6 @@ from mesh.blobs.manifest import Artifact
 from mesh.blobs.swarm_limits import CLAIM_ROOM, DEFAULT_LIMITS, REQUEST_CHUNKS_MAX, SwarmLimits
 from mesh.blobs.transfer import Transfer
 from mesh.blobs.wan_choice import Surroundings, WanChoice
-from mesh.hashing import first
 from protos.peer_pb2 import Claim, Holdings
 
 
@@ -200,22 +199,6 @@ class Swarm:
                     ended.append(chunk)
             self._deny(transfer, source, chunk, fault, now_ms)
         return [*self._wan.give_up(transfer, ended), *self._plan(now_ms)]
-
-    def to_carry(self) -> list[bytes]:
-        """Artifacts that neighbours want and cannot fetch: none of those that want one has a WAN
-        path, and this node is the first of those that have one. The caller may fetch the manifest
-        and want the artifact for them, within what it sets aside for that."""
-        around = self._around
-        if self._node not in around.wan or not around.sources:
-            return []
-        return [
-            digest
-            for digest, wanting in self._boards.fetching()
-            if digest not in self._complete
-            and digest not in self._transfers
-            and not around.wan.intersection(wanting)
-            and first(digest.hex(), around.wan) == self._node
-        ]
 
     # -- time --
 

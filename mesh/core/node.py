@@ -145,11 +145,6 @@ class NodeCore:
         """What the runtime was told last, by replica."""
         return self.share.told_services
 
-    @property
-    def clone_seen(self) -> bool:
-        """Whether somebody else poses as this node: it takes no new work, what runs goes on."""
-        return self.name in self.conflicts.clones
-
     # ---- the boundary ----
 
     def handle(self, event: Event | NodeEvent, now_ms: int) -> list[NodeOutput]:

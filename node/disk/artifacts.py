@@ -44,7 +44,7 @@ class StoredArtifact:
     held: set[int] = field(default_factory=set)
     unsynced: set[int] = field(default_factory=set)
     busy: Lock = field(default_factory=Lock)
-    """Held while the artifact is begun, finished, verified or removed: one at a time."""
+    """Held while the artifact is begun, finished or taken apart: one at a time."""
 
     def part(self, number: int) -> Path:
         """Where file `number` lies while it is fetched."""

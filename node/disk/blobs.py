@@ -7,7 +7,7 @@
 - What turns out to be damaged is no longer held; only the chunks that are bad come again.
 
 Safe to use from several threads: chunks of one artifact may be read and written at once, while the
-calls on a whole artifact (begin, finish, verify, remove) wait for each other.
+calls on a whole artifact (begin, finish) wait for each other.
 """
 
 from collections.abc import Iterable
@@ -44,7 +44,7 @@ RESERVE_BYTES = 64 * 1024 * 1024
 
 
 class UnknownArtifact(LookupError):
-    """This artifact was not begun here, or was removed: call `begin` first. Nothing changed."""
+    """This artifact was not begun here, or is gone: call `begin` first. Nothing changed."""
 
 
 class ChunkCorrupt(ValueError):
@@ -129,7 +129,7 @@ class BlobStore(SmallBlobs):
                 with self._disk.opened(path, writing=True) as handle:
                     self._disk.write(path, handle, data, chunk.offset)
             except FileNotFoundError:
-                raise UnknownArtifact(f"{artifact.hex()} was removed meanwhile") from None
+                raise UnknownArtifact(f"{artifact.hex()} was taken away meanwhile") from None
         with self._state:
             if not held:
                 stored.held.add(index)
@@ -193,12 +193,6 @@ class BlobStore(SmallBlobs):
             if stored.complete and has_whole_files(self._disk, stored)
         ]
 
-    def begun(self) -> list[bytes]:
-        """The artifacts that are not whole, sorted: to be fetched on, or removed."""
-        whole = set(self.held())
-        with self._state:
-            return sorted(self._known.keys() - whole)
-
     def files(self, artifact: bytes) -> list[Path]:
         """The files of a whole artifact, in its manifest's order. Raises UnknownArtifact if it is
         not whole."""
@@ -210,47 +204,6 @@ class BlobStore(SmallBlobs):
     def manifest_path(self, artifact: bytes) -> Path:
         """Where the signed manifest of an artifact that was begun lies."""
         return self._artifacts / artifact.hex() / "manifest"
-
-    def verify(self, artifact: bytes) -> bool:
-        """Reads and hashes all of a whole artifact.
-
-        If something is damaged or gone, the artifact is no longer whole: `begin` then gives the
-        chunks that are good. Raises UnknownArtifact, DiskFailed.
-        """
-        stored = self._stored(artifact)
-        with stored.busy:
-            if not stored.complete:
-                return False
-            bad = [
-                number
-                for number in range(len(stored.manifest.files))
-                if not is_whole(self._disk, stored, number)
-            ]
-            if bad:
-                self.damaged += len(bad)
-                self._give_up_bad(stored)
-            return not bad
-
-    def remove(self, artifact: bytes) -> None:
-        """Removes the artifact, and the files that no other artifact here has. Nothing happens
-        where there is none."""
-        with self._state:
-            stored = self._known.get(artifact)
-        if stored is None:
-            return
-        with stored.busy:
-            with self._state:
-                self._known.pop(artifact, None)
-                others = {
-                    file.digest for other in self._known.values() for file in other.manifest.files
-                }
-            stored.complete = False
-            unmark_complete(self._disk, stored)
-            for number, file in enumerate(stored.manifest.files):
-                if file.digest not in others:
-                    self._disk.unlink(stored.whole(number))
-            self._disk.sync_folder(self._files)
-            remove_folder(self._disk, stored)
 
     # ---- inside, with `busy` held ----------------------------------------------------------
 
@@ -301,7 +254,7 @@ class BlobStore(SmallBlobs):
             for number in sorted({stored.chunks[index].file for index in taken}):
                 path = stored.part(number)
                 with (
-                    suppress(FileNotFoundError),  # removed meanwhile
+                    suppress(FileNotFoundError),  # taken away meanwhile
                     self._disk.opened(path, writing=True) as handle,
                 ):
                     self._disk.sync(path, handle)

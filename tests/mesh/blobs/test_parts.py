@@ -97,13 +97,14 @@ def test_boards_that_nobody_speaks_on_are_dropped() -> None:
         board = boards.for_word("x", artifact)
         assert board is not None
         board.said("x", Holdings(bitmap=b"\x01"))
-    assert boards.fetching() == [(A, ["x"]), (B, ["x"])]
-    kept = boards.of(A)
+    kept, dropped = boards.of(A), boards.of(B)
+    assert kept.fetching() == dropped.fetching() == ["x"]
     boards.gone("x")
     boards.gone("stranger")
     boards.tidy({A})
     assert boards.of(A) is kept
-    assert boards.fetching() == []
+    assert kept.fetching() == []
+    assert boards.of(B) is not dropped
 
 
 # -- claims --

@@ -286,21 +286,6 @@ def test_nodes_without_a_wan_path_are_served_by_one_that_has_it(seed: int) -> No
     assert site.wan_bytes[artifact.digest, "n01"] == artifact.total_bytes
 
 
-def test_a_node_that_does_not_want_it_can_carry_it_for_others() -> None:
-    site = Site(["n00", "n01", "n02"], 1)
-    artifact = artifact_of(16)
-    site.nodes["n00"].wan = site.nodes["n02"].wan = False
-    site.start_all()
-    site.at_ms(5000, lambda: site.want("n00", artifact))
-    site.run(6000)
-    assert [name for name in site.nodes if site.nodes[name].swarm.to_carry()] == ["n01"]
-    assert site.nodes["n01"].swarm.to_carry() == [artifact.digest]
-    site.want("n01", artifact)
-    assert site.nodes["n01"].swarm.to_carry() == []
-    site.run(20_000)
-    assert site.incomplete(artifact) == []
-
-
 def test_the_same_seed_gives_the_same_trace() -> None:
     def trace() -> list[str]:
         site, artifact = site_of(5, 7), artifact_of(32)

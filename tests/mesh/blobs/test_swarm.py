@@ -201,9 +201,3 @@ def test_one_that_breaks_its_claims_is_not_heeded() -> None:
     run(swarm, SETTLED, SETTLED + 31_000)
     swarm.claimed("n2", claim, SETTLED + 31_001)
     assert swarm.ignored == 1
-
-
-def test_no_one_carries_without_a_wan_path() -> None:
-    swarm, artifact = swarm_with("n2", sources=()), artifact_of(10)
-    swarm.holdings("n2", holds(artifact, []), 0)
-    assert swarm.to_carry() == []

@@ -291,7 +291,7 @@ def test_a_cloned_disk_is_seen_by_both_and_gets_no_new_work() -> None:
     others = [n for n in site.nodes if n is not node]
     _forge_register(site, node, Boot(counter=node.core_boot.counter, nonce=b"another!"))
     site.world.run(2_000)
-    assert node.core.clone_seen
+    assert node.name in node.core.conflicts.clones
     assert all(("Clone", node.name) in alarms(n) for n in site.nodes[:1])
     site.publish(replicas=3)
     site.world.run(10_000)
@@ -324,7 +324,7 @@ def test_a_clone_ends_when_the_node_is_heard_of_under_a_later_boot() -> None:
     node.restart_agent()
     site.world.run(5_000)
     assert ("Clone", node.name) not in alarms(other)
-    assert not node.core.clone_seen
+    assert node.name not in node.core.conflicts.clones
 
 
 def test_a_copy_of_a_nodes_memory_is_a_clone_too() -> None:
@@ -337,7 +337,7 @@ def test_a_copy_of_a_nodes_memory_is_a_clone_too() -> None:
     uri = identities.node_identity("south", node.name).uri
     envelope = identities.signer(uri).sign("register", body.SerializeToString())
     node.feed(Received(site.nodes[1].name, pack([("registers", envelope)])[0]))
-    assert node.core.clone_seen
+    assert node.name in node.core.conflicts.clones
 
 
 def test_a_restored_disk_says_so_and_the_next_start_counts_above_what_peers_know() -> None:

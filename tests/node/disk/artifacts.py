@@ -56,3 +56,10 @@ def part(number: int, what: Artifact = MODEL) -> Path:
 
 def whole(content: bytes) -> Path:
     return FOLDER / "files" / sha256(content).hex()
+
+
+def good(store: BlobStore, disk, what: Artifact = MODEL, contents=(LARGE, SMALL)) -> bool:
+    """Whether the artifact is whole, and its files are what was released."""
+    if what.digest not in store.held():
+        return False
+    return [bytes(disk.data(path)) for path in store.files(what.digest)] == list(contents)
