@@ -140,14 +140,24 @@ class Backend(Protocol):
 
     async def restart(self, workload: str, site: str, reason: str) -> Restarted: ...
 
-    async def cordon(self, node: str, cordoned: bool, draining: bool, reason: str) -> Cordoned:
-        """`draining` implies `cordoned`; neither: the node takes work again."""
-        ...
-
     async def rollout(self, service: str, site: str, action: str, reason: str) -> Steered:
         """`action` is one of ROLLOUT_ACTIONS; `site` "": wherever the service is for."""
         ...
 
     async def pin(self, service: str, site: str, version: str, reason: str) -> Steered:
         """`version` of the service's model; "": the sites follow the resource again."""
+        ...
+
+    async def draft_change(
+        self, workload: str, field: str, value: str, valid_s: int, reason: str
+    ) -> bytes:
+        """The local change (a LocalChange) that an operator is to sign."""
+        ...
+
+    async def change(self, envelope: bytes) -> bytes:
+        """Takes a local change that an operator signed; its digest."""
+        ...
+
+    async def cordon(self, node: str, cordoned: bool, draining: bool, reason: str) -> Cordoned:
+        """`draining` implies `cordoned`; neither: the node takes work again."""
         ...

@@ -109,6 +109,21 @@ class Client:
         request = pb.PinRequest(workload=service, site=site, version=version, reason=reason)
         return cast(pb.SteerReply, self._call("Pin", request))
 
+    def draft_change(
+        self, workload: str, field: str, value: str, valid_s: int, reason: str
+    ) -> bytes:
+        """The LocalChange to sign."""
+        request = pb.DraftChangeRequest(
+            workload=workload, field=field, value=value, valid_s=valid_s, reason=reason
+        )
+        return cast(pb.DraftChangeReply, self._call("DraftChange", request)).change
+
+    def change(self, envelope: bytes) -> bytes:
+        """The digest of the change that counts now."""
+        return cast(
+            pb.ChangeReply, self._call("Change", pb.ChangeRequest(envelope=envelope))
+        ).digest
+
     def cordon(self, node: str, cordoned: bool, draining: bool, reason: str) -> pb.CordonReply:
         request = pb.CordonRequest(node=node, cordoned=cordoned, draining=draining, reason=reason)
         return cast(pb.CordonReply, self._call("Cordon", request))

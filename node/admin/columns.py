@@ -57,6 +57,15 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("VERSION", "version.here"),
         Column("PENDING", "pending"),
     ),
+    "changes": (
+        Column("WORKLOAD", "workload"),
+        Column("SITE", "site"),
+        Column("FIELD", "field"),
+        Column("VALUE", "value"),
+        Column("UNTIL", "until", time),
+        Column("BY", "operator"),
+        Column("REASON", "reason"),
+    ),
     "loads": (
         Column("SERVICE", "service"),
         Column("SITE", "site"),
@@ -149,6 +158,7 @@ ALIASES = {
     "rollout": "rollouts",
     "explanation": "explanations",
     "load": "loads",
+    "change": "changes",
     "model": "models",
     "service": "services",
     "svc": "services",

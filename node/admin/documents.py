@@ -19,6 +19,7 @@ Kinds and what they give, one document each:
 | `rollouts` | Rollout | each service on each node that runs it, or refused its present version |
 | `explanations` | Explanation | each workload planned for the site (nodes) |
 | `loads` | ServiceLoad | each service on each live node that serves it |
+| `changes` | LocalChange | each local change that counts; at a master, as sites told last |
 | `models`, `services`, `pipelines`, `resources` | Resource | each resource; at a node, its plan's |
 | `artifacts` | Artifact | each artifact wanted or held here; at a master, released or pushed |
 | `events` | Event | each journal entry on this daemon's disk, oldest first |
@@ -42,6 +43,7 @@ KINDS = (
     "rollouts",
     "explanations",
     "loads",
+    "changes",
     "models",
     "services",
     "pipelines",
@@ -76,6 +78,7 @@ class Explanation(TypedDict, total=False):
     wanted: dict[str, Any]  # replicas, min, max, kept_by; of a pipeline: replicas, source, service
     version: dict[str, str]  # of a service: planned, here, why, refused
     pending: str
+    changes: list[dict[str, Any]]  # the local changes of it that count
     nodes: list[Standing]
 
 
@@ -89,6 +92,22 @@ class ServiceLoad(TypedDict, total=False):
     requests_per_second: int
     queue_delay_ms: int
     in_flight: int
+
+
+class LocalChange(TypedDict, total=False):
+    """What an operator at a site changed there."""
+
+    workload: str
+    site: str
+    field: str
+    value: str
+    made: int
+    until: int
+    operator: str
+    reason: str
+    base_counter: int  # the state that it was made under
+    counter: int
+    change: str  # digest
 
 
 class Wan(TypedDict, total=False):

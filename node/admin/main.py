@@ -9,6 +9,7 @@ from node.admin.commands import (
     demo,
     explain,
     infer,
+    local,
     look,
     models,
     pin,
@@ -39,6 +40,7 @@ def options(
 
 
 look.register(app)
+local.register(app)
 explain.register(app)
 change.register(app)
 cordon.register(app)

@@ -12,6 +12,7 @@ from typing import Any
 import grpc
 import structlog
 
+from mesh.site.changes import CHANGE_BYTES_MAX
 from node.admin.backend import (
     ROLLOUT_ACTIONS,
     Applied,
@@ -163,6 +164,30 @@ class AdminServicer(Generated):
                 request.workload, request.site, request.version, request.reason
             )
             return _steered(done)
+
+    async def DraftChange(  # noqa: N802
+        self, request: pb.DraftChangeRequest, context: Context
+    ) -> pb.DraftChangeReply:
+        async with Refusals(context):
+            _check_name("service", request.workload, needed=True)
+            _check_name("field", request.field, needed=True)
+            _check_name("value", request.value)
+            _check_reason(request.reason)
+            return pb.DraftChangeReply(
+                change=await self._backend.draft_change(
+                    request.workload,
+                    request.field,
+                    request.value,
+                    request.valid_s,
+                    request.reason,
+                )
+            )
+
+    async def Change(self, request: pb.ChangeRequest, context: Context) -> pb.ChangeReply:  # noqa: N802
+        async with Refusals(context):
+            if len(request.envelope) > CHANGE_BYTES_MAX:
+                raise BadInput(f"a change has at most {CHANGE_BYTES_MAX} bytes")
+            return pb.ChangeReply(digest=await self._backend.change(request.envelope))
 
     async def Cordon(self, request: pb.CordonRequest, context: Context) -> pb.CordonReply:  # noqa: N802
         async with Refusals(context):

@@ -8,6 +8,7 @@ from mesh.core.node import NodeCore
 from mesh.registers.liveness import Verdict
 from mesh.site.explain import Standing, explain_pipeline, explain_service
 from mesh.site.scaling import keeper
+from node.agent.local_changes import change_documents
 from protos.documents_pb2 import PipelinePlan, Plan, ServicePlan
 
 Document = dict[str, Any]
@@ -15,7 +16,7 @@ Document = dict[str, Any]
 
 def explanations(core: NodeCore) -> list[Document]:
     """One document for each service and pipeline of the site's plan, as this node sees it."""
-    plan = core.branch.plan
+    plan = core.in_force.planned
     services = [_service(core, service) for service in plan.services]
     return services + [_pipeline(core, pipeline) for pipeline in plan.pipelines]
 
@@ -64,6 +65,7 @@ def _head(core: NodeCore, name: str, kind: str) -> Document:
         "site": core.peer.config.site,
         "seen_by": core.name,
         "state": applied.counter if applied else 0,
+        "changes": change_documents(c for c in core.changes.held if c.body.workload == name),
     }
 
 

@@ -33,6 +33,7 @@ from node.agent import site_documents as documents
 from node.agent.cordon import begun, check_at_master, cordon_document
 from node.agent.event_log import events
 from node.agent.links import Links
+from node.agent.local_changes import change_documents, reported_changes
 from node.agent.node_backend import VERSION, watch_by_looking
 from node.agent.rollout_documents import rollout_documents
 from node.agent.site_events import site_event
@@ -86,6 +87,7 @@ class MasterBackend:
             "rollouts": self.rollouts,
             "explanations": self.explanations,
             "loads": self.loads,
+            "changes": self.changes,
             "models": lambda: self._resources("Model"),
             "services": lambda: self._resources("Service"),
             "pipelines": lambda: self._resources("Pipeline"),
@@ -255,6 +257,11 @@ class MasterBackend:
             )
         ]
 
+    def changes(self) -> list[Document]:
+        """The local changes that the sites' registers list, as they were heard of last."""
+        bodies = [record.body for record in self._records()]
+        return change_documents(reported_changes(bodies, self._p.peer.heads.trust))
+
     def artifacts(self) -> list[Document]:
         """What was released."""
         held = [digest for r in self._records() for digest in r.body.artifacts]
@@ -399,8 +406,9 @@ class MasterBackend:
         except (ResourcesRefused, ManifestRefused, ChunkCorrupt) as refused:
             raise BadInput(str(refused)) from None
         except ManifestContradicts as wrong:
-            text = f"{wrong} is not what the manifest says; make the artifact anew"
-            raise BadInput(text) from None
+            raise BadInput(
+                f"{wrong} is not what the manifest says; make the artifact anew"
+            ) from None
         except ChunksMissing as short:
             raise Refused(f"{short}; push it again to go on") from None
         except (master_errors.NotFound, UnknownArtifact) as refused:
@@ -413,6 +421,19 @@ class MasterBackend:
             raise Exhausted(str(error)) from None
         await self._p.changed()
         return result
+
+    async def draft_change(
+        self, workload: str, field: str, value: str, valid_s: int, reason: str
+    ) -> bytes:
+        """Raises NotHere: a master changes the plan itself."""
+        raise NotHere(
+            "local changes are made at a node of the site: --address NODE:7400; "
+            "at a master, apply the resource"
+        )
+
+    async def change(self, envelope: bytes) -> bytes:
+        """Raises NotHere: a master changes the plan itself."""
+        raise NotHere("local changes are made at a node of the site: --address NODE:7400")
 
 
 def _applied(applied: Any) -> Applied:

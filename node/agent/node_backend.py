@@ -23,6 +23,7 @@ from node.agent.cordon import OwnCordon, cordon_document
 from node.agent.event_log import events, own_outages
 from node.agent.explain_documents import explanations
 from node.agent.links import Links
+from node.agent.local_changes import OwnChanges, change_documents
 from node.agent.masters_alone import MastersAlone
 from node.agent.rollout_documents import rollout_documents
 from node.agent.wan import WanKeeper
@@ -46,6 +47,7 @@ class NodeParts:
     in_thread: Callable[..., Awaitable[Any]]
     restart: Callable[[str], Awaitable[int]]
     cordon: OwnCordon
+    changes: OwnChanges
     write: Callable[[str, str, str, str, dict[str, str]], None]
     mdns: Callable[[], str]
     records: Callable[[], int]
@@ -65,6 +67,7 @@ class NodeBackend(MastersAlone):
             "rollouts": self.rollouts,
             "explanations": lambda: explanations(self._p.core),
             "loads": self.loads,
+            "changes": lambda: change_documents(self._p.core.changes.held),
             "models": lambda: self._resources("Model"),
             "services": lambda: self._resources("Service"),
             "pipelines": lambda: self._resources("Pipeline"),
@@ -350,6 +353,16 @@ class NodeBackend(MastersAlone):
     async def cordon(self, node: str, cordoned: bool, draining: bool, reason: str) -> Cordoned:
         """Holds this node back, or not any more: kept on its disk, and told to its neighbours."""
         return await self._p.cordon.ask(node, CordonAsked(cordoned, draining, reason))
+
+    async def draft_change(
+        self, workload: str, field: str, value: str, valid_s: int, reason: str
+    ) -> bytes:
+        """What an operator is to sign."""
+        return self._p.changes.draft(workload, field, value, valid_s, reason)
+
+    async def change(self, envelope: bytes) -> bytes:
+        """Takes a local change; the core keeps it on disk and repeats it in its register."""
+        return self._p.changes.change(envelope)
 
 
 async def watch_by_looking(

@@ -12,6 +12,7 @@ from typing import Any
 from mesh.blobs.instructions import FetchChunks
 from mesh.blobs.swarm import Swarm
 from mesh.core.artifacts import Artifacts as CoreArtifacts
+from mesh.core.changes import LOCAL_CHANGES
 from mesh.core.conflicts import BOOT_FLOOR
 from mesh.core.cordon import CORDON
 from mesh.core.messages import BeginArtifact, FinishArtifact, Run, Trouble
@@ -38,6 +39,7 @@ from node.agent.housekeeping import ACKNOWLEDGEMENTS, Housekeeping
 from node.agent.housekeeping import recall as recall_acknowledgements
 from node.agent.journal import OwnJournal
 from node.agent.links import Links
+from node.agent.local_changes import OwnChanges
 from node.agent.machine import advertised, capacity
 from node.agent.node_backend import NodeBackend, NodeParts
 from node.agent.ports import Ports
@@ -140,7 +142,8 @@ class NodeDaemon:
         ran = self.disk.document("ran") or b""
         rollouts = self.disk.document("rollouts") or b""
         cordon = self.disk.document(CORDON) or b""
-        return NodeCore(peer, membership, artifacts, facts, now, ran, rollouts, cordon)
+        changes = self.disk.document(LOCAL_CHANGES) or b""
+        return NodeCore(peer, membership, artifacts, facts, now, ran, rollouts, cordon, changes)
 
     def masters(self) -> list[tuple[Identity, str]]:
         """The masters, and where: configured, or as learnt at enrolment."""
@@ -277,6 +280,7 @@ class NodeDaemon:
             in_thread=self.edge.in_thread,
             restart=self.runtime.restart,
             cordon=OwnCordon(core, self.stores.documents, self.edge.in_thread, self._feed),
+            changes=OwnChanges(core, self._feed),
             write=self.journal.write,
             mdns=lambda: self.discovery.status,
             records=lambda: self.journal.records,

@@ -23,6 +23,7 @@ NAME_KEYS = {
     "rollouts": "service",
     "explanations": "workload",
     "loads": "service",
+    "changes": "workload",
     "alarms": "kind",
     "tokens": "id",
 }

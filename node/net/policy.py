@@ -33,6 +33,8 @@ _ADMIN_METHODS = (
     "Cordon",
     "Rollout",
     "Pin",
+    "DraftChange",
+    "Change",
 )
 
 PEER_METHODS: Mapping[str, frozenset[Role]] = {

@@ -15,6 +15,7 @@ from node.admin.command import command
 from node.admin.documents import Document
 from node.admin.failures import Failure
 from node.admin.output import Column, console, print_documents, print_one, table, yes
+from node.admin.output import time as clock_time
 from node.admin.session import Session
 
 EVENTS_READ = 1000
@@ -127,9 +128,15 @@ def _sentences(document: Document) -> list[tuple[str, str]]:
             ),
             ("version", _version(version)),
         ]
+    found += [("changed", _changed(change)) for change in document.get("changes", ())]
     if document["pending"]:
         found.append(("pending", document["pending"]))
     return found
+
+
+def _changed(change: Document) -> str:
+    what = f"{change['field']} = {change['value']}, by {change['operator']} at this site"
+    return f"{what}, until {clock_time(change['until'])}: {change['reason']}"
 
 
 def _version(version: Document) -> str:

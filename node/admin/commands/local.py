@@ -1,0 +1,133 @@
+"""Local changes: an operator at a site changes what runs there, within what the plan allows."""
+
+import re
+from typing import Annotated
+
+import typer
+
+from mesh.heads.identity import Identity
+from mesh.site.changes import KIND, PIN, SCALE
+from node.admin.columns import COLUMNS
+from node.admin.command import command
+from node.admin.dialling import identify
+from node.admin.documents import Document
+from node.admin.failures import Failure, bad_input
+from node.admin.output import print_documents, print_one, say
+from node.admin.session import Session
+from protos.documents_pb2 import LocalChange
+
+UNITS_S = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86_400}
+EMPTY = "no local changes: everything is as planned"
+
+Service = Annotated[str, typer.Argument(help="The service's name.")]
+Reason = Annotated[str, typer.Option(help="Why: it is journalled, and shown at the master.")]
+For = Annotated[str, typer.Option("--for", help="How long it counts: 30min, 2h, 3d.")]
+
+
+def register(app: typer.Typer) -> None:
+    local = typer.Typer(
+        help="Changes at one site, made at a node of it, also while the WAN is down. The plan's "
+        "autonomy says which are allowed, and for how long.",
+        no_args_is_help=True,
+    )
+    command(local, "scale")(scale)
+    command(local, "pin")(pin)
+    command(local, "end")(end)
+    command(local, "ls")(ls)
+    app.add_typer(local, name="local")
+
+
+def scale(
+    session: Session,
+    service: Service,
+    replicas: Annotated[int, typer.Argument(min=0, max=256)],
+    reason: Reason,
+    lasts: For = "2h",
+) -> None:
+    """Makes a service have so many replicas here, for a time."""
+    _change(session, service, SCALE, str(replicas), lasts, reason)
+
+
+def pin(
+    session: Session,
+    service: Service,
+    version: Annotated[str, typer.Argument(help="Of its model: one that this site knows.")],
+    reason: Reason,
+    lasts: For = "2h",
+) -> None:
+    """Makes a service run a version of its model here, for a time."""
+    _change(session, service, PIN, version, lasts, reason)
+
+
+def end(
+    session: Session,
+    service: Service,
+    field: Annotated[str, typer.Argument(help="scale or pin")],
+    reason: Reason,
+) -> None:
+    """Ends a local change before its time: the service is as planned again."""
+    with session.client() as client:
+        found = [
+            one
+            for one in client.get("changes", service)
+            if one["field"] == field and one["value"] != "as planned"
+        ]
+        if not found:
+            raise Failure(f"no local change of {field!r} of {service!r}; see `meshctl local ls`")
+    _change(session, service, field, "", "1h", reason)
+
+
+def ls(session: Session) -> None:
+    """Shows the local changes that count: at a node its site's, at a master what it heard."""
+    with session.client() as client:
+        found = client.get("changes")
+    print_documents(found, COLUMNS["changes"], session.options.output, EMPTY)
+
+
+def _change(
+    session: Session, service: str, field: str, value: str, lasts: str, reason: str
+) -> None:
+    valid_s = _seconds(lasts)
+    with session.client() as client:
+        body = LocalChange.FromString(client.draft_change(service, field, value, valid_s, reason))
+        target, keys = client.target, session.keys
+        certified = identify(target.address, target.identity.mesh, keys.tls)
+        _must_be(body, certified, (service, field, value, reason))
+        body.operator = keys.identity.name
+        signed = keys.signer.sign(KIND, body.SerializeToString(deterministic=True))
+        digest = client.change(signed)
+    print_one(_document(body, digest), session.options.output, lambda _: _tell(body))
+
+
+def _must_be(body: LocalChange, node: Identity, asked: tuple[str, str, str, str]) -> None:
+    """A node drafts, the operator signs: what he signs is what he asked for, and for its site."""
+    drafted = (body.workload, body.field, body.value, body.reason)
+    if drafted != asked or (body.mesh, body.site) != (node.mesh, node.site):
+        raise Failure("the node drafted another change than was asked for: nothing was signed")
+
+
+def _document(body: LocalChange, digest: bytes) -> Document:
+    return {
+        "workload": body.workload,
+        "site": body.site,
+        "field": body.field,
+        "value": body.value or "as planned",
+        "until": body.until_unix_ms,
+        "operator": body.operator,
+        "reason": body.reason,
+        "change": digest.hex(),
+    }
+
+
+def _tell(body: LocalChange) -> None:
+    minutes = (body.until_unix_ms - body.made_unix_ms) // 60_000
+    what = "is as planned again" if not body.value else f"has {body.field} = {body.value}"
+    until = "" if not body.value else f" for {minutes} min, or until a plan says something else"
+    say(f"{body.workload} {what} at {body.site}{until}")
+
+
+def _seconds(text: str) -> int:
+    found = re.fullmatch(r"(\d{1,6})(s|min|m|h|d)", text)
+    if found is None:
+        raise bad_input(f"--for {text!r}: give a number and s, min, h or d, such as 2h")
+    return int(found[1]) * UNITS_S[found[2]]

@@ -1,0 +1,127 @@
+"""Local changes as daemons answer for them: what to sign, what was signed, and what counts."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from mesh.core.messages import ChangeMade
+from mesh.core.node import NodeCore
+from mesh.hashing import sha256
+from mesh.heads.trust import Trust
+from mesh.site.changes import (
+    CHANGE_BYTES_MAX,
+    CHANGES_MAX,
+    FIELDS,
+    PIN,
+    REASON_MAX,
+    Change,
+    ChangeRefused,
+    base_of,
+    open_change,
+)
+from node.admin.backend import BadInput, NotFound, Refused
+from protos.documents_pb2 import LocalChange, StableRegister
+
+Document = dict[str, Any]
+VALID_S_MAX = 400 * 24 * 3600
+"""The longest that any plan may allow."""
+
+
+class OwnChanges:
+    """Takes an operator's changes at a node. `feed` gives the core what was checked here."""
+
+    def __init__(self, core: NodeCore, feed: Callable[[ChangeMade], None]) -> None:
+        self._core = core
+        self._feed = feed
+
+    def draft(self, workload: str, field: str, value: str, valid_s: int, reason: str) -> bytes:
+        """What an operator is to sign. Raises a Refusal where it could not count."""
+        core = self._core
+        if field not in FIELDS:
+            raise BadInput(f"{field[:32]!r} cannot be changed locally; {', '.join(FIELDS)} can")
+        if not 1 <= len(reason) <= REASON_MAX or not reason.isprintable():
+            raise BadInput(f"give a reason of at most {REASON_MAX} characters: --reason")
+        if not 1 <= valid_s <= VALID_S_MAX:
+            raise BadInput(f"give a time from 1 second to {VALID_S_MAX // 86_400} days: --for")
+        service = next((s for s in core.in_force.planned.services if s.name == workload), None)
+        if service is None:
+            raise NotFound(f"no service {workload!r} is planned here; see `meshctl get services`")
+        now = core.unix_ms()
+        body = LocalChange(
+            mesh=core.peer.heads.trust.mesh,
+            site=core.peer.config.site,
+            base_counter=core.in_force.counter,
+            base=base_of(service),
+            workload=workload,
+            field=field,
+            value=value,
+            counter=self._next(workload, field),
+            made_unix_ms=now,
+            until_unix_ms=now + valid_s * 1000,
+            reason=reason,
+        )
+        if field == PIN and value:
+            body.artifact = self._artifact(service.model, value)
+        return body.SerializeToString(deterministic=True)
+
+    def _next(self, workload: str, field: str) -> int:
+        held = [c.body for c in self._core.changes.held if c.key == (workload, field)]
+        return max((body.counter for body in held), default=0) + 1
+
+    def _artifact(self, model: str, version: str) -> bytes:
+        """The version of the model, which must be here: an outage brings no other."""
+        known = self._core.artifacts.known
+        versions = {
+            artifact.manifest.version: digest
+            for digest, artifact in known.items()
+            if artifact.manifest.name == model
+        }
+        if version not in versions:
+            here = ", ".join(sorted(versions)) or "none"
+            raise NotFound(f"{model}@{version} is not known at this site; versions here: {here}")
+        return versions[version]
+
+    def change(self, envelope: bytes) -> bytes:
+        """Takes a change that an operator signed; returns its digest. Raises Refused, with the
+        rule, and nothing was changed."""
+        core = self._core
+        try:
+            core.changes.check(envelope, core.unix_ms())
+        except ChangeRefused as refused:
+            raise Refused(f"the change does not count: {refused}") from None
+        self._feed(ChangeMade(envelope))
+        return sha256(envelope)
+
+
+def change_documents(changes: Iterable[Change]) -> list[Document]:
+    """One document for each change that counts."""
+    return [
+        {
+            "workload": change.body.workload,
+            "site": change.body.site,
+            "field": change.body.field,
+            "value": change.body.value or "as planned",
+            "until": change.body.until_unix_ms,
+            "made": change.body.made_unix_ms,
+            "operator": change.body.operator,
+            "reason": change.body.reason,
+            "base_counter": change.body.base_counter,
+            "counter": change.body.counter,
+            "change": sha256(change.envelope).hex(),
+        }
+        for change in sorted(changes, key=lambda one: (one.body.site, one.key))
+    ]
+
+
+def reported_changes(bodies: Iterable[StableRegister], trust: Trust) -> list[Change]:
+    """The changes that registers list, each once: what a master heard of a site last."""
+    found: dict[bytes, Change] = {}
+    for body in bodies:
+        for envelope in body.local_changes[:CHANGES_MAX]:
+            if len(envelope) > CHANGE_BYTES_MAX or envelope in found:
+                continue
+            try:
+                change = open_change(envelope, trust.keys("operator"), trust.mesh, body.site)
+            except ChangeRefused:
+                continue  # its site's nodes refuse it as well, and journal that
+            found[envelope] = change
+    return list(found.values())

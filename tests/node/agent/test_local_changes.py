@@ -1,0 +1,103 @@
+"""Local changes by `meshctl` against real nodes, with no master in sight."""
+
+import json
+import signal
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from mesh.signed import Signer
+from mesh.site.changes import KIND
+from node.admin.failures import Failure
+from protos.documents_pb2 import LocalChange
+from tests.node.agent.lab import MASTER, SERVICE, Lab, wait_for
+from tests.node.agent.test_mesh_story import settle
+
+ALLOWING = b"""apiVersion: mesh/v1
+kind: Site
+metadata: {name: north}
+spec: {autonomy: {allow: [scale, pin, restart], until: 12h}}
+"""
+
+
+def changes(lab: Lab, daemon: str) -> list[tuple[str, str]]:
+    return [(one["field"], one["value"]) for one in lab.try_get(daemon, "changes")]
+
+
+def allow(lab: Lab) -> None:
+    """The plan allows the site local changes, and all nodes know it."""
+    lab.client(MASTER).apply(ALLOWING, "-", False)
+    counter = lab.get(MASTER, "status")[0]["state"]["seen"]
+    wait_for(
+        "all nodes know the plan",
+        lambda: all(lab.get(n, "status")[0]["state"]["applied"] == counter for n in lab.nodes),
+    )
+
+
+def test_an_operator_scales_a_service_at_its_site_without_a_master(lab: Lab) -> None:
+    settle(lab)
+    allow(lab)
+    master = lab.processes._started[MASTER]
+    master.send_signal(signal.SIGSTOP)
+    try:
+        command = ("local", "scale", SERVICE, "3", "--reason", "a queue", "--for", "2h")
+        out = lab.meshctl(*command, *lab.at("b"))
+        assert out == f"{SERVICE} has scale = 3 at north for 120 min, or until a plan says " \
+            "something else\n"  # fmt: skip
+        lab.wait_serving("a", 3)
+        out = lab.meshctl("explain", SERVICE, *lab.at("b"))
+        assert "the plan allows 2 to 2" in out
+        assert "scale = 3, by ann at this site, until " in out
+        wait_for("all know", lambda: all(changes(lab, n) == [("scale", "3")] for n in lab.nodes))
+    finally:
+        master.send_signal(signal.SIGCONT)
+    wait_for("the master sees it", lambda: changes(lab, MASTER) == [("scale", "3")])
+    wait_for(
+        "the master has the reason",
+        lambda: any(
+            (one["event"], one["cause"]) == ("change.began", "a queue")
+            for one in lab.get(MASTER, "events")
+        ),
+    )
+    found = json.loads(lab.meshctl("local", "ls", "-o", "json", *lab.at("c")))
+    assert [(one["operator"], one["reason"]) for one in found] == [("ann", "a queue")]
+    lab.meshctl("local", "end", SERVICE, "scale", "--reason", "it is over", *lab.at("a"))
+    settle(lab)
+    again = lab.run("meshctl", "local", "end", SERVICE, "scale", "--reason", "x", *lab.at("a"))
+    assert "no local change of 'scale'" in again.err
+
+
+def test_what_is_not_allowed_is_refused_with_its_rule(lab: Lab) -> None:
+    settle(lab)
+    allow(lab)
+
+    def refused(*arguments: str, at: str = "a") -> tuple[int, str]:
+        done = lab.run("meshctl", "local", *arguments, *(lab.at(at) if at else ()))
+        assert done.out == ""
+        return done.code, done.err
+
+    scale = ("scale", SERVICE, "3", "--reason", "x")
+    code, text = refused(*scale, "--for", "13h")
+    assert (code, "longer than the 12.0 h that autonomy.until allows" in text) == (4, True)
+    code, text = refused(*scale, "--for", "soon")
+    assert (code, "give a number and s, min, h or d" in text) == (2, True)
+    code, text = refused("scale", "nobody", "3", "--reason", "x")
+    assert (code, "no service 'nobody' is planned here" in text) == (1, True)
+    code, text = refused("pin", SERVICE, "9.9.9", "--reason", "x")
+    assert (code, "versions here: 1.0.0" in text) == (1, True)
+    code, text = refused("scale", SERVICE, "3", "--reason", "x" * 201)
+    assert (code, "reason" in text) == (2, True)
+    code, text = refused(*scale, at="")
+    assert (code, "at a node of the site" in text) == (4, True)
+    assert changes(lab, "a") == changes(lab, "b")
+
+
+def test_what_no_operator_signed_is_refused(lab: Lab) -> None:
+    settle(lab)
+    allow(lab)
+    client = lab.client("a")
+    body = LocalChange.FromString(client.draft_change(SERVICE, "scale", "1", 60, "theft"))
+    thief = Signer(Ed25519PrivateKey.generate())
+    for envelope in (b"", b"\x00" * 5000, thief.sign(KIND, body.SerializeToString())):
+        with pytest.raises(Failure, match=r"no operator of this mesh signed it|at most 1024 bytes"):
+            client.change(envelope)
