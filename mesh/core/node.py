@@ -117,6 +117,7 @@ class NodeCore:
         self._stale = "start"
         self._shut_out_by = (peer.heads.trust.generation, self.revoked.tls_keys)
         self._use_branch("disk")
+        self._shut_out(now_ms)  # who was revoked may be remembered from before
 
     # ---- what is known ----
 
@@ -310,6 +311,7 @@ class NodeCore:
         if peer not in self.peer.neighbours() and notice.cause == "up":
             return self.artifacts.ask([peer])  # a master
         if notice.cause == "up":
+            self.share.met(peer)
             met = self.artifacts.carry(swarm.peer_up(peer, now_ms))
             return [*met, *self.artifacts.ask([peer]), *self._loads.tell(peer)]
         return self.artifacts.carry(swarm.peer_down(peer, now_ms))

@@ -66,6 +66,7 @@ class Share:
         self._counted = Plan()
         self._refused: dict[str, str] = {}
         self._last_words: dict[str, bytes] = {}
+        self._remembered = {r.body.node: r.digest for r in membership.registers.records()}
         self._settle_ms: int | None = now_ms + SETTLE_MS
         self._told: Run | None = None
 
@@ -95,6 +96,12 @@ class Share:
         record = self._membership.registers.get(node)
         if record is not None:
             self._last_words[node] = record.digest
+
+    def met(self, node: str) -> None:
+        """There is a link with a node: what is remembered of it is what it says itself, or it says
+        something newer at once. Of one that nobody has met since the start, nobody knows what
+        serves there: it may be long gone."""
+        self._remembered.pop(node, None)
 
     def runtime_gone(self) -> None:
         """The runtime went away: whatever it was told is forgotten."""
@@ -184,7 +191,7 @@ class Share:
         if counted != self._counted:
             self._counted = counted
         records = self._membership.registers.records()
-        last_words = set(self._last_words.values())
+        last_words = {*self._last_words.values(), *self._remembered.values()}
         self._placing.update(self._counted, records, able, last_words, self._cordon.held_back())
         if self.placement is before:
             return []
