@@ -162,20 +162,22 @@ class Rollouts:
                 self._refused.pop(service.name, None)
             good = self._good(service, records, refused)
             protects = good is not None and service_config(good) != service_config(service)
-            beside = good is None or self._runs_or_cannot(good, held)
+            runs = good is not None and self._runs(good)
+            beside = good is None or runs or good.artifact not in held
             answer = turn(self._node, order, stages, protects, service.paused, beside)
-            use_new = answer.target is Target.NEW or good is None
+            # Who begins without the model, and runs no good version, must not wait for it idly.
+            idle = protects and not runs and service.artifact not in held
+            use_new = good is None or (answer.target is Target.NEW and not idle)
             chosen[service.name] = service if use_new or good is None else _merged(good, service)
             entries += self._tell(service, answer, refused and protects)
             turns[service.name] = answer
         self.turns = turns
         return chosen, entries
 
-    def _runs_or_cannot(self, good: ServicePlan, held: Collection[bytes]) -> bool:
-        """Whether a version runs on this node, well or badly, or its artifact is not here."""
+    def _runs(self, good: ServicePlan) -> bool:
+        """Whether a version runs on this node, well or badly."""
         config = service_config(good)
-        runs = any((k.workload, k.config) == (good.name, config) for k in self._settled)
-        return runs or good.artifact not in held
+        return any((k.workload, k.config) == (good.name, config) for k in self._settled)
 
     def refused_by_site(self, plan: Plan, orders: Mapping[str, Sequence[str]]) -> dict[str, str]:
         """Services whose present configuration the site refuses, and the evidence."""

@@ -1,0 +1,39 @@
+"""What drawn histories (tests/sim) have broken, each as the shortest story that still shows it."""
+
+from tests.sim.site import Site
+
+SOAK_MS = 2_000
+
+
+def withhold(site: Site, replicas: int) -> None:
+    """The master signs a version whose chunks nobody can get: it is cut off before it is fetched."""
+    before = set(site.master.disk.chunks)
+    site.publish(replicas, version="2.0.0", soak_ms=SOAK_MS)
+    for key in set(site.master.disk.chunks) - before:
+        del site.master.disk.chunks[key]
+    site.world.run(3_000)
+
+
+def settled(nodes: int, replicas: int) -> Site:
+    site = Site(nodes)
+    site.boot()
+    site.world.run(2_000)
+    site.publish(replicas, soak_ms=SOAK_MS)
+    site.world.run_until(lambda: site.serving() == replicas, 15_000, "replicas serve")
+    site.world.run(SOAK_MS + 3_000)
+    return site
+
+
+def test_while_a_new_version_cannot_be_fetched_the_old_one_replaces_what_dies() -> None:
+    site = settled(nodes=3, replicas=1)
+    withhold(site, replicas=1)
+    next(node for node in site.nodes if node.serving("faces")).power_off()
+    site.world.run_until(lambda: site.serving() == 1, 8_000, "the last good version elsewhere")
+
+
+def test_while_a_new_version_cannot_be_fetched_a_node_that_starts_anew_serves_the_old_one() -> None:
+    site = settled(nodes=1, replicas=1)
+    withhold(site, replicas=1)
+    site.nodes[0].power_off()
+    site.nodes[0].boot()
+    site.world.run_until(lambda: site.serving() == 1, 8_000, "the last good version")
