@@ -13,7 +13,6 @@ from mesh.core.rollouts import (
     stage_of,
 )
 from mesh.core.runtime_view import RuntimeView
-from mesh.core.view import CONTENT_BYTES_MAX, register_content
 from mesh.events import Instruction, SaveDocument, WriteJournal
 from mesh.registers.store import NodeKeys, Registers
 from mesh.site.local import service_config
@@ -24,22 +23,14 @@ from protos.documents_pb2 import (
     Plan,
     ReplicaState,
     ServicePlan,
-    ServiceVerdict,
     StableRegister,
 )
 from protos.runtime_pb2 import ReplicaStatus, RuntimeState
+from tests.mesh.core.services import faces, verdict
 from tests.sim import identities
-from tests.sim.site import Site
 
 ME = "a"
 ORDERS = {"faces": ["a", "b", "c"]}
-
-
-def faces(version: str = "2", **fields: object) -> ServicePlan:
-    values = {"name": "faces", "model": "m", "artifact": version.encode(), "soak_ms": 1, **fields}
-    return ServicePlan(model_version=version, **values)  # type: ignore[arg-type]
-
-
 OLD, NEW, NEWEST = faces("1"), faces("2"), faces("3")
 
 
@@ -61,10 +52,6 @@ def runtime(*states: ReplicaState) -> RuntimeView:
     view = RuntimeView()
     view.update(RuntimeState(replicas=[ReplicaStatus(state=one, pid=1) for one in states]))
     return view
-
-
-def verdict(service: ServicePlan, reason: str = "wrong") -> ServiceVerdict:
-    return ServiceVerdict(workload=service.name, config=service_config(service), reason=reason)
 
 
 def refuses(service: ServicePlan, reason: str = "wrong") -> dict[str, object]:
@@ -342,68 +329,3 @@ def test_how_far_a_register_says_that_a_node_is(
     fields: dict[str, object], service: ServicePlan, stage: Stage
 ) -> None:
     assert stage_of(StableRegister(**fields), service) is stage  # type: ignore[arg-type]
-
-
-# ---- the register's size ----
-
-
-def crowded(verdicts: int, goods: int, alarms: int, label: str) -> StableRegister:
-    """What a node says that has so many of each, with the largest reasons."""
-    site = Site(1)
-    site.nodes[0].boot()
-    core = site.nodes[0].core
-    rollouts = core.share.rollouts
-    rollouts.verdicts = [
-        verdict(faces(str(n)), "\N{SNOWMAN}" * REASON_CHARACTERS_MAX) for n in range(verdicts)
-    ]
-    rollouts.last_good = {
-        str(n): faces(name=str(n), match_labels={"label": label}) for n in range(goods)
-    }
-    for number in range(alarms):
-        core.alarms.set("Kind", str(number), "m" * 200, "warning", 1)
-    return register_content(core)
-
-
-def share(left: int, of: int) -> str:
-    return "all" if left == of else "some" if left else "none"
-
-
-@pytest.mark.parametrize(
-    ("verdicts", "goods", "alarms", "label", "left"),
-    [
-        pytest.param(2, 2, 2, "", ["all"] * 4, id="what fits is left as it is"),
-        pytest.param(2, 2, 100, "", ["some", "all", "all", "all"], id="alarms go first"),
-        pytest.param(32, 2, 5, "", ["none", "some", "all", "all"], id="then the oldest evidence"),
-        pytest.param(
-            32, 40, 1, "l" * 400, ["none", "none", "some", "all"], id="then last good versions"
-        ),
-        pytest.param(900, 1, 1, "", ["none", "none", "none", "some"], id="then oldest verdicts"),
-    ],
-)
-def test_a_register_stays_within_its_size(
-    verdicts: int, goods: int, alarms: int, label: str, left: list[str]
-) -> None:
-    content = crowded(verdicts, goods, alarms, label)
-    reasons = [one.reason for one in content.verdicts]
-    assert content.ByteSize() <= CONTENT_BYTES_MAX
-    assert reasons == sorted(reasons), "the oldest evidence is left out first"
-    assert left == [
-        share(len(content.alarms), alarms),
-        share(len([one for one in reasons if one]), verdicts),
-        share(len(content.last_good), goods),
-        share(len(content.verdicts), verdicts),
-    ]
-    newest = service_config(faces(str(verdicts - 1)))
-    assert content.verdicts[-1].config == newest
-
-
-def test_artifacts_are_left_out_before_any_last_good_version() -> None:
-    site = Site(1)
-    site.settle(1)
-    core = site.nodes[0].core
-    assert register_content(core).artifacts
-    goods = {str(n): faces(name=str(n), match_labels={"l": "x" * 400}) for n in range(40)}
-    core.share.rollouts.last_good = goods
-    content = register_content(core)
-    assert not content.artifacts
-    assert 0 < len(content.last_good) < 40
