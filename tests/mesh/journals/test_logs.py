@@ -135,6 +135,7 @@ def test_what_was_held_at_the_start_is_gone_on_with() -> None:
     one, two = written(log(), 1, 1)
     logs = Logs({log(): Tail(1, one.digest)})
     take(logs, two)
+    assert logs.held(log()) == Tail(2, two.digest)
 
 
 def test_own_batches_are_stored_without_being_asked() -> None:

@@ -261,7 +261,7 @@ class Lab:
         return infer_at(self.inference_address(name), timeout_s)
 
     def wait_answer(self, name: str) -> None:
-        """Until the node gives the right answer."""
+        """Until the node gives the right answer; fails if it does not."""
 
         def right() -> bool:
             with suppress(grpc.RpcError, FileNotFoundError):

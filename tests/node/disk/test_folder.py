@@ -62,8 +62,8 @@ def test_two_daemons_on_one_folder_are_refused(tmp_path: Path) -> None:
 
 
 def test_agent_and_runtime_share_a_folder(tmp_path: Path) -> None:
-    with DataFolder(tmp_path), DataFolder(tmp_path, daemon="runtime"):
-        pass
+    with DataFolder(tmp_path) as one, DataFolder(tmp_path, daemon="runtime") as other:
+        assert one.path == other.path
 
 
 def test_a_newer_format_is_refused_untouched(tmp_path: Path) -> None:
@@ -109,7 +109,8 @@ def test_a_format_beyond_repair_is_refused_with_the_way_out(tmp_path: Path) -> N
 
 def test_a_folder_with_an_identity_in_it_is_taken(tmp_path: Path) -> None:
     (tmp_path / "keys").mkdir()
-    DataFolder(tmp_path).close()
+    with DataFolder(tmp_path) as folder:
+        assert (folder.path, folder.node) == (tmp_path, "")
 
 
 def test_a_path_that_is_a_file_is_refused(tmp_path: Path) -> None:

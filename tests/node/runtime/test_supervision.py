@@ -264,9 +264,11 @@ async def test_a_request_that_wants_all_memory_fails_alone(tmp_path: Path, model
 async def test_a_model_that_never_loads_in_time_is_refused_after_two_tries(
     tmp_path: Path,
 ) -> None:
-    late = replace(adder(tmp_path / "saved"), load_ms=1)
+    late = build(tmp_path / "late", replace(adder(tmp_path / "saved"), load_ms=1))
+    late.files[0].unlink()
+    os.mkfifo(late.files[0])  # nobody writes: reading it never ends, however fast the machine is
     async with runtime_here(tmp_path) as runtime:
-        await runtime.apply(build(tmp_path / "late", late).spec)
+        await runtime.apply(late.spec)
         state = await runtime.until(lambda state: phases(state) == [REFUSED])
         assert "limit in the manifest, 2 times" in replica(state).state.reason
 

@@ -137,7 +137,8 @@ def test_a_model_that_is_too_slow_for_its_gate_is_refused(tmp_path: Path) -> Non
 
 
 def test_a_model_that_is_fast_enough_serves(tmp_path: Path) -> None:
-    loaded(tmp_path, adder(tmp_path / "saved"), max_latency_ms=1000)
+    _, told = loaded(tmp_path, adder(tmp_path / "saved"), max_latency_ms=1000)
+    assert told.golden_latency_us_median < 1_000_000
 
 
 def test_a_device_that_is_not_here_is_refused(tmp_path: Path) -> None:
