@@ -3,6 +3,7 @@
 import pytest
 
 from mesh.site.local import service_config
+from mesh.site.rollout import PAUSED
 from node.agent.rollout_documents import rollout_documents
 from protos.documents_pb2 import Phase, Plan, ReplicaState, ServicePlan, StableRegister
 
@@ -75,3 +76,15 @@ def test_of_others_the_replicas_reasons_are_told() -> None:
     found = rollout_documents(PLAN, bodies, {})
     assert [(d["node"], d["why"]) for d in found] == [("a", ""), ("b", "out of memory")]
     assert found[1]["phases"] == ["2 failed"]
+
+
+def test_what_is_held_is_said_and_who_waits_for_it_says_why() -> None:
+    held = ServicePlan()
+    held.CopyFrom(NEW)
+    held.paused = held.pinned = True
+    bodies = [said("a", SERVES_OLD), said("b", (NEW, Phase.SERVING, True))]
+    waits, passed = rollout_documents(Plan(site="south", services=[held]), bodies, {})
+    assert (waits["paused"], waits["pinned"], waits["why"]) == (True, True, PAUSED)
+    assert (passed["paused"], passed["why"]) == (True, "")
+    free = rollout_documents(PLAN, bodies, {})
+    assert not any("paused" in one or "pinned" in one for one in free)

@@ -3,13 +3,14 @@
 import pytest
 
 from node.agent.rollout_documents import rollout_documents
-from node.agent.site_documents import phase_name, workload_documents
+from node.agent.site_documents import phase_name, plan_documents, workload_documents
 from protos.documents_pb2 import (
     Phase,
     PipelineState,
     Plan,
     ReplicaState,
     ServicePlan,
+    SiteBranch,
     StableRegister,
 )
 
@@ -31,3 +32,20 @@ def test_a_phase_of_a_newer_release_is_shown_by_its_number() -> None:
     plan = Plan(site="south", services=[ServicePlan(name="faces", model_version="1")])
     (document,) = rollout_documents(plan, [body], {})
     assert document["phases"] == ["1 unknown-99"]
+
+
+@pytest.mark.parametrize(
+    ("service", "held"),
+    [
+        pytest.param({}, {}, id="nothing is held"),
+        pytest.param({"paused": True}, {"paused": ["south"]}, id="paused"),
+        pytest.param({"pinned": True}, {"pinned": {"south": "m@1"}}, id="pinned"),
+    ],
+)
+def test_what_is_held_of_a_service_is_said(
+    service: dict[str, bool], held: dict[str, object]
+) -> None:
+    plan = Plan(site="south")
+    plan.services.add(name="faces", model="m", model_version="1", **service)
+    (document, _) = plan_documents(SiteBranch(site="south", plan=plan), 7, [])
+    assert {key: document[key] for key in ("paused", "pinned") if key in document} == held
