@@ -81,7 +81,6 @@ class ChunkServicer:
             text = "too many bulk streams here: ask another holder, or again later"
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
         with self._counted(tls_key):
-            await context.send_initial_metadata(())  # else gRPC cannot end a first write
             try:
                 async with asyncio.timeout(BULK_STREAM_S_MAX):
                     await self._serve(request, context)

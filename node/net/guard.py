@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError
 from mesh.heads.identity import IdentityRefused
 from node.net.budget import Budgets
 from node.net.identity import Context, CurrentCall, begin_call, caller, leaf_pem, require
-from node.net.open_calls import NotWelcome, OpenCall, OpenCalls, generates
+from node.net.open_calls import NotWelcome, OpenCall, OpenCalls, generates, open_for_writing
 from node.net.policy import LINK, Policy
 from node.net.settings import (
     CALLS_BURST,
@@ -172,6 +172,7 @@ class _Guarded:
     async def _writes(self, requests: Any, context: Context) -> None:
         try:
             with self._guard.admitted_stream(self._method, context) as stream:
+                await open_for_writing(context)
                 await stream.run(self._behaviour()(self._request(requests), context))
         except CallRefused as refused:
             await self._refuse(context, refused)

@@ -82,8 +82,6 @@ class LinkServicer:
 
     async def _link(self, _frames: Any, context: Context) -> None:
         peer = current_call().caller
-        # First of all: gRPC cannot end a stream whose first write, with these, was cancelled.
-        await context.send_initial_metadata(())
         link = Link(
             peer, AcceptedStream(context), dialled=False, wan=is_wan(self._own, peer.identity)
         )

@@ -79,3 +79,9 @@ class OpenCalls:
 def generates(behaviour: Any) -> bool:
     """Whether a streaming handler yields its answers (else it writes them to the context)."""
     return inspect.isasyncgenfunction(behaviour)
+
+
+async def open_for_writing(context: Any) -> None:
+    """To be called before a handler that writes its answers to the context: gRPC cannot end a
+    stream whose first write, which sends the initial metadata as well, was cancelled."""
+    await context.send_initial_metadata(())

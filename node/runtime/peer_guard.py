@@ -16,7 +16,7 @@ import grpc.aio
 from mesh.heads.certificates import der_from_pem
 from mesh.heads.identity import IdentityRefused
 from node.net.identity import PeerCheck, leaf_pem
-from node.net.open_calls import NotWelcome, OpenCall, OpenCalls, generates
+from node.net.open_calls import NotWelcome, OpenCall, OpenCalls, generates, open_for_writing
 
 Handler = Any
 """A grpc.RpcMethodHandler: its stubs are those of the synchronous server."""
@@ -67,6 +67,7 @@ class PeerGuard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not ge
 
         async def writes(requests: object, context: Context) -> None:
             async with self._admitted(context) as call:
+                await open_for_writing(context)
                 await call.run(behaviour(requests, context))
 
         coders = (handler.request_deserializer, handler.response_serializer)
