@@ -104,6 +104,17 @@ def test_the_manifest_says_what_the_model_and_the_code_say(
     assert shapes == {entry["name"]: entry["shape"] for entry in entries}
 
 
+def test_no_more_windows_are_looked_at_than_the_manifest_says_and_the_last_score_nearly_nothing(
+    scripts: dict[str, ModuleType],
+) -> None:
+    looks = json.loads((EXAMPLE / "face-detector.json").read_text())["looks"]
+    model = scripts["check"].load(EXAMPLE)
+    for case in cases():
+        scores = np.sort(model({one["name"]: tensor(one) for one in case["inputs"]})["scores"][0])
+        assert (scores[:-looks] == 0).all()
+        assert 0 < scores[-looks] < 0.001
+
+
 def test_the_video_keeps_the_face_within_every_frame(scripts: dict[str, ModuleType]) -> None:
     video = scripts["make_video"]
     truth = json.loads((EXAMPLE / "entrance.truth.json").read_text())

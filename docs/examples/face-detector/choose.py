@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pictures import Rng
 from train import Pool, as_batch, train, whole_pool
 
-THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.93, 0.95)
 SUPPORTS = (1, 2, 3, 4)
 SCENES = 1000
 
@@ -51,7 +51,7 @@ def survey(model: Detector, pool: Pool, rng: Rng) -> dict[tuple[float, int], Tal
     """Count what is found on scenes with one face each, for each threshold and support."""
     tallies = {pair: Tally() for pair in product(THRESHOLDS, SUPPORTS)}
     for _ in range(SCENES):
-        scene = pool.scene(rng)
+        scene = pool.plain(rng)
         truth = face_boxes(pictures.paste_faces(scene, pool.faces, rng, most=1))[0]
         scores, boxes = (tensor.numpy() for tensor in model(as_batch(scene)))
         for (threshold, support), tally in tallies.items():

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 SIDE = 320
 """Width and height in pixels of the model's input."""
 
-THRESHOLD = 0.8
+THRESHOLD = 0.93
 """Windows that score less are no faces. Chosen by choose.py, without the check picture."""
 
 OVERLAP = 0.4

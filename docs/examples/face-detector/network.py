@@ -18,10 +18,16 @@ WINDOW = 25
 STRIDE = 4
 """Distance in pixels between neighbouring windows, on their pyramid level."""
 
-LEVELS = (320, 254, 202, 160, 127, 101, 80, 64, 50, 40, 32, 25)
-"""Side in pixels of each pyramid level: three to an octave, so a step is about 2 ** (1 / 3)."""
+LEVELS = (320, 256, 200, 160, 128, 100, 80, 64, 50, 40, 32, 25)
+"""Side in pixels of each pyramid level: an octave is the whole, four fifths and five eighths."""
 
 PER_OCTAVE = 3
+
+LOOKS = 192
+"""How many windows are looked at closely: those that a glance finds likeliest, of all levels."""
+
+CELLS = 3
+"""A window covers CELLS x CELLS places of its level's features."""
 
 BOX_LEFT, BOX_WIDTH = 0.1, 0.8
 """The reported box within its window, as shares of the window's side: full height, and this wide.
@@ -32,24 +38,38 @@ cheeks take about four fifths of its width.
 
 
 class WindowNet(nn.Module):
-    """One logit per 25 x 25 window; fully convolutional, no padding, stride 4."""
+    """Two logits per 25 x 25 window, a glance's and a look's, from the same features.
 
-    def __init__(self, channels: tuple[int, int, int, int] = (16, 32, 48, 96)) -> None:
+    Features and glance are convolutions without padding, for every window of a level (stride 4);
+    the look has most of the parameters, and is meant for the few windows that a glance leaves.
+    """
+
+    def __init__(
+        self, channels: tuple[int, int, int] = (16, 16, 32), glancing: int = 16, looking: int = 320
+    ) -> None:
         super().__init__()
-        first, second, third, fourth = channels
-        self.layers = nn.Sequential(
+        first, second, third = channels
+        self.features = nn.Sequential(
             *_block(1, first, kernel=5, stride=2),
             *_block(first, second, kernel=3, stride=2),
             *_block(second, third, kernel=3, stride=1),
-            *_block(third, fourth, kernel=3, stride=1),
-            nn.Dropout2d(0.2),
-            nn.Conv2d(fourth, 1, kernel_size=1),
+        )
+        self.glance = nn.Sequential(
+            *_block(third, glancing, kernel=CELLS, stride=1),
+            nn.Conv2d(glancing, 1, kernel_size=1),
+        )
+        self.look = nn.Sequential(
+            nn.Linear(CELLS * CELLS * third, looking, bias=False),
+            nn.BatchNorm1d(looking),
+            nn.ReLU(),
+            nn.Dropout(0.3),
+            nn.Linear(looking, 1),
         )
 
-    def forward(self, picture: Tensor) -> Tensor:
-        """Map grey values [B, 1, H, W] in -1..1 to logits [B, 1, (H-25)//4+1, (W-25)//4+1]."""
-        logits: Tensor = self.layers(picture)
-        return logits
+    def forward(self, patches: Tensor) -> tuple[Tensor, Tensor]:
+        """Map grey patches [B, 1, 25, 25] in -1..1 to their two logits, [B] each."""
+        features = self.features(patches)
+        return self.glance(features).flatten(), self.look(places(features)).flatten()
 
 
 def _block(inputs: int, outputs: int, kernel: int, stride: int) -> list[nn.Module]:
@@ -61,21 +81,46 @@ def _block(inputs: int, outputs: int, kernel: int, stride: int) -> list[nn.Modul
     ]
 
 
+def places(features: Tensor) -> Tensor:
+    """Lay features [B, C, H, W] out place by place, row by row: [B, H * W * C]."""
+    return features.permute(0, 2, 3, 1).flatten(1)
+
+
 class Detector(nn.Module):
-    """What is exported: the pyramid, the window network on each level, and the windows' boxes."""
+    """What is exported: the pyramid, the window network on its levels, and the windows' boxes."""
 
     boxes: Tensor
+    corners: Tensor
 
     def __init__(self, net: WindowNet) -> None:
         super().__init__()
         self.net = net
         self.register_buffer("boxes", window_boxes())
+        self.register_buffer("corners", window_corners())
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Map uint8 grey [1, 320, 320, 1] to scores [1, N] in 0..1 and boxes [1, N, 4]."""
-        levels = pyramid(normalise(image))
-        logits = [self.net(level).flatten(1) for level in levels]
-        return torch.sigmoid(torch.cat(logits, 1)), self.boxes
+        return self.judge(pyramid(normalise(image))), self.boxes
+
+    def judge(self, levels: list[Tensor]) -> Tensor:
+        """Map a pyramid's levels [1, 1, S, S] to scores [1, N]: glance at all, look at a few.
+
+        A window that is looked at scores the product of both; the others score nothing.
+        """
+        features = [self.net.features(level) for level in levels]
+        glanced = torch.cat([self.net.glance(one).flatten(1) for one in features], 1)
+        likely, chosen = glanced.topk(LOOKS, 1)
+        table = torch.cat([places(one).reshape(-1, one.shape[1]) for one in features])
+        looked = self.net.look(table[self.places_of(chosen[0])].reshape(LOOKS, -1))
+        scores = torch.sigmoid(likely) * torch.sigmoid(looked).reshape(1, -1)
+        return torch.zeros_like(glanced).scatter(1, chosen, scores)
+
+    def places_of(self, chosen: Tensor) -> Tensor:
+        """Give where in the table of all levels' places the windows' features are, [K * 9]."""
+        corner, across = self.corners[chosen].long().unbind(1)
+        steps = torch.arange(CELLS)
+        rows = corner[:, None] + across[:, None] * steps
+        return (rows[:, :, None] + steps).flatten()
 
 
 def normalise(image: Tensor) -> Tensor:
@@ -83,25 +128,43 @@ def normalise(image: Tensor) -> Tensor:
     return image.permute(0, 3, 1, 2).float() / 127.5 - 1.0
 
 
+def _shrinking(before: int, after: int) -> Tensor:
+    """Give the filters that make `after` pixels of `before` along both axes, bilinearly.
+
+    As many filters as pixels made of one block, float32 [after * after, 1, before, before].
+    """
+    middles = (torch.arange(after) + 0.5) * (before / after) - 0.5
+    apart = (middles[:, None] - torch.arange(before)[None, :]).abs()
+    weights = (1 - apart).clamp(min=0)
+    return torch.einsum("ay,bx->abyx", weights, weights).reshape(-1, 1, before, before)
+
+
+FOUR_FIFTHS, FIVE_EIGHTHS = (5, 4), (8, 5)
+"""Pixels along the sides of a block, before and after it is shrunk."""
+
+_FILTERS = {step: _shrinking(*step) for step in (FOUR_FIFTHS, FIVE_EIGHTHS)}
+
+
 def pyramid(picture: Tensor) -> list[Tensor]:
     """Give the picture [B, 1, 320, 320] at every size of LEVELS, the largest first.
 
     Each octave begins with a 2 x 2 mean of the one before, so that no bilinear step shrinks by
-    more than 1.6 and small levels do not alias.
+    more than 1.6 and small levels do not alias. The bilinear steps work on whole blocks of 5 x 5
+    or 8 x 8 pixels, as convolutions: several times cheaper than a resize to any other size.
     """
     levels = []
     for start in range(0, len(LEVELS), PER_OCTAVE):
         if start:
             picture = functional.avg_pool2d(picture, 2)
-        levels.append(picture)
-        for side in LEVELS[start + 1 : start + PER_OCTAVE]:
-            levels.append(_resize(picture, side))
+        levels += [picture, _shrink(picture, FOUR_FIFTHS), _shrink(picture, FIVE_EIGHTHS)]
     return levels
 
 
-def _resize(picture: Tensor, side: int) -> Tensor:
-    """Scale bilinearly to side x side pixels."""
-    return functional.interpolate(picture, size=(side, side), mode="bilinear", align_corners=False)
+def _shrink(picture: Tensor, step: tuple[int, int]) -> Tensor:
+    """Make each block of step[0] x step[0] pixels one of step[1] x step[1]."""
+    before, after = step
+    made = functional.conv2d(picture, _FILTERS[step], stride=before)
+    return functional.pixel_shuffle(made, after)
 
 
 def windows_across(side: int) -> int:
@@ -119,6 +182,22 @@ def windows() -> Tensor:
         size = torch.full_like(top, WINDOW * scale)
         found.append(torch.stack([left, top, size], dim=-1).reshape(-1, 3))
     return torch.cat(found)
+
+
+def window_corners() -> Tensor:
+    """Give the first of each window's places in the table of all levels' places.
+
+    And how many places of its level lie side by side: int16 [N, 2], in the scores' order.
+    """
+    found, before = [], 0
+    for side in LEVELS:
+        across = windows_across(side)
+        wide = across + CELLS - 1
+        steps = torch.arange(across)
+        corners = before + steps[:, None] * wide + steps[None, :]
+        found.append(torch.stack([corners, torch.full_like(corners, wide)], -1).reshape(-1, 2))
+        before += wide * wide
+    return torch.cat(found).to(torch.int16)
 
 
 def window_boxes() -> Tensor:

@@ -53,15 +53,40 @@ def _grey(picture: NDArray[Any]) -> Grey:
     return np.asarray(cv2.cvtColor(picture[..., :3].copy(), cv2.COLOR_RGB2GRAY), np.uint8)
 
 
-def random_view(picture: Grey, rng: Rng, side: int = SIDE) -> Grey:
-    """Cut a random square of the picture, turned, mirrored, relit, scaled to side x side."""
+def random_view(picture: Grey, rng: Rng, bent: float = 0.0, side: int = SIDE) -> Grey:
+    """Cut a random square of the picture, turned, mirrored, relit, scaled to side x side.
+
+    `bent` is the share of the views that are set askew as well: unlike what a camera shows, but
+    the few pictures there are give more kinds of edges and surfaces so.
+    """
     height, width = picture.shape
     size = int(min(height, width) * rng.uniform(0.25, 1.0))
     top, left = rng.integers(0, height - size + 1), rng.integers(0, width - size + 1)
     view = cv2.resize(picture[top : top + size, left : left + size], (side, side),
                       interpolation=cv2.INTER_AREA)  # fmt: skip
     view = np.rot90(view, int(rng.integers(0, 4)))
-    return relight(view[:, ::-1] if rng.random() < 0.5 else view, rng)
+    view = np.ascontiguousarray(view[:, ::-1] if rng.random() < 0.5 else view)
+    return relight(askew(view, rng) if rng.random() < bent else view, rng)
+
+
+def askew(view: Grey, rng: Rng) -> Grey:
+    """Turn a view by any angle, stretch and zoom into it, and now and then make it a negative."""
+    side = view.shape[0]
+    turn, zoom = rng.uniform(-45, 45), rng.uniform(1, 1.5)
+    matrix = cv2.getRotationMatrix2D((side / 2, side / 2), turn, zoom)
+    stretch = float(np.exp(rng.uniform(-0.35, 0.35)))
+    matrix[0] = matrix[0] * stretch + (0, 0, side / 2 * (1 - stretch))
+    bent = cv2.warpAffine(view, matrix, (side, side), borderMode=cv2.BORDER_REFLECT_101)
+    return np.asarray(255 - bent if rng.random() < 0.15 else bent, np.uint8)
+
+
+def mixed(one: Grey, other: Grey, rng: Rng) -> Grey:
+    """Lay one scene over another, evenly or through a mask of clouds."""
+    weight = np.full(one.shape, rng.uniform(0.3, 0.7), np.float32)
+    if rng.random() < 0.5:
+        mask = (clouds(rng, len(one)) > 127).astype(np.float32)
+        weight = np.asarray(cv2.GaussianBlur(mask, (0, 0), 2.0), np.float32)
+    return np.asarray(one * weight + other * (1 - weight), np.uint8)
 
 
 def relight(picture: NDArray[Any], rng: Rng) -> Grey:

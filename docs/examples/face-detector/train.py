@@ -23,6 +23,7 @@ from network import (
     BOX_LEFT,
     BOX_WIDTH,
     LEVELS,
+    LOOKS,
     SIDE,
     STRIDE,
     WINDOW,
@@ -42,11 +43,11 @@ from torch.nn import functional
 BATCH = 256
 ROUNDS = 10
 """Rounds of training; each but the last is followed by mining for what it still gets wrong."""
-FIRST_STEPS, NEXT_STEPS = 1200, 600
+FIRST_STEPS, NEXT_STEPS = 1200, 800
 """Optimiser steps in the first round and in each of the others."""
 PATCHES = 10_000
 """Face patches, and as many others, made anew for each round."""
-SCENES = 240
+SCENES = 360
 """Scenes searched for mistakes after each round."""
 MINED_ABOVE = 0.2
 """A window that shows no face yet scores more than this is a mistake worth training on."""
@@ -55,6 +56,8 @@ MINED_BELOW = 0.9
 MINED_PER_SCENE = 40
 SAME, OTHER = 0.7, 0.42
 """A window is a face if its IoU with one is above SAME, none if below OTHER, else left out."""
+MISSED_WEIGHT = torch.tensor(4.0)
+"""How much worse it is when a glance misses a face than when it takes another thing for one."""
 
 
 @dataclass
@@ -68,10 +71,22 @@ class Pool:
     mined_others: list[Grey] = field(default_factory=list)
 
     def scene(self, rng: Rng) -> Grey:
-        """Give a picture without faces: half of them drawn, half cut from a photograph."""
+        """Give a picture without faces: drawn, cut from a photograph, or two of these mixed."""
+        if rng.random() < 0.25:
+            return pictures.mixed(self._bent(rng), self._bent(rng), rng)
+        return self._bent(rng)
+
+    def _bent(self, rng: Rng) -> Grey:
+        """Give a scene drawn (a third), or cut from a photograph and often bent."""
+        if rng.random() < 0.35:
+            return pictures.drawn(rng)
+        return pictures.random_view(pick(self.scenery, rng), rng, bent=0.6)
+
+    def plain(self, rng: Rng) -> Grey:
+        """Give a scene as it may be met: half of them drawn, half cut from a photograph."""
         if rng.random() < 0.5:
             return pictures.drawn(rng)
-        return pictures.random_view(self.scenery[int(rng.integers(len(self.scenery)))], rng)
+        return pictures.random_view(pick(self.scenery, rng), rng)
 
 
 def whole_pool() -> Pool:
@@ -144,9 +159,12 @@ def train_round(
         optimiser.param_groups[0]["lr"] = rates[step]
         faces = batch_of([(yes, BATCH * 5 // 16), (hard_yes, BATCH // 16)])
         others = batch_of([(no, BATCH * 5 // 16), (hard_no, BATCH * 5 // 16)])
-        logits = net(torch.cat([faces, others])).flatten()
+        glanced, looked = net(torch.cat([faces, others]))
         wanted = torch.cat([torch.full((len(faces),), 0.99), torch.full((len(others),), 0.01)])
-        loss = functional.binary_cross_entropy_with_logits(logits, wanted)
+        loss = functional.binary_cross_entropy_with_logits(looked, wanted)
+        loss = loss + functional.binary_cross_entropy_with_logits(
+            glanced, wanted, pos_weight=MISSED_WEIGHT
+        )
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -175,7 +193,7 @@ def window_index() -> list[tuple[int, int, int]]:
 @torch.no_grad()
 def mine(net: WindowNet, pool: Pool, rng: Rng) -> tuple[int, int]:
     """Search fresh scenes, keep the mistakes in the pool, and count them: (faces, others)."""
-    net.eval()
+    detector = Detector(net).eval()
     squares, index = windows(), window_index()
     counts = [0, 0]
     for number in range(SCENES):
@@ -184,7 +202,7 @@ def mine(net: WindowNet, pool: Pool, rng: Rng) -> tuple[int, int]:
         if number % 3 == 0:
             truth = pictures.paste_faces(scene, pool.faces, rng)
         levels = pyramid(normalise(as_batch(scene)))
-        scores = torch.sigmoid(torch.cat([net(level).flatten() for level in levels]))
+        scores = detector.judge(levels)[0]
         overlap = overlaps(squares, truth)
         wrong = _worst(scores * (overlap < OTHER), MINED_ABOVE)
         missed = _worst((1 - scores) * (overlap > SAME), 1 - MINED_BELOW)
@@ -238,6 +256,7 @@ def manifest_of(net: WindowNet, seed: int) -> dict[str, Any]:
         "smallest_face": WINDOW,
         "box_in_window": {"x": BOX_LEFT, "y": 0.0, "w": BOX_WIDTH, "h": 1.0},
         "levels": list(LEVELS),
+        "looks": LOOKS,
         "parameters": sum(parameter.numel() for parameter in net.parameters()),
         "seed": seed,
     }
