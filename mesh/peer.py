@@ -145,8 +145,7 @@ class Peer:
 
     def handle(self, event: Event, now_ms: int) -> list[Instruction]:
         """Takes one event; returns what is to be done, in order."""
-        instructions = self._dispatch(event, now_ms)
-        return [*instructions, *self._flow.next_bunches()]
+        return self._dispatch(event, now_ms) + self._flow.next_bunches()
 
     def _dispatch(self, event: Event, now_ms: int) -> list[Instruction]:
         match event:
@@ -237,7 +236,8 @@ class Peer:
         return alive + self._frame(frame, peer, link, now_ms)
 
     def _frame(self, frame: Frame, peer: str, link: Link, now_ms: int) -> list[Instruction]:
-        match frame.WhichOneof("kind"):
+        kind = frame.WhichOneof("kind")
+        match kind:
             case "hello":
                 return self._hello(frame.hello, peer)
             case "fingerprint":
@@ -251,7 +251,7 @@ class Peer:
             case "journal_offer" | "journal_want" | "journal_batches":
                 return self._journal_frame(frame, peer, link, now_ms)
             case _ if not link.wan:
-                return self._site_frame(frame, peer, now_ms)
+                return self._site_frame(frame, kind, peer, now_ms)
             case _:
                 return []
 
@@ -260,9 +260,10 @@ class Peer:
             return [Drop(peer, f"protocol {hello.protocol} is too old; {PROTOCOL} is spoken here")]
         return [Notice("hello", peer, "", hello)]
 
-    def _site_frame(self, frame: Frame, peer: str, now_ms: int) -> list[Instruction]:
+    def _site_frame(
+        self, frame: Frame, kind: str | None, peer: str, now_ms: int
+    ) -> list[Instruction]:
         """What only neighbours say to each other. Of a newer release: nothing that we know."""
-        kind = frame.WhichOneof("kind")
         if kind in ("holdings", "claim"):
             return [Notice("swarm", peer, "", frame)]
         if self.membership is None:

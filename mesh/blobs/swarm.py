@@ -204,6 +204,8 @@ class Swarm:
 
     def tick(self, now_ms: int) -> list[Instruction]:
         """Does what waits for time alone: announcements, turns, renewals, late chunks."""
+        if not self._transfers:  # nothing is under way without one
+            return []
         told: list[Instruction] = []
         for flight in self._flights.all():
             if now_ms >= flight.started_ms + self._limits.flight_max_ms:

@@ -169,7 +169,8 @@ class Artifacts:
     def tick(self, now_ms: int) -> list[Output]:
         """Time passed."""
         outputs = self.carry(self.swarm.tick(now_ms))
-        for digest in sorted(self._needed & self._retry_ms.keys()):
+        due = self._needed & self._retry_ms.keys() if self._retry_ms else set()
+        for digest in sorted(due):
             if now_ms >= self._retry_ms[digest]:
                 del self._retry_ms[digest]
                 outputs += self._start(digest, now_ms)

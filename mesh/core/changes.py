@@ -132,6 +132,8 @@ class LocalChanges:
 
     def look(self, unix_ms: int) -> list[Instruction]:
         """Ends those that count no more."""
+        if not self._held:
+            return []
         done: list[Instruction] = []
         for change in self.held:
             why = self._why_not(change, unix_ms)

@@ -46,9 +46,10 @@ class Counts:
             return []
         self._looked_ms = now_ms
         mine = {s.name: s for s in plan.services if keeper(s.name, live) == self._node}
-        counts = self.of(plan, live)
-        for name in sorted(self._kept.keys() - mine.keys()):
+        for name in self._kept.keys() - mine.keys():
             del self._kept[name]
+        # What is kept here is not asked of anybody else: only a new keeper has to know the others.
+        counts = self.of(plan, live) if mine.keys() - self._kept.keys() else self.numbers()
         return [
             entry
             for name in sorted(mine)

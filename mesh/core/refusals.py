@@ -38,10 +38,9 @@ class Refusals:
     def tick(self, now_ms: int) -> list[Instruction]:
         """Tells what was counted, where it is time."""
         entries: list[Instruction] = []
-        for peer in sorted(self._counts):
+        due = [p for p, count in self._counts.items() if now_ms - count.since_ms >= EVERY_MS]
+        for peer in sorted(due):
             count = self._counts[peer]
-            if now_ms - count.since_ms < EVERY_MS:
-                continue
             if count.number == 0:
                 del self._counts[peer]
                 continue

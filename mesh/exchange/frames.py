@@ -29,9 +29,11 @@ def parse_frame(data: bytes) -> Frame:
         frame = Frame.FromString(data)
     except DecodeError:
         raise PeerFault("a frame that cannot be parsed") from None
+    if len(data) <= ENTRIES_MAX:  # an entry has a byte at least
+        return frame
     kind = frame.WhichOneof("kind")
-    if kind is None or len(data) <= ENTRIES_MAX:  # an entry has a byte at least
-        return frame  # of a newer release: nothing that we know; or too short for too many
+    if kind is None:
+        return frame  # of a newer release: nothing that we know
     for field, value in getattr(frame, kind).ListFields():
         if field.is_repeated and len(value) > ENTRIES_MAX:
             raise PeerFault(f"{kind}.{field.name} has {len(value)} entries, at most {ENTRIES_MAX}")

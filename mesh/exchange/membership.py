@@ -179,6 +179,8 @@ class Membership:
 
     def carry(self, actions: list[Action]) -> list[Instruction]:
         """Liveness' wishes as instructions."""
+        if not actions:
+            return []
         instructions: list[Instruction] = []
         for action in actions:
             if isinstance(action, SendProbe):

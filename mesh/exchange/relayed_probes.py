@@ -48,6 +48,8 @@ class RelayedProbes:
 
     def tick(self, now_ms: int) -> list[tuple[str, bytes]]:
         """Frames that tell askers of targets that did not answer in time."""
+        if not self._pending:
+            return []
         late = [number for number, p in self._pending.items() if now_ms >= p.until_ms]
         answers = []
         for number in late:

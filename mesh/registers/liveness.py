@@ -274,9 +274,9 @@ class Liveness:
         actions: list[Action] = []
         for node in targets:
             member = self._members[node]
-            if member.probe is not None or self._too_new(member, now_ms):
+            if member.probe is not None or now_ms - member.probed_ms < PROBE_EVERY_MS:
                 continue
-            if now_ms - member.probed_ms >= PROBE_EVERY_MS:
+            if not self._too_new(member, now_ms):
                 actions += self._probe(node, member, now_ms)
         return actions
 
