@@ -129,7 +129,8 @@ class Processes:
             started.poll()
             for stream in (started.stdin, started.stdout):
                 if stream is not None:
-                    stream.close()
+                    with suppress(OSError):  # what was not read any more
+                        stream.close()
 
     def _own(self) -> list[psutil.Process]:
         """What was started here and has not ended."""

@@ -1,6 +1,7 @@
 """The demo's parts, without its story: files it writes, processes it finds, records it counts."""
 
 import json
+import signal
 import sys
 import time
 import tomllib
@@ -15,7 +16,7 @@ from mesh.journals import BatchWriter, LogKey
 from mesh.signed import Signer
 from node.admin.demo import audit
 from node.admin.demo.golden import FACE, GoldenRequest, overlap
-from node.admin.demo.lab import in_parallel
+from node.admin.demo.lab import Talker, in_parallel
 from node.admin.demo.layout import (
     BAD_VERSION,
     SITES,
@@ -216,3 +217,28 @@ def test_overlap_is_intersection_over_union():
 def test_the_examples_golden_request_is_readable_and_nobody_answers():
     golden = GoldenRequest(Path("docs/examples/face-detector/golden").resolve())
     assert not golden.right("faces", "127.0.0.1:9")
+
+
+ANSWERS = """
+import json, signal, sys
+signal.signal(signal.SIGUSR1, lambda *_: print(json.dumps({"signalled": True}), flush=True))
+print(json.dumps({"first": True}), flush=True)
+for line in sys.stdin:
+    if line == "end\\n":
+        sys.exit("that is all I know")
+    print(json.dumps({"asked": line.strip()}), flush=True)
+"""
+
+
+def test_a_helper_process_answers_line_by_line_and_its_end_is_told_with_its_log(tmp_path):
+    processes = Processes(tmp_path, {})
+    talker = Talker(processes, "helper", [sys.executable, "-c", ANSWERS])
+    assert talker.first == {"first": True}
+    assert talker.ask("how far") == {"asked": "how far"}
+    assert talker.signalled(signal.SIGUSR1) == {"signalled": True}
+    with pytest.raises(StepFailed, match="helper ended:\nthat is all I know"):
+        talker.ask("end")
+    talker.process.wait(10)
+    with pytest.raises(StepFailed, match="helper ended with 1:\nthat is all I know"):
+        talker.ask("anything more?")
+    processes.stop_all()
