@@ -13,8 +13,8 @@ from protos.documents_pb2 import Plan
 
 class Placing:
     """The placement of the plan on the nodes of now. Registers change every second, because of what
-    serves where; what placement rests on (who lives, labels, capacity, what cordoned nodes have begun)
-    changes rarely."""
+    serves where; what placement rests on (who lives, labels, capacity, and what cordoned nodes have
+    begun) changes rarely."""
 
     def __init__(self) -> None:
         self.placement = Placement({}, {}, {}, {})

@@ -5,6 +5,7 @@ node itself (--address) it needs no master. Either counts; each ends where it wa
 """
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated
@@ -87,7 +88,9 @@ class Left:
     def text(self, node: str) -> str:
         if self.behind:
             return f"{node} has not heard of it yet: it goes by state {self.behind}"
-        return f"{node} still runs {', '.join(self.workloads) or 'something'}"
+        counts = sorted(Counter(self.workloads).items())
+        names = [name if count == 1 else f"{name} ({count})" for name, count in counts]
+        return f"{node} still runs {', '.join(names) or 'something'}"
 
 
 def _wait(client: Client, node: str, counter: int, timeout_s: int) -> None:
@@ -125,7 +128,7 @@ def _looks(client: Client, node: str, counter: int) -> Iterator[Left]:
             if str(one["subject"]).startswith(prefix)
         }
         behind = document.get("applied", 0) if document.get("applied", 0) < counter else 0
-        names = tuple(sorted(f"{one['workload']}" for one in running))
+        names = tuple(sorted(str(one["workload"]) for one in running))
         yield Left(document.get("cordon") == "drained", names, stays, behind)
         time.sleep(LOOK_S)
 

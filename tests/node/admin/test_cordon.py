@@ -68,7 +68,7 @@ async def test_a_drain_shows_what_is_left_until_nothing_is(world: World, master:
     master.looks = [
         look(""),
         look("", FACES, applied=11),
-        look("draining", FACES),
+        look("draining", FACES, FACES),
         look("draining"),
         look("drained"),
     ]
@@ -77,7 +77,7 @@ async def test_a_drain_shows_what_is_left_until_nothing_is(world: World, master:
     assert done.stdout == "north-a is drained: nothing runs there\n"
     assert done.stderr.splitlines() == [
         "north-a has not heard of it yet: it goes by state 11",
-        "north-a still runs faces",
+        "north-a still runs faces (2)",
         "north-a still runs something",
     ]
     assert master.held_back == [("north-a", True, True, "new fan")]
