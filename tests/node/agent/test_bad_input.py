@@ -335,7 +335,10 @@ def test_a_revoked_node_is_cut_off_at_once_and_stays_so(lab: Lab, tmp_path: Path
     assert time.monotonic() - revoked < 5, time.monotonic() - at
     lab.nodes["b"].process.send_signal(signal.SIGKILL)  # type: ignore[union-attr]
     lab.start("b")
-    time.sleep(1.0)  # it would have dialled by now, and be linked
+    wait_for(  # by then it has dialled who it knows
+        "it is linked with the others",
+        lambda: {"a", "c"} <= {peer["id"] for peer in lab.try_get("b", "status")[0]["peers"]},
+    )
     for name in ("a", "b"):
         assert not any(peer["id"] == "r" for peer in lab.get(name, "status")[0]["peers"])
     lab.kill_node("r")

@@ -98,7 +98,7 @@ async def test_a_link_that_the_same_end_made_later_replaces_the_older(
     await until(lambda: network.links.linked("a"))
     new = network.accept(FakeLink(node("a"), dialled=False))
     await until(lambda: old.reason)
-    await asyncio.sleep(0.02)
+    await until(lambda: len(network.fed) == 3)
     assert [link for _, link, _, _ in network.links.open()] == [new]
     assert network.said() == [("LinkUp", "a"), ("LinkDown", "a"), ("LinkUp", "a")]
 
@@ -154,6 +154,7 @@ async def test_a_link_that_ends_at_once_is_not_dialled_without_a_pause(
     network.up = {"h:1"}
     network.links.know(node("a"), ["h:1"])
     target = network.links._targets["a"]
+    target.backoff._draw = lambda low, high: high  # the pauses, not their jitter
     async with dialling(network):
         for _ in range(3):
             target.next_s = 0.0

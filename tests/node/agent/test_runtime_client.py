@@ -53,7 +53,8 @@ async def test_a_runtime_that_ends_is_told_with_its_last_words_once(tmp_path: Pa
     assert await made.restart("faces") == 0
     task = asyncio.create_task(made.run())
     await until(lambda: any(isinstance(one, Trouble) for one in fed))
-    await asyncio.sleep(0.5)
+    seen = fed.count(RuntimeReported(None))
+    await until(lambda: fed.count(RuntimeReported(None)) >= seen + 2)  # it has looked again
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert RuntimeReported(None) in fed

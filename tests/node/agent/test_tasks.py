@@ -17,8 +17,8 @@ async def test_a_task_that_has_nothing_to_do_may_end() -> None:
     for_ever = asyncio.create_task(asyncio.Event().wait())
     serving = asyncio.create_task(until_told(stop, [idle, for_ever]))
     await idle
-    await asyncio.sleep(0.02)
-    assert not serving.done()
+    done, _ = await asyncio.wait({serving}, timeout=0.02)
+    assert not done
     stop.set()
     await serving
     for_ever.cancel()

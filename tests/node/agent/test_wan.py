@@ -1,13 +1,17 @@
 """The way to the master: who holds the link, who steps down, who only looks."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
 from mesh.core.messages import WanPath
 from mesh.heads.identity import Identity
+from node.agent import wan
 from node.agent.wan import WanKeeper
 from tests.node.agent.fake_links import MASTER, Network
 from tests.node.agent.waiting import until
@@ -22,18 +26,27 @@ class Rig:
     masters: list[tuple[Identity, str]] = field(default_factory=lambda: [(MASTER, "m:1")])
     network: Network = field(default_factory=Network)
     said: list[Any] = field(default_factory=list)
+    answers: list[bool] = field(default_factory=list)
+    """What the next looks find, before `wants` holds."""
 
     def __post_init__(self) -> None:
         self.keeper = WanKeeper(
             self.network.links,
             self.said.append,
             self.masters,
-            lambda: self.wants,
+            lambda: self.answers.pop(0) if self.answers else self.wants,
             lambda: self.gateway,
             retry_max_s=0.01,
             step_down_s=0.05,
             check_first_s=0.01,
         )
+
+
+@pytest.fixture(autouse=True)
+def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the keeper looks at twice a second in life, it looks at a hundred times here."""
+    monkeypatch.setattr(wan, "LOOK_S", 0.01)
+    monkeypatch.setattr(wan, "RETRY_FIRST_S", 0.01)
 
 
 @asynccontextmanager
@@ -86,14 +99,12 @@ async def test_a_node_that_is_not_the_gateway_any_more_steps_down_and_keeps_its_
 
 async def test_a_gateway_that_is_asked_again_in_time_keeps_its_link() -> None:
     rig = Rig()
-    rig.keeper._step_down_s = 1.0
+    rig.keeper._step_down_s = 0.0  # at the second look in a row that finds it unwanted
     rig.network.up = {"m:1"}
     async with running(rig):
         await until(lambda: rig.network.links.linked("master-1"))
-        rig.wants = False
-        await asyncio.sleep(0.5)
-        rig.wants = True
-        await asyncio.sleep(0.7)
+        rig.answers += [False, True] * 5
+        await until(lambda: not rig.answers)
         assert len(rig.network.made) == 1
         assert rig.network.links.linked("master-1")
 
@@ -123,10 +134,10 @@ async def test_a_master_that_shuts_out_at_once_is_not_dialled_without_a_pause() 
     rig.network.up = {"m:1"}
     async with running(rig):
         await until(lambda: rig.network.links.linked("master-1"))
+        begun = time.monotonic()
         rig.network.made[-1].close("not welcome")
-        await asyncio.sleep(0.1)
-        assert len(rig.network.made) == 1
         await until(lambda: len(rig.network.made) == 2)
+        assert time.monotonic() - begun >= 0.2
 
 
 async def test_without_masters_there_is_nothing_to_do() -> None:

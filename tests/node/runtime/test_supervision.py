@@ -11,6 +11,8 @@ import grpc.aio
 import numpy as np
 import pytest
 
+from node.runtime import replica as supervised
+from node.runtime import worker_process
 from node.runtime.limits import LOAD_CRASHES_MAX
 from protos.documents_pb2 import FAILED, LOADING, REFUSED, SERVING
 from protos.inference_pb2 import ModelInferRequest
@@ -89,7 +91,11 @@ async def _at_work(runtime: RunningRuntime, but: set[int]) -> int:
                     return worker.pid
 
 
-async def test_a_frozen_worker_is_noticed_and_replaced(tmp_path: Path, model: Built) -> None:
+async def test_a_frozen_worker_is_noticed_and_replaced(
+    tmp_path: Path, model: Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_process, "STALL_S_MIN", 1.0)
+    monkeypatch.setattr(supervised, "PING_EVERY_S", 0.2)
     async with runtime_here(tmp_path) as runtime:
         await runtime.apply(model.spec)
         state = await runtime.until(lambda state: phases(state) == [SERVING])
