@@ -15,7 +15,9 @@ EXAMPLE = Path(__file__).parents[3] / "docs" / "examples" / "face-detector"
 
 def demo(*options: str | Path) -> Result:
     """`meshctl demo` in this process, which is no terminal."""
-    return CliRunner().invoke(app, ["demo", *map(str, options)], env={"COLUMNS": "200"})
+    # Coverage of what it starts would make fourteen processes slow, and they are measured elsewhere.
+    env = {"COLUMNS": "200", "COVERAGE_PROCESS_CONFIG": None}
+    return CliRunner().invoke(app, ["demo", *map(str, options)], env=env)
 
 
 def test_a_step_that_does_not_hold_ends_the_story_with_its_evidence(tmp_path: Path) -> None:
