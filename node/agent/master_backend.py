@@ -34,7 +34,7 @@ from node.agent.cordon import begun, check_at_master, cordon_document
 from node.agent.event_log import events
 from node.agent.links import Links
 from node.agent.local_changes import change_documents, reported_changes
-from node.agent.node_backend import VERSION, watch_by_looking
+from node.agent.looks import VERSION, Document, kinds_of, named, watch_by_looking
 from node.agent.rollout_documents import rollout_documents
 from node.agent.site_events import site_event
 from node.disk.blobs import (
@@ -53,7 +53,6 @@ from node.master.outages import LinkHistory, build_outages
 from node.master.steering import Steering
 from protos.documents_pb2 import SiteBranch
 
-Document = dict[str, Any]
 OUTAGE_EVENTS_READ = 20_000
 
 
@@ -79,23 +78,7 @@ class MasterBackend:
     def __init__(self, parts: MasterParts) -> None:
         self._p = parts
         self._pushed: dict[bytes, Artifact] = {}
-        self._kinds: dict[str, Callable[[], list[Document]]] = {
-            "status": lambda: [self.status()],
-            "nodes": self.nodes,
-            "sites": self.sites,
-            "workloads": self.workloads,
-            "rollouts": self.rollouts,
-            "explanations": self.explanations,
-            "loads": self.loads,
-            "changes": self.changes,
-            "models": lambda: self._resources("Model"),
-            "services": lambda: self._resources("Service"),
-            "pipelines": lambda: self._resources("Pipeline"),
-            "resources": lambda: self._resources(""),
-            "artifacts": self.artifacts,
-            "alarms": self.alarms,
-            "tokens": self.tokens,
-        }
+        self._kinds = {**kinds_of(self), "tokens": self.tokens}
 
     # ---- reading ----
 
@@ -107,8 +90,7 @@ class MasterBackend:
             found = await asyncio.to_thread(self._outages, site)
             return found[-limit:]
         elif kind in self._kinds:
-            key = documents.NAME_KEYS.get(kind, "name")
-            found = [d for d in self._kinds[kind]() if not name or d.get(key) == name]
+            found = named(kind, self._kinds[kind](), name)
         else:
             raise BadInput(f"{kind!r} is no kind of document")
         if site:
@@ -291,7 +273,8 @@ class MasterBackend:
             for t in self._p.authority.tokens()
         ]
 
-    def _resources(self, kind: str) -> list[Document]:
+    def resources(self, kind: str) -> list[Document]:
+        """The resources of a kind, all for "", as they are applied and as they are."""
         bodies = [record.body for record in self._records()]
         return resources.resource_documents(self._p.authority.content, bodies, kind)
 

@@ -3,7 +3,6 @@
 What only the authority may say is refused here, with the way to where it can be said.
 """
 
-import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -24,15 +23,11 @@ from node.agent.event_log import events, own_outages
 from node.agent.explain_documents import explanations
 from node.agent.links import Links
 from node.agent.local_changes import OwnChanges, change_documents
+from node.agent.looks import VERSION, Document, kinds_of, named, watch_by_looking
 from node.agent.masters_alone import MastersAlone
 from node.agent.rollout_documents import rollout_documents
 from node.agent.wan import WanKeeper
 from node.disk.journals import JournalStore
-
-VERSION = "0.1.0"
-WATCH_S = 0.5
-"""Between two looks at what is watched."""
-Document = dict[str, Any]
 
 
 @dataclass
@@ -59,22 +54,7 @@ class NodeBackend(MastersAlone):
 
     def __init__(self, parts: NodeParts) -> None:
         self._p = parts
-        self._kinds: dict[str, Callable[[], list[Document]]] = {
-            "status": lambda: [self.status()],
-            "nodes": self.nodes,
-            "sites": self.sites,
-            "workloads": self.workloads,
-            "rollouts": self.rollouts,
-            "explanations": lambda: explanations(self._p.core),
-            "loads": self.loads,
-            "changes": lambda: change_documents(self._p.core.changes.held),
-            "models": lambda: self._resources("Model"),
-            "services": lambda: self._resources("Service"),
-            "pipelines": lambda: self._resources("Pipeline"),
-            "resources": lambda: self._resources(""),
-            "artifacts": self.artifacts,
-            "alarms": self.alarms,
-        }
+        self._kinds = kinds_of(self)
 
     # ---- reading ----
 
@@ -90,9 +70,7 @@ class NodeBackend(MastersAlone):
             raise NotHere("only a master has tokens; use a master's address")
         if kind not in self._kinds:
             raise BadInput(f"{kind!r} is no kind of document")
-        found = self._kinds[kind]()
-        key = documents.NAME_KEYS.get(kind, "name")
-        return [d for d in found if not name or d.get(key) == name][:limit]
+        return named(kind, self._kinds[kind](), name)[:limit]
 
     async def watch(
         self, kind: str, name: str, site: str, limit: int
@@ -201,6 +179,14 @@ class NodeBackend(MastersAlone):
         bodies = [r.body for r in core.membership.registers.records()]
         return rollout_documents(core.branch.plan, bodies, whys)
 
+    def explanations(self) -> list[Document]:
+        """What was decided of each workload, and why."""
+        return explanations(self._p.core)
+
+    def changes(self) -> list[Document]:
+        """The local changes that this node goes by."""
+        return change_documents(self._p.core.changes.held)
+
     def loads(self) -> list[Document]:
         """How busy each service is on each live node that serves it."""
         core = self._p.core
@@ -239,14 +225,15 @@ class NodeBackend(MastersAlone):
         live = set(self._p.core.membership.liveness.live())
         return documents.merged_alarms(r.body for r in records if r.body.node in live)
 
-    # ---- inside ----
-
-    def _resources(self, kind: str) -> list[Document]:
+    def resources(self, kind: str) -> list[Document]:
+        """The resources of a kind, all for "", as they are applied and as they are."""
         core = self._p.core
         applied = core.peer.heads.state.applied
         bodies = [r.body for r in core.membership.registers.records()]
         found = documents.plan_documents(core.branch, applied.counter if applied else 0, bodies)
         return [d for d in found if not kind or d["kind"] == kind]
+
+    # ---- inside ----
 
     def _own_replicas(self) -> list[Document]:
         core = self._p.core
@@ -363,26 +350,3 @@ class NodeBackend(MastersAlone):
     async def change(self, envelope: bytes) -> bytes:
         """Takes a local change; the core keeps it on disk and repeats it in its register."""
         return self._p.changes.change(envelope)
-
-
-async def watch_by_looking(
-    get: Callable[[str, str, str, int], Awaitable[list[Document]]],
-    kind: str,
-    name: str,
-    site: str,
-    limit: int,
-) -> AsyncIterator[list[Document]]:
-    """A watch on anything that can be looked at: the list, even an empty one, and again when it
-    has changed; of events the new ones alone."""
-    last: list[Document] | None = None
-    seen: set[tuple[Any, ...]] = set()
-    while True:
-        found = news = await get(kind, name, site, limit)
-        if kind == "events":
-            keys = [(d["node"], d["boot"], d["nonce"], d["kind"], d["sequence"]) for d in found]
-            news = [d for d, key in zip(found, keys, strict=True) if key not in seen]
-            seen = set(keys)
-        if last is None or (news if kind == "events" else found != last):
-            yield news
-        last = found
-        await asyncio.sleep(WATCH_S)
