@@ -325,11 +325,9 @@ class Liveness:
 
     def _suspect(self, node: str, member: _Member, now_ms: int, why: str) -> list[Action]:
         member.probe = None
-        if self._node in member.suspected_ms or member.verdict is Verdict.DEAD:
+        if member.verdict is not Verdict.ALIVE:
             return []
         member.suspected_ms[self._node] = now_ms
-        if member.verdict is Verdict.SUSPECT:
-            return []
         member.verdict = Verdict.SUSPECT
         self._turn()
         return [Changed(node, Verdict.SUSPECT, why)]

@@ -16,7 +16,7 @@ from mesh.registers.store import (
     Registers,
 )
 from mesh.signed import Signer
-from protos.documents_pb2 import Boot, LoadRegister, ServiceLoad, StableRegister
+from protos.documents_pb2 import Boot, LoadRegister, ServiceLoad, StableRegister, Suspicion
 from tests.sim import identities
 
 SITE = "south"
@@ -225,3 +225,32 @@ def test_a_certificate_that_holds_no_more_takes_its_register_along() -> None:
         registers.accept(signed(body("a", version=3)))
     renewed = signed(body("b", version=2, certificate=b"b2"))
     assert registers.accept(renewed)[1].keys.tls_key == b"u" * 32
+
+
+def test_who_says_what_is_known_without_a_look_at_all_registers() -> None:
+    registers = Registers(SITE, check)
+
+    def said() -> tuple[list[str], list[str], list[str]]:
+        sets = (registers.with_wan, registers.draining, registers.accusing)
+        return tuple(sorted(one) for one in sets)  # type: ignore[return-value]
+
+    seen = [registers.generation]
+    for register in (
+        body("a", wan=True, suspicions=[Suspicion(node="b", boot=BOOT, version=1)]),
+        body("b", wan=True, draining=True),
+        body("a", version=2, wan=True),
+    ):
+        registers.accept(signed(register))
+        seen.append(registers.generation)
+    assert said() == (["a", "b"], ["b"], [])
+    with_wan = registers.with_wan
+    registers.accept(signed(body("a", version=3, wan=True)))
+    assert registers.with_wan is with_wan
+    registers.accept(signed(body("a", version=4, draining=True)))
+    assert said() == (["b"], ["a", "b"], [])
+    registers.forget(["b"])
+    seen.append(registers.generation)
+    assert said() == ([], ["a"], [])
+    assert seen == sorted(set(seen))
+    registers.accept(signed(body("a", version=4)))
+    assert said() == ([], ["a"], [])
