@@ -31,6 +31,9 @@ LOOK_S = 0.5
 takes seconds to find that its gateway is gone."""
 CHECK_SOON_S = 0.3
 """After the gateway changed."""
+CHECK_BACK_S = 5.0
+"""After another node found a path where nobody had one: this node's own may be back as well, and
+chunks that only it wants come over it alone. Drawn: a site is not to come back in one herd."""
 
 log = structlog.get_logger(__name__)
 
@@ -68,6 +71,9 @@ class WanKeeper:
             before, gateway = gateway, self._gateway()
             if gateway != before and self.up:
                 self._check_at = time.monotonic() + random.uniform(0, CHECK_SOON_S)
+            elif gateway is not None and before is None:
+                back = time.monotonic() + random.uniform(0, CHECK_BACK_S)
+                self._check_at = min(self._check_at, back)
             if self._wants_link():
                 await self._hold()
             elif time.monotonic() >= self._check_at:

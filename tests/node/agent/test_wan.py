@@ -47,6 +47,7 @@ def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the keeper looks at twice a second in life, it looks at a hundred times here."""
     monkeypatch.setattr(wan, "LOOK_S", 0.01)
     monkeypatch.setattr(wan, "RETRY_FIRST_S", 0.01)
+    monkeypatch.setattr(wan, "CHECK_BACK_S", 0.01)
 
 
 @asynccontextmanager
@@ -126,6 +127,19 @@ async def test_a_path_is_looked_at_again_soon_when_the_gateway_changes() -> None
         rig.network.up = set()
         rig.gateway = None
         await until(lambda: rig.said[-1] == WanPath(False, "m:1: nobody answers"))
+
+
+async def test_a_path_is_looked_at_again_soon_when_another_node_has_found_one() -> None:
+    rig = Rig(wants=False, gateway="a")
+    rig.network.up = {"m:1"}
+    async with running(rig):
+        await until(lambda: rig.said == [WanPath(True, "master-1 at m:1")])
+        rig.network.up = set()
+        rig.wants, rig.gateway = True, None
+        await until(lambda: rig.said[-1] == WanPath(False, "m:1: nobody answers"))
+        rig.network.up = {"m:1"}
+        rig.wants, rig.gateway = False, "a"
+        await until(lambda: rig.said[-1] == WanPath(True, "master-1 at m:1"))
 
 
 async def test_a_master_that_shuts_out_at_once_is_not_dialled_without_a_pause() -> None:
