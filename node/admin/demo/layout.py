@@ -20,6 +20,8 @@ BAD_VERSION, GOOD_VERSION = "1.0.1", "1.1.0"
 """The one has broken weights; the other is the same network, released anew."""
 REPLICAS_LATER = {"north": 2, "south": 3}
 """After the change that the operator makes during the outage."""
+LOCAL_SITE, LOCAL_REPLICAS = "north", 3
+"""Where, and to how many, an operator at the site scales its service during the outage."""
 COMPANION, COMPANION_VERSION = "store-map", "1.0.0"
 COMPANION_BYTES = 32 * 1024 * 1024
 """Pushed beside the model, so that the figures for the WAN stand on more than one megabyte."""
@@ -44,6 +46,15 @@ spec:
   journal: {{onChange: true, summaryEvery: 10s}}
   exclusive: true
   onSplit: run
+"""
+
+
+def site_yaml(site: str) -> str:
+    """What operators at the site may change without a master."""
+    return f"""apiVersion: mesh/v1
+kind: Site
+metadata: {{name: {site}}}
+spec: {{autonomy: {{allow: [scale, pin, restart], until: 12h}}}}
 """
 
 
@@ -74,8 +85,11 @@ spec:
 
 def all_yaml() -> str:
     """Everything that the operator applies at first."""
+    sites = [site_yaml(site) for site in SITES]
     services = [service_yaml(site, 2) for site in SITES]
-    return "---\n".join([model_yaml(MODEL_VERSION), COMPANION_YAML, *services, PIPELINE_YAML])
+    return "---\n".join(
+        [*sites, model_yaml(MODEL_VERSION), COMPANION_YAML, *services, PIPELINE_YAML]
+    )
 
 
 def version_yaml(version: str) -> str:

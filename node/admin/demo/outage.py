@@ -11,10 +11,19 @@ from typing import Any
 from node.admin.demo import audit, views
 from node.admin.demo.golden import GoldenRequest
 from node.admin.demo.lab import Lab
-from node.admin.demo.layout import REPLICAS_LATER, SERVICES, SITES, NodePlan, service_yaml
+from node.admin.demo.layout import (
+    LOCAL_REPLICAS,
+    LOCAL_SITE,
+    REPLICAS_LATER,
+    SERVICES,
+    SITES,
+    NodePlan,
+    service_yaml,
+)
 from node.admin.demo.narrator import Narrator
 from node.admin.demo.processes import Incarnation, census, kill
 from node.admin.demo.waiting import require, wait_for
+from node.admin.documents import Document
 from node.admin.output import seconds
 
 CUT_TIMEOUT_S = 20.0
@@ -130,6 +139,29 @@ class Outage:
         require(code == 4, f"a node took an apply ({code}): {out}{err}")
         self.say.tell(f"meshctl status works at each of the {len(nodes)} nodes, apply at none")
 
+    def change_locally(self) -> None:
+        """What an operator at a site does meanwhile, within what the plan allows."""
+        node = self.lab.layout.of_site(LOCAL_SITE)[0]
+        service, count = SERVICES[LOCAL_SITE], LOCAL_REPLICAS
+        because = ["--for", "1h", "--reason", "a queue at the door", *self.lab.at(node)]
+        began = time.monotonic()
+        self.lab.meshctl("local", "scale", service, str(count), *because)
+
+        def look() -> tuple[bool | None, object]:
+            found = views.replicas_on(self.lab, node.name, LOCAL_SITE)
+            return (True if sum(found.values()) == count else None), found
+
+        wait_for(f"{count} replicas serve in {LOCAL_SITE}", look, CHANGE_TIMEOUT_S)
+        took = round(time.monotonic() - began, 2)
+        text = f"meshctl local scale {service} {count} at {node.name}: they serve after {took} s"
+        self.say.tell(text)
+        code, _, err = self.lab.try_meshctl(
+            "local", "scale", service, str(count), "--for", "2d", "--reason", "for good",
+            *self.lab.at(node),
+        )  # fmt: skip
+        require(code == 4 and "12.0 h" in err, f"a change beyond the plan was taken: {code} {err}")
+        self.say.tell("for two days it is refused: the plan allows 12 hours")
+
     def change(self) -> None:
         """What the operator at the master does meanwhile."""
         yaml = service_yaml("south", REPLICAS_LATER["south"]).encode()
@@ -167,6 +199,7 @@ class Outage:
             f"nothing that was right was restarted: all {len(self.before)} processes are the same",
         )
         require(not gone, f"these processes are gone: {sorted(gone)}")
+        self._check_local_change()
 
     def _wait_third_replica(self) -> None:
         def look() -> tuple[dict[str, int] | None, object]:
@@ -175,6 +208,18 @@ class Outage:
 
         found = wait_for("a third replica serves in south", look, CHANGE_TIMEOUT_S)
         self.say.tell(f"the change made meanwhile is in place: south has three replicas, {found}")
+
+    def _check_local_change(self) -> None:
+        """The master has what was changed at the site, and why; it still counts."""
+
+        def look() -> tuple[Document | None, object]:
+            found: list[Document] = json.loads(self.lab.meshctl("local", "ls", "-o", "json"))
+            ours = [one for one in found if one.get("site") == LOCAL_SITE]
+            return (ours[0] if ours else None), found
+
+        found = wait_for("the master knows the local change", look, SYNC_TIMEOUT_S, 0.2)
+        what = f"{found['workload']} {found['field']} = {found['value']} by {found['operator']}"
+        self.say.tell(f"the master shows the local change of {LOCAL_SITE}: {what}, and why")
 
     def account(self) -> None:
         """Every record, on whichever disk it lies, is at the master once."""

@@ -97,6 +97,7 @@ def _told(lab: Lab, narrator: Narrator, rollouts: bool) -> bool:
         ("No master: a worker is killed", outage.kill_worker),
         ("No master: a whole node is killed, then started from cold", heal_node),
         ("No master: the site can be read from any node", outage.read_anywhere),
+        ("No master: an operator at the site changes something", outage.change_locally),
         ("Meanwhile at the master: a change", outage.change),
         ("The WAN is back", outage.reconnect),
         *(rollout.steps() if rollouts else ()),
