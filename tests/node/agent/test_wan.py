@@ -28,6 +28,8 @@ class Rig:
     said: list[Any] = field(default_factory=list)
     answers: list[bool] = field(default_factory=list)
     """What the next looks find, before `wants` holds."""
+    looks: int = 0
+    """At who the gateway is."""
 
     def __post_init__(self) -> None:
         self.keeper = WanKeeper(
@@ -35,11 +37,15 @@ class Rig:
             self.said.append,
             self.masters,
             lambda: self.answers.pop(0) if self.answers else self.wants,
-            lambda: self.gateway,
+            self._look,
             retry_max_s=0.01,
             step_down_s=0.05,
             check_first_s=0.01,
         )
+
+    def _look(self) -> str | None:
+        self.looks += 1
+        return self.gateway
 
 
 @pytest.fixture(autouse=True)
@@ -135,10 +141,12 @@ async def test_a_path_is_looked_at_again_soon_when_another_node_has_found_one() 
     async with running(rig):
         await until(lambda: rig.said == [WanPath(True, "master-1 at m:1")])
         rig.network.up = set()
-        rig.wants, rig.gateway = True, None
+        rig.gateway = "b"
         await until(lambda: rig.said[-1] == WanPath(False, "m:1: nobody answers"))
+        looks, rig.gateway = rig.looks, None
+        await until(lambda: rig.looks > looks)
         rig.network.up = {"m:1"}
-        rig.wants, rig.gateway = False, "a"
+        rig.gateway = "a"
         await until(lambda: rig.said[-1] == WanPath(True, "master-1 at m:1"))
 
 
