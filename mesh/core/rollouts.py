@@ -62,6 +62,9 @@ class Rollouts:
         self._told: dict[str, str] = {}
         self._refused: dict[str, str] = {}
         self._settled: set[ReplicaKey] = set()
+        # By service, the configuration whose turn has begun here. Our register says so only later,
+        # and whoever went by that would stop what it has just started, and start it again.
+        self._begun: dict[str, str] = {}
 
     # ---- what runs says ----
 
@@ -77,6 +80,7 @@ class Rollouts:
             service = services.get((status.state.workload, status.state.config))
             if service is None:
                 continue
+            self._begun[service.name] = status.state.config
             if status.state.phase == Phase.REFUSED:
                 entries += self._refuse(service, status.state)
             elif status.state.soaked:
@@ -169,10 +173,18 @@ class Rollouts:
             idle = protects and not runs and service.artifact not in held
             use_new = good is None or (answer.target is Target.NEW and not idle)
             chosen[service.name] = service if use_new or good is None else _merged(good, service)
+            self._note_turn(service, use_new and self._node in order, held)
             entries += self._tell(service, answer, refused and protects)
             turns[service.name] = answer
         self.turns = turns
         return chosen, entries
+
+    def _note_turn(self, service: ServicePlan, is_new: bool, held: Collection[bytes]) -> None:
+        """Remembers that a turn has begun: who only fetches the model has not."""
+        if is_new and service.artifact in held:
+            self._begun[service.name] = service_config(service)
+        else:
+            self._begun.pop(service.name, None)
 
     def _runs(self, good: ServicePlan) -> bool:
         """Whether a version runs on this node, well or badly."""
@@ -219,6 +231,9 @@ class Rollouts:
         refusing = any((v.workload, v.config) == (service.name, config) for v in self.verdicts)
         if refusing:
             stages[self._node] = Stage.REFUSED
+        elif self._begun.get(service.name) == config:
+            known = stages.get(self._node, Stage.OLD)
+            stages[self._node] = Stage.TRYING if known is Stage.OLD else known
         return stages
 
     def _good(
