@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTEST ?= $(BIN)/python -m pytest
 
-.PHONY: demo test protos bench clean \
+.PHONY: demo test sim protos bench clean \
 	lint lint-style lint-format lint-types lint-imports lint-protos
 
 .venv/installed: pyproject.toml
@@ -16,6 +16,13 @@ demo: .venv/installed
 
 test: .venv/installed
 	$(PYTEST) $(PYTEST_ARGS)
+
+# As many drawn histories as are asked for: make sim SEEDS=1000 FIRST=26 MINUTES=10
+SEEDS ?= 100
+FIRST ?= 1
+MINUTES ?= 10
+sim: .venv/installed
+	$(BIN)/python -m tests.sim --seed $(FIRST) --seeds $(SEEDS) --minutes $(MINUTES)
 
 protos: .venv/installed
 	$(BIN)/python protos/generate.py

@@ -29,6 +29,7 @@ from protos.peer_pb2 import Documents, JournalBatches
 from tests.sim import identities
 
 TICK_MS = 150
+LATENCY_MS = (1, 4)
 PROBES = (b"\x32", b"\x3a")
 """First bytes of the frames `probe` and `probe_answer`: fields 6 and 7 of Frame."""
 WAN_RETRY_MS = 1_000
@@ -51,7 +52,7 @@ class World:
         self.hosts: dict[str, Any] = {}
         self.cut: set[tuple[str, str]] = set()
         self.linked: dict[frozenset[str], int] = {}
-        self.latency_ms = (1, 4)
+        self.latency_ms = LATENCY_MS
         self.probe_loss = 0.0
         self.duplicates = 0.0
         self.messages = 0
@@ -228,6 +229,10 @@ class Host:
         """The monotonic clock of this machine."""
         return self.world.now_ms
 
+    def later(self, delay_ms: int, action: Callable[[], None]) -> None:
+        """Does something of the edge's own some time later."""
+        self.world.after(delay_ms, action)
+
     def carry(self, instructions: Sequence[Any]) -> None:
         """Carries out what a core answered, in order."""
         for instruction in instructions:
@@ -268,7 +273,7 @@ class Host:
 
     def do_SaveBatch(self, i: Any) -> None:  # noqa: N802
         self.disk.append(i.batch)
-        self.world.after(1, lambda: self.feed(BatchSaved(i.batch)))
+        self.later(1, lambda: self.feed(BatchSaved(i.batch)))
 
     def do_SendBatches(self, i: Any) -> None:  # noqa: N802
         batches = self.disk.read(i.log, i.after)
@@ -276,14 +281,14 @@ class Host:
             message = JournalBatches(batches=[batch.envelope for batch in batches])
             self.world.send(self.name, i.peer, encode(journal_batches=message))
         last = batches[-1].last if batches else i.after
-        self.world.after(1, lambda: self.feed(BatchesSent(i.peer, i.log, last)))
+        self.later(1, lambda: self.feed(BatchesSent(i.peer, i.log, last)))
 
     def do_Acknowledge(self, i: Any) -> None:  # noqa: N802
         envelopes = tuple(
             acknowledge(key, last, identities.MASTER, identities.signer("acks"))
             for key, last in i.tails
         )
-        self.world.after(1, lambda: self.feed(AcknowledgementsSigned(envelopes)))
+        self.later(1, lambda: self.feed(AcknowledgementsSigned(envelopes)))
 
     def do_Notice(self, i: Any) -> None:  # noqa: N802
         """Notices of a bare peer end here."""
@@ -308,7 +313,7 @@ class Host:
                 self.world.chunk_bytes[key] = self.world.chunk_bytes.get(key, 0) + len(data)
                 done(chunk)
 
-        self.world.after(20, arrive)
+        self.later(20, arrive)
 
 
 def contact_of(name: str, site: str) -> Contact:

@@ -1,0 +1,28 @@
+"""Drawn histories of a site: production cores, and everything that can go wrong around them.
+
+One seed is one history, the same each time. `make sim SEEDS=1000` plays more of them, and longer.
+"""
+
+import os
+
+import pytest
+
+from tests.sim.play import play
+
+NODES = 10
+MINUTES = float(os.environ.get("MINUTES", "3"))
+FIRST = int(os.environ.get("FIRST", "1"))
+SEEDS = range(FIRST, FIRST + int(os.environ.get("SEEDS", "25")))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_no_promise_is_broken_in_a_drawn_history(seed: int) -> None:
+    outcome = play(seed, NODES, MINUTES)
+    again = f"python -m tests.sim --seed {seed} --nodes {NODES} --minutes {MINUTES:g} --trace"
+    assert not outcome.broken, f"{outcome}\nreplay it: {again}"
+
+
+def test_a_seed_is_one_history_and_another_seed_another() -> None:
+    one, same, other = (play(seed, nodes=5, minutes=1.5) for seed in (1, 1, 2))
+    assert one == same
+    assert one.digest != other.digest

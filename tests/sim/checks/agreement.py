@@ -1,0 +1,119 @@
+"""Liveness: once nothing is wrong any more, all nodes agree, soon, and nothing is left over."""
+
+from tests.sim.checks.check import Check
+from tests.sim.checks.facts import Fact, Sample
+
+AGREE_MS = 10_000
+SETTLE_MS = 60_000
+"""For a rollout that was held up to go through the site, node by node, with its soaks."""
+LASTING = frozenset({"Refused", "RefusedArtifact", "Pending"})
+"""Alarms whose condition is in the plan itself and lasts."""
+
+
+def differs(sample: Sample) -> str:
+    """In what the nodes differ; "" if they agree."""
+    nodes = sample.nodes
+    asleep = sorted(name for name, node in nodes.items() if not node.awake)
+    if asleep:
+        return f"{asleep} are not awake"
+    for what in ("applied", "trust", "live", "placement"):
+        said: dict[str, list[str]] = {}
+        for name, node in nodes.items():
+            said.setdefault(repr(getattr(node, what)), []).append(name)
+        if len(said) > 1:
+            return f"{what}: " + "; ".join(f"{who}: {value}" for value, who in said.items())
+    if {node.applied[1] for node in nodes.values()} != {sample.counter}:
+        return f"state {sample.counter} is not applied"
+    return ""
+
+
+class Agreement(Check):
+    """Same state, same members, same placement on every node."""
+
+    promise = "every node agrees within 10 s of the last heal"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._agreed = False
+
+    def saw(self, fact: Fact) -> None:
+        if not isinstance(fact, Sample):
+            return
+        if fact.quiet_ms is None:
+            self._agreed = False
+            return
+        difference = differs(fact)
+        if not difference:
+            self._agreed = True
+        elif fact.quiet_ms > AGREE_MS:
+            when = "again" if self._agreed else "still"
+            self.breaks(fact.at_ms, f"{fact.quiet_ms} ms after it, {when} not: {difference}")
+
+
+class EqualRegisters(Check):
+    """All hold the same registers, at some moment of the time in which nothing happens."""
+
+    promise = "peers that can exchange hold equal registers in the end"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._equal_ms = 0
+
+    def saw(self, fact: Fact) -> None:
+        if not isinstance(fact, Sample):
+            return
+        held = [tuple(sorted(node.registers.items())) for node in fact.nodes.values()]
+        if fact.quiet_ms is None or len(set(held)) == 1:
+            self._equal_ms = fact.at_ms
+        elif fact.at_ms - self._equal_ms > AGREE_MS:
+            self._equal_ms = fact.at_ms
+            newest = {n: max(dict(h).get(n, (0, 0)) for h in held) for n in fact.nodes}
+            behind = {
+                name: [n for n, order in newest.items() if node.registers.get(n, (0, 0)) != order]
+                for name, node in fact.nodes.items()
+            }
+            self.breaks(fact.at_ms, f"who holds older ones: {[b for b in behind.items() if b[1]]}")
+
+
+class AlarmsCleared(Check):
+    """What was an alarm is none once its cause is gone."""
+
+    promise = "alarms are cleared when their condition is over"
+
+    def saw(self, fact: Fact) -> None:
+        if isinstance(fact, Sample) and (fact.quiet_ms or 0) > SETTLE_MS:
+            for name, node in fact.nodes.items():
+                left = sorted((k, s) for k, s in node.alarms if k not in LASTING)
+                if left:
+                    self.breaks(fact.at_ms, f"{name} still has {left}")
+
+
+class ServesInTheEnd(Check):
+    """Every service has its minimum, in the version of the plan unless the site refuses that, and
+    every pipeline runs once."""
+
+    promise = "a site at rest serves its plan"
+
+    def saw(self, fact: Fact) -> None:
+        if isinstance(fact, Sample) and (fact.quiet_ms or 0) > SETTLE_MS:
+            self._services(fact)
+            self._pipelines(fact)
+
+    def _services(self, sample: Sample) -> None:
+        pending = set().union(*(node.pending for node in sample.nodes.values()))
+        for service in sample.plan:
+            serving: dict[str, int] = {}
+            for node in sample.nodes.values():
+                for (name, version), count in node.serving.items():
+                    if name == service.name:
+                        serving[version] = serving.get(version, 0) + count
+            good = "-" not in service.model_version
+            counted = serving.get(service.model_version, 0) if good else sum(serving.values())
+            if counted < service.replicas_min and service.name not in pending:
+                want = f"{service.replicas_min} of {service.model_version}"
+                self.breaks(sample.at_ms, f"{service.name} wants {want}, has {serving}")
+
+    def _pipelines(self, sample: Sample) -> None:
+        running = sorted(name for node in sample.nodes.values() for name in node.pipelines)
+        if running != sorted(sample.pipelines):
+            self.breaks(sample.at_ms, f"pipelines {running} run")

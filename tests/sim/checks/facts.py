@@ -1,0 +1,181 @@
+"""What the checks are told: plain data about what happened, and samples of how it is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mesh.site.local import ReplicaKey
+from protos.documents_pb2 import ServicePlan
+
+
+@dataclass(frozen=True)
+class PlanSigned:
+    """A master signed a plan. `released`: the artifacts in it that a release key signed."""
+
+    at_ms: int
+    counter: int
+    services: tuple[ServicePlan, ...]
+    released: frozenset[bytes]
+
+
+@dataclass(frozen=True)
+class CoreStarted:
+    """An agent made its core from its disk: the floor that it starts with."""
+
+    at_ms: int
+    node: str
+    state: tuple[int, int]
+    trust: int
+
+
+@dataclass(frozen=True)
+class Died:
+    """A process died, alone or with its machine."""
+
+    at_ms: int
+    node: str
+
+
+@dataclass(frozen=True)
+class DocumentSaved:
+    """A document is durable on a node's disk."""
+
+    at_ms: int
+    node: str
+    name: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class WorkerStarted:
+    """A runtime starts a worker, as it was told to. `whole`: the model is on the disk."""
+
+    at_ms: int
+    node: str
+    key: ReplicaKey
+    plan: ServicePlan
+    whole: bool
+
+
+@dataclass(frozen=True)
+class ReplicaStopped:
+    """A runtime was told to end a replica that serves, and nothing takes its place there.
+
+    `least` is how many should serve by the plan that the node goes by.
+    """
+
+    at_ms: int
+    node: str
+    workload: str
+    least: int
+
+
+@dataclass(frozen=True)
+class Acknowledged:
+    """A master is about to acknowledge a log up to a sequence; its disk ends at `durable`."""
+
+    at_ms: int
+    log: object
+    sequence: int
+    durable: int
+
+
+@dataclass(frozen=True)
+class FaultBegan:
+    """A fault began. `alone`: nothing else had been wrong for a while, and the site was settled."""
+
+    at_ms: int
+    kind: str
+    subject: str
+    alone: bool
+
+
+@dataclass(frozen=True)
+class FaultEnded:
+    """A fault ended. `alone`: it was the last one."""
+
+    at_ms: int
+    kind: str
+    subject: str
+    alone: bool
+
+
+@dataclass(frozen=True)
+class NodeSample:
+    """How one node is. `up`: its machine is on; `awake`: its agent runs and is not frozen.
+
+    `serving`: its replicas that answer requests, by service and version. `pids`: of the workers
+    that serve, by replica. `pipelines`: those that run. What follows is the core's view, where it
+    is awake.
+    """
+
+    up: bool
+    awake: bool
+    serving: Mapping[tuple[str, str], int]
+    pids: Mapping[ReplicaKey, int]
+    pipelines: frozenset[str] = frozenset()
+    applied: tuple[int, int] = (0, 0)
+    trust: int = 0
+    live: tuple[str, ...] = ()
+    placement: object = None
+    pending: frozenset[str] = frozenset()
+    registers: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    alarms: frozenset[tuple[str, str]] = frozenset()
+    claims: frozenset[ReplicaKey] = frozenset()
+    reported: frozenset[ReplicaKey] = frozenset()
+    sent: int = 0
+    sent_bytes: int = 0
+
+    def serves(self, workload: str) -> int:
+        """Its replicas of a service that answer, of any version."""
+        return sum(count for (name, _), count in self.serving.items() if name == workload)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """How the site is. `quiet_ms`: for how long nothing was wrong (None: something is).
+
+    `plan`, `counter` and `pipelines`: what the master signed last.
+    """
+
+    at_ms: int
+    nodes: Mapping[str, NodeSample]
+    plan: tuple[ServicePlan, ...]
+    counter: int
+    quiet_ms: int | None
+    pipelines: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class RecordsAtEnd:
+    """A record log at the end: the digests of its batches at its writer and at the master, each
+    with its first and last sequence, in the order on disk."""
+
+    at_ms: int
+    log: object
+    written: tuple[tuple[int, int, bytes], ...]
+    archived: tuple[tuple[int, int, bytes], ...]
+
+
+@dataclass(frozen=True)
+class Raised:
+    """A core raised what it should not."""
+
+    at_ms: int
+    node: str
+    error: str
+
+
+Fact = (
+    PlanSigned
+    | CoreStarted
+    | Died
+    | DocumentSaved
+    | WorkerStarted
+    | ReplicaStopped
+    | Acknowledged
+    | FaultBegan
+    | FaultEnded
+    | Sample
+    | RecordsAtEnd
+    | Raised
+)

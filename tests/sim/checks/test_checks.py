@@ -1,0 +1,219 @@
+"""Each check can fail: a history that breaks its promise is found, one that keeps it is not."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from mesh.hashing import sha256
+from mesh.site.local import ReplicaKey, service_config
+from protos.documents_pb2 import ServicePlan, StateBody
+from tests.sim import identities
+from tests.sim.checks import CHECKS
+from tests.sim.checks.agreement import Agreement, AlarmsCleared, EqualRegisters, ServesInTheEnd
+from tests.sim.checks.authority import NeverBack, TwoSignatures
+from tests.sim.checks.check import BROKEN_MAX, Check
+from tests.sim.checks.facts import (
+    Acknowledged,
+    CoreStarted,
+    Died,
+    DocumentSaved,
+    Fact,
+    FaultBegan,
+    FaultEnded,
+    NodeSample,
+    PlanSigned,
+    Raised,
+    RecordsAtEnd,
+    ReplicaStopped,
+    Sample,
+    WorkerStarted,
+)
+from tests.sim.checks.honesty import BadVersions, Bounded, HonestRegister, NeverRaises
+from tests.sim.checks.records import DurableBeforeAcknowledged, RecordsOnceInOrder
+from tests.sim.checks.serving import (
+    Minimum,
+    Reconnection,
+    RestStaysRest,
+    RolloutsTakeNothing,
+    UnknownIsNotAbsent,
+)
+
+MODEL = sha256(b"a model")
+FACES = ServicePlan(
+    name="faces", model_version="1.0.0", artifact=MODEL, replicas_min=2, replicas_max=2
+)
+KEY = ReplicaKey("faces", 0, service_config(FACES))
+BAD = ServicePlan(name="faces", model_version="2.0.0-golden", artifact=MODEL, replicas_min=2)
+BAD_KEY = ReplicaKey("faces", 0, service_config(BAD))
+GOOD_NODE = NodeSample(
+    up=True,
+    awake=True,
+    serving={("faces", "1.0.0"): 1},
+    pids={KEY: 7},
+    applied=(1, 3),
+    trust=1,
+    live=("a", "b"),
+    placement="a and b",
+    registers={"a": (1, 5), "b": (1, 6)},
+    claims=frozenset({KEY}),
+    reported=frozenset({KEY}),
+)
+BARE = NodeSample(True, True, {}, {})
+
+
+def sample(at_ms: int, a: NodeSample = GOOD_NODE, quiet_ms: int | None = None) -> Sample:
+    """Two nodes, the second of them well."""
+    return Sample(at_ms, {"a": a, "b": GOOD_NODE}, (FACES,), 3, quiet_ms)
+
+
+def state(counter: int) -> bytes:
+    body = StateBody(
+        mesh=identities.MESH,
+        trust_generation=1,
+        counter=counter,
+        root=bytes(32),
+        leaves=1,
+        min_reader=1,
+    )
+    return identities.signer("state").sign("state", body.SerializeToString())
+
+
+SIGNED = PlanSigned(0, 1, (FACES,), frozenset({MODEL}))
+STARTED = WorkerStarted(1, "a", KEY, FACES, whole=True)
+OTHER = ServicePlan(name="faces", model_version="9.0.0", artifact=MODEL)
+SEEN = DocumentSaved(1, "a", "state-seen", state(5))
+BEHIND = replace(GOOD_NODE, applied=(1, 2))
+OLDER = replace(GOOD_NODE, registers={"a": (1, 5), "b": (1, 4)})
+ALARMED = replace(GOOD_NODE, alarms=frozenset({("Offline", "b")}))
+LASTING = replace(GOOD_NODE, alarms=frozenset({("Refused", "faces")}))
+NEW_PID = replace(GOOD_NODE, pids={KEY: 8})
+LIAR = replace(GOOD_NODE, reported=frozenset())
+LOUD = replace(GOOD_NODE, sent=100_000)
+CRASHED = FaultBegan(20_000, "power", "c", alone=True)
+CUT = FaultBegan(5_000, "wan", "", alone=True)
+MENDED = FaultEnded(9_000, "wan", "", alone=True)
+BAD_PLAN = [
+    FaultBegan(0, "plan", "faces", alone=True),
+    PlanSigned(0, 1, (BAD,), frozenset({MODEL})),
+]
+
+
+def tries(nodes: str) -> list[WorkerStarted]:
+    return [WorkerStarted(9, node, BAD_KEY, BAD, whole=True) for node in nodes]
+
+
+SERVES_BAD = replace(GOOD_NODE, serving={("faces", "2.0.0-golden"): 1})
+LOG = "log"
+WRITTEN = ((1, 2, b"x"), (3, 3, b"y"))
+
+BROKEN: list[tuple[type[Check], str, Sequence[Fact]]] = [
+    (TwoSignatures, "no plan", [SIGNED, replace(STARTED, plan=OTHER)]),
+    (TwoSignatures, "another name", [SIGNED, replace(STARTED, key=replace(KEY, config="0"))]),
+    (TwoSignatures, "no release key", [PlanSigned(0, 1, (FACES,), frozenset()), STARTED]),
+    (TwoSignatures, "not whole", [SIGNED, replace(STARTED, whole=False)]),
+    (NeverBack, "on disk", [SEEN, replace(SEEN, data=state(4))]),
+    (NeverBack, "at a start", [SEEN, CoreStarted(2, "a", (1, 4), 1)]),
+    (NeverBack, "in force", [sample(0), sample(1, BEHIND)]),
+    (DurableBeforeAcknowledged, "too early", [Acknowledged(0, LOG, 5, durable=4)]),
+    (RecordsOnceInOrder, "a gap", [RecordsAtEnd(0, LOG, WRITTEN, ((1, 2, b"x"), (4, 4, b"y")))]),
+    (RecordsOnceInOrder, "doubled", [RecordsAtEnd(0, LOG, WRITTEN, (*WRITTEN, (3, 3, b"y")))]),
+    (RecordsOnceInOrder, "other", [RecordsAtEnd(0, LOG, WRITTEN, ((1, 2, b"z"), (3, 3, b"y")))]),
+    (RecordsOnceInOrder, "lost", [RecordsAtEnd(0, LOG, WRITTEN, WRITTEN[:1])]),
+    (Agreement, "state", [sample(0, BEHIND, quiet_ms=11_000)]),
+    (Agreement, "asleep", [sample(0, replace(GOOD_NODE, awake=False), quiet_ms=11_000)]),
+    (Agreement, "no more", [sample(0, quiet_ms=0),
+        sample(0, replace(GOOD_NODE, live=("a",)), 11_000)]),
+    (Agreement, "not the newest", [Sample(0, {"a": BEHIND, "b": BEHIND}, (FACES,), 3, 11_000)]),
+    (EqualRegisters, "older", [sample(n * 1_000, OLDER, n * 1_000) for n in range(12)]),
+    (AlarmsCleared, "left", [sample(0, ALARMED, 101_000)]),
+    (ServesInTheEnd, "one of two", [sample(0, BARE, 101_000)]),
+    (Minimum, "after a crash", [CRASHED, sample(26_001, BARE)]),
+    (Minimum, "after a death", [FaultBegan(0, "doomed agent", "c", True), Died(20_000, "c"),
+        sample(26_001, BARE)]),
+    (Minimum, "without who is cut off", [FaultBegan(20_000, "isolate", "a", True), sample(27_000)]),
+    (Reconnection, "restarted", [sample(0), CUT, sample(8_000), MENDED, sample(19_000, NEW_PID)]),
+    (UnknownIsNotAbsent, "the last but one", [sample(0), ReplicaStopped(1, "a", "faces", least=2)]),
+    (RolloutsTakeNothing, "one", [FaultBegan(0, "plan", "", True), SIGNED, sample(1, BARE)]),
+    (RestStaysRest, "a start", [sample(0, quiet_ms=61_000), STARTED]),
+    (ServesInTheEnd, "a pipeline twice", [sample(0, replace(GOOD_NODE, pipelines=frozenset("p")),
+        101_000)]),
+    (HonestRegister, "a claim", [sample(n * 1_000, LIAR) for n in range(4)]),
+    (Bounded, "messages", [sample(0), sample(10_000, LOUD)]),
+    (Bounded, "bytes", [sample(0), sample(10_000, replace(GOOD_NODE, sent_bytes=10**8))]),
+    (BadVersions, "three", [*BAD_PLAN, *tries("abc")]),
+    (BadVersions, "serves", [sample(0, SERVES_BAD, 101_000)]),
+    (NeverRaises, "raised", [Raised(0, "a", "ValueError")]),
+]  # fmt: skip
+
+KEPT: list[tuple[type[Check], str, Sequence[Fact]]] = [
+    (TwoSignatures, "as signed", [SIGNED, STARTED]),
+    (NeverBack, "newer", [SEEN, replace(SEEN, data=state(6)), CoreStarted(2, "a", (1, 6), 1)]),
+    (NeverBack, "a new start", [sample(0), CoreStarted(1, "a", (1, 3), 1), sample(2, BEHIND)]),
+    (DurableBeforeAcknowledged, "durable", [Acknowledged(0, LOG, 5, durable=5)]),
+    (RecordsOnceInOrder, "all", [RecordsAtEnd(0, LOG, WRITTEN, WRITTEN)]),
+    (Agreement, "in time", [sample(0, BEHIND, 9_000), sample(1_000, quiet_ms=11_000)]),
+    (Agreement, "not quiet", [sample(0, BEHIND)]),
+    (EqualRegisters, "now and then", [sample(n, OLDER if n % 5 else GOOD_NODE, n) for n in
+        range(0, 40_000, 999)]),
+    (AlarmsCleared, "in the plan", [sample(0, LASTING, 101_000)]),
+    (ServesInTheEnd, "all", [sample(0, quiet_ms=101_000)]),
+    (ServesInTheEnd, "no room", [sample(0, replace(BARE, pending=frozenset({"faces"})), 101_000)]),
+    (Minimum, "in time", [CRASHED, sample(21_000, BARE), sample(27_000)]),
+    (Minimum, "not alone", [replace(CRASHED, alone=False), sample(27_000, BARE)]),
+    (Minimum, "over before", [CRASHED, FaultEnded(23_000, "power", "c", True),
+        sample(27_000, BARE)]),
+    (Minimum, "no death", [FaultBegan(0, "doomed agent", "c", True), sample(26_001, BARE)]),
+    (Reconnection, "the same", [sample(0), CUT, sample(8_000), MENDED, sample(19_000)]),
+    (Reconnection, "another fault", [sample(0), CUT, sample(8_000), MENDED,
+        FaultBegan(10_000, "power", "a", False), sample(19_000, NEW_PID)]),
+    (UnknownIsNotAbsent, "more than enough", [sample(0), ReplicaStopped(1, "a", "faces", least=1)]),
+    (RolloutsTakeNothing, "all", [FaultBegan(0, "plan", "faces", True), SIGNED, sample(1)]),
+    (RolloutsTakeNothing, "a fault", [SIGNED, FaultBegan(0, "plan", "faces", True), CRASHED,
+        sample(1, BARE)]),
+    (RestStaysRest, "a fault", [sample(0, quiet_ms=61_000), CRASHED, STARTED]),
+    (HonestRegister, "for a moment", [sample(0, LIAR), sample(1_000), sample(4_000, LIAR)]),
+    (Bounded, "little", [sample(0), sample(5_000), sample(10_000)]),
+    (BadVersions, "two", [*BAD_PLAN, *tries("ab")]),
+    (BadVersions, "other faults", [FaultBegan(0, "cut", "a", False), *tries("abc")]),
+    (NeverRaises, "nothing", [sample(0)]),
+]  # fmt: skip
+
+
+def broken(check: type[Check], facts: Sequence[Fact]) -> list[str]:
+    watching = check()
+    for fact in facts:
+        watching.saw(fact)
+    return [str(one) for one in watching.broken]
+
+
+def cases(table: list[tuple[type[Check], str, Sequence[Fact]]]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize(
+        ("check", "facts"),
+        [(check, facts) for check, _, facts in table],
+        ids=[f"{check.__name__}: {name}" for check, name, _ in table],
+    )
+
+
+@cases(BROKEN)
+def test_a_history_that_breaks_a_promise_is_found(
+    check: type[Check], facts: Sequence[Fact]
+) -> None:
+    found = broken(check, facts)
+    assert found
+    assert all(check.promise in text for text in found)
+
+
+@cases(KEPT)
+def test_a_history_that_keeps_a_promise_is_not_blamed(
+    check: type[Check], facts: Sequence[Fact]
+) -> None:
+    assert broken(check, facts) == []
+
+
+def test_every_check_is_shown_to_fail_and_to_hold() -> None:
+    assert {check for check, _, _ in BROKEN} == {check for check, _, _ in KEPT} == set(CHECKS)
+
+
+def test_the_same_promise_is_told_a_few_times_only() -> None:
+    assert len(broken(NeverRaises, [Raised(n, "a", "ValueError") for n in range(99)])) == BROKEN_MAX

@@ -1,0 +1,200 @@
+"""Draws a history from a seed: the site, and what goes wrong in it, when and for how long."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.sim.rough.plans import Service, Wanted
+
+SETTLES_MS = 25_000
+"""What a site gets before the first fault."""
+QUIET_MS = 120_000
+"""At the end nothing is wrong, so that it can be seen whether all converges; in a short history for
+three tenths of it."""
+CALM_MS = (14_000, 25_000)
+"""Around a fault that is to be alone."""
+STORM_MS = (20_000, 70_000)
+
+
+@dataclass(frozen=True)
+class Act:
+    """Something that goes wrong from `at_ms` on for `lasts_ms` (0: it is over at once).
+
+    `who` are the nodes it is about, `how` a number or a word that says how.
+    """
+
+    at_ms: int
+    kind: str
+    lasts_ms: int
+    who: tuple[str, ...] = ()
+    how: str = ""
+
+    @property
+    def name(self) -> str:
+        """Unique within a history, for people too."""
+        return f"{self.kind} {','.join(self.who)} {self.how} at {self.at_ms}"
+
+
+@dataclass(frozen=True)
+class Story:
+    """A whole history, before it is played. `cores` of each node, by name."""
+
+    seed: int
+    cores: dict[str, int]
+    cameras: tuple[str, ...]
+    wanted: Wanted
+    acts: tuple[Act, ...]
+    ends_ms: int
+
+
+def draw(seed: int, nodes: int, minutes: float) -> Story:
+    """The history of a seed: the same for ever, as long as this module stays as it is."""
+    dice = random.Random(f"history {seed}")
+    names = [f"south-{i + 1}" for i in range(nodes)]
+    cores = {name: dice.choice((2, 4, 4, 8)) for name in names}
+    cameras = tuple(sorted(dice.sample(names, min(3, nodes))))
+    services = tuple(
+        _service(f"service-{i + 1}", nodes, dice) for i in range(dice.choice((2, 2, 3)))
+    )
+    ends_ms = int(minutes * 60_000)
+    acts = _acts(names, services, ends_ms - min(QUIET_MS, ends_ms * 3 // 10), dice)
+    return Story(seed, cores, cameras, Wanted(services), acts, ends_ms)
+
+
+def _service(name: str, nodes: int, dice: random.Random) -> Service:
+    least = dice.randint(1, min(3, nodes))
+    return Service(
+        name=name,
+        least=least,
+        most=least + dice.choice((0, 0, 1, 2)),
+        spares=dice.choice((1, 2)),
+        soak_ms=dice.choice((0, 1_000, 3_000)),
+    )
+
+
+def _acts(
+    names: list[str], services: tuple[Service, ...], last_ms: int, dice: random.Random
+) -> tuple[Act, ...]:
+    acts: list[Act] = []
+    at_ms = SETTLES_MS
+    while at_ms < last_ms:
+        if dice.random() < 0.5:
+            act = _single(at_ms + dice.randint(*CALM_MS), names, services, dice)
+            acts.append(act)
+            at_ms = act.at_ms + act.lasts_ms + dice.randint(*CALM_MS)
+        else:
+            over_ms = at_ms + dice.randint(*STORM_MS)
+            while at_ms < over_ms:
+                at_ms += int(dice.expovariate(1 / 4_000)) + 50
+                acts.append(_any(at_ms, names, services, dice))
+    clipped = [
+        Act(a.at_ms, a.kind, min(a.lasts_ms, last_ms - a.at_ms), a.who, a.how)
+        for a in acts
+        if a.at_ms < last_ms - 1_000
+    ]
+    return tuple(clipped)
+
+
+SINGLES = ("power", "agent", "doomed agent", "doomed machine", "freeze", "isolate", "cut", "wan")
+"""After each of these alone a site is to be whole again within seconds."""
+
+WEIGHTS = {
+    "power": 4,
+    "agent": 4,
+    "doomed agent": 4,
+    "doomed machine": 2,
+    "freeze": 5,
+    "runtime freeze": 2,
+    "runtime death": 3,
+    "worker": 4,
+    "isolate": 3,
+    "cut": 5,
+    "partition": 4,
+    "wan": 4,
+    "delay": 3,
+    "flaky": 3,
+    "duplicates": 2,
+    "disk full": 3,
+    "disk slow": 2,
+    "clock": 2,
+    "master": 3,
+    "master freeze": 2,
+    "load": 3,
+    "plan": 6,
+    "forgery": 2,
+}
+
+
+def _single(at_ms: int, names: list[str], services: "Services", dice: random.Random) -> Act:
+    kind = dice.choice((*SINGLES, "plan"))
+    return _make(kind, at_ms, names, services, dice)
+
+
+def _any(at_ms: int, names: list[str], services: tuple[Service, ...], dice: random.Random) -> Act:
+    kind = dice.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
+    return _make(kind, at_ms, names, services, dice)
+
+
+def _make(
+    kind: str, at_ms: int, names: list[str], services: tuple[Service, ...], dice: random.Random
+) -> Act:
+    lasts_ms = int(dice.choice((800, 3_000, 8_000, 20_000)) * dice.uniform(0.5, 1.5))
+    one = (dice.choice(names),)
+    who, how = HOW.get(kind, lambda *_: (one, ""))(names, services, dice)
+    at_once = kind in ("plan", "clock", "forgery")
+    return Act(at_ms, kind, 0 if at_once else lasts_ms, who, how)
+
+
+Services = tuple[Service, ...]
+Drawn = tuple[tuple[str, ...], str]
+How = Callable[[list[str], Services, random.Random], Drawn]
+CHANGES = ["more", "fewer", "restart", "good", "good", "golden", "crash", "unsigned", "pipeline"]
+
+
+def _pair(names: list[str], _: Services, dice: random.Random) -> Drawn:
+    who = dice.sample(names, min(2, len(names)))
+    return tuple(who), dice.choice(("both", "both silent", "one way", "one way silent"))
+
+
+def _groups(names: list[str], _: Services, dice: random.Random) -> Drawn:
+    shuffled = dice.sample(names, len(names))
+    edges = sorted(dice.sample(range(1, len(names)), min(len(names) - 1, dice.choice((1, 1, 2)))))
+    groups, before = [], 0
+    for edge in [*edges, len(names)]:
+        groups.append("+".join(sorted(shuffled[before:edge])))
+        before = edge
+    return tuple(groups), dice.choice(("broken", "silent"))
+
+
+def _steps(names: list[str], _: Services, dice: random.Random) -> Drawn:
+    return (dice.choice(names),), str(dice.choice((1, 2, 3, 5, 8, 20, 60)))
+
+
+def _workers(names: list[str], services: Services, dice: random.Random) -> Drawn:
+    return (dice.choice(names),), dice.choice(services).name
+
+
+def _plan(_: list[str], services: Services, dice: random.Random) -> Drawn:
+    return (dice.choice(services).name,), dice.choice(CHANGES)
+
+
+def _clock(names: list[str], _: Services, dice: random.Random) -> Drawn:
+    return (dice.choice(names),), str(dice.choice((-86_400_000, -3_600_000, 3_600_000, 10**11)))
+
+
+def _silent(names: list[str], _: Services, dice: random.Random) -> Drawn:
+    return (dice.choice(names),), dice.choice(("broken", "silent"))
+
+
+HOW: dict[str, How] = {
+    "cut": _pair,
+    "isolate": _silent,
+    "wan": _silent,
+    "partition": _groups,
+    "doomed agent": _steps,
+    "doomed machine": _steps,
+    "worker": _workers,
+    "load": _workers,
+    "plan": _plan,
+    "clock": _clock,
+}

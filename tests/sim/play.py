@@ -1,0 +1,195 @@
+"""Plays a history: builds its site, lets its acts begin and end, and shows all to the checks."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mesh.hashing import sha256
+from tests.sim import faults
+from tests.sim.checks import CHECKS
+from tests.sim.checks.check import Broken
+from tests.sim.checks.facts import (
+    Fact,
+    FaultBegan,
+    FaultEnded,
+    PlanSigned,
+    Raised,
+    RecordsAtEnd,
+    Sample,
+)
+from tests.sim.draw import Act, Story, draw
+from tests.sim.rough.master import RoughMaster
+from tests.sim.rough.node import RoughNode
+from tests.sim.rough.plans import Wanted, branch_of, model_of, plan_of
+from tests.sim.rough.sampling import sample_of
+from tests.sim.rough.world import RoughWorld
+
+SAMPLE_MS = 1_000
+PUBLISHED_MS = 2_000
+ALONE_MS = 10_000
+"""Without any other fault before one that counts as alone."""
+SETTLED_MS = 4_000
+"""For so long the site must have been as it should be."""
+ATTRIBUTE_OF_FAULTS = ("golden", "crash")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a history. `digest` is of all that was done, when and by whom."""
+
+    story: Story
+    digest: str
+    broken: tuple[Broken, ...]
+    alone: int
+
+    def __str__(self) -> str:
+        lines = [f"seed {self.story.seed}: {len(self.broken)} promises broken"]
+        lines += [f"  {broken}" for broken in self.broken]
+        return "\n".join(lines)
+
+
+class Play:
+    """One history under way."""
+
+    def __init__(self, story: Story, line: Callable[[str], None] | None = None) -> None:
+        self.story = story
+        self.checks = [check() for check in CHECKS]
+        self.world = RoughWorld(story.seed, self._watch)
+        self.world.line = line
+        self.master = RoughMaster(self.world)
+        self.nodes = {
+            name: RoughNode(self.world, name, cores, ("camera",) if name in story.cameras else ())
+            for name, cores in story.cores.items()
+        }
+        self.wanted: Wanted = story.wanted
+        self.active: dict[str, Act] = {}
+        self.alone = 0
+        self._quiet_since_ms: int | None = 0
+        self._settled_since_ms: int | None = None
+
+    def run(self) -> Outcome:
+        """Plays it to its end."""
+        for name in sorted(self.nodes):
+            self.world.after(self.world.random.randint(0, 1_000), self.nodes[name].boot)
+        self.world.after(PUBLISHED_MS, lambda: self.publish(self.wanted))
+        for act in self.story.acts:
+            self.world.after(act.at_ms, lambda act=act: self._begin(act))  # type: ignore[misc]
+        self.world.after(SAMPLE_MS, self._sample)
+        try:
+            self.world.run(self.story.ends_ms)
+            self._records()
+        except Exception as error:  # whatever a core, or the runtime it tells, does not stand
+            where = _where(error)
+            self._watch(Raised(self.world.now_ms, where, f"{type(error).__name__}: {error}"))
+        broken = [b for check in self.checks for b in check.broken]
+        in_order = sorted(broken, key=lambda one: one.at_ms)
+        return Outcome(self.story, self.world.digest, tuple(in_order), self.alone)
+
+    def publish(self, wanted: Wanted) -> None:
+        """The master signs this."""
+        self.wanted = wanted
+        released = set()
+        for service in wanted.services:
+            envelope, chunks = model_of(service)
+            artifact = sha256(envelope)
+            self.master.disk.save_blob(envelope)
+            for index, data in enumerate(chunks):
+                self.master.disk.chunks[artifact, index] = data
+            if service.kind in ATTRIBUTE_OF_FAULTS:
+                self.world.faulty[service.version] = service.kind
+            if service.kind != "unsigned":
+                released.add(artifact)
+        self.master.sign(branch_of(wanted, list(self.nodes)))
+        plans = tuple(plan_of(service) for service in wanted.services)
+        self._watch(PlanSigned(self.world.now_ms, self.master.counter, plans, frozenset(released)))
+
+    # ---- acts ----
+
+    def _begin(self, act: Act) -> None:
+        now = self.world.now_ms
+        quiet = self._quiet_since_ms is not None and now - self._quiet_since_ms >= ALONE_MS
+        settled = self._settled_since_ms is not None and now - self._settled_since_ms >= SETTLED_MS
+        alone = quiet and settled
+        self.alone += alone
+        self.world.note("act", f"begins: {act.name}, for {act.lasts_ms} ms, alone: {alone}")
+        self._watch(FaultBegan(now, act.kind, ",".join(act.who), alone))
+        self.active[act.name] = act
+        self._quiet_since_ms = None
+        faults.begin(self, act)
+        self.world.after(act.lasts_ms, lambda: self._end(act))
+
+    def _end(self, act: Act) -> None:
+        self.world.note("act", f"ends: {act.name}")
+        del self.active[act.name]
+        faults.end(self, act)
+        if not self.active:
+            self._quiet_since_ms = self.world.now_ms
+        alone = not self.active
+        self._watch(FaultEnded(self.world.now_ms, act.kind, ",".join(act.who), alone))
+
+    # ---- watching ----
+
+    def _watch(self, fact: Fact) -> None:
+        for check in self.checks:
+            check.saw(fact)
+
+    def _sample(self) -> None:
+        now = self.world.now_ms
+        since = self._quiet_since_ms
+        sample = Sample(
+            at_ms=now,
+            nodes={name: sample_of(self.nodes[name]) for name in sorted(self.nodes)},
+            plan=tuple(plan_of(service) for service in self.wanted.services),
+            counter=self.master.counter,
+            quiet_ms=None if since is None else now - since,
+            pipelines=frozenset({"door"} if self.wanted.pipeline else ()),
+        )
+        if not is_settled(sample):
+            self._settled_since_ms = None
+        elif self._settled_since_ms is None:
+            self._settled_since_ms = now
+        self._watch(sample)
+        self.world.after(SAMPLE_MS, self._sample)
+
+    def _records(self) -> None:
+        """What lies where at the end."""
+        for name in sorted(self.nodes):
+            for key, batches in sorted(self.nodes[name].disk.logs.items()):
+                if key.node != name or key.kind != "record":
+                    continue
+                archive = self.master.disk.logs.get(key, [])
+                written, archived = (
+                    tuple((b.first, b.last, b.digest) for b in one) for one in (batches, archive)
+                )
+                self._watch(RecordsAtEnd(self.world.now_ms, key, written, archived))
+
+
+def is_settled(sample: Sample) -> bool:
+    """Whether every node knows the newest plan, agrees with all, and runs what it should."""
+    nodes = list(sample.nodes.values())
+    if not all(node.awake for node in nodes):
+        return False
+    applied = {node.applied[1] for node in nodes}
+    same = len({repr(node.placement) for node in nodes}) == 1
+    whole = all(len(node.live) == len(nodes) for node in nodes)
+    serve = all(
+        sum(node.serving.get((s.name, s.model_version), 0) for node in nodes) >= s.replicas_min
+        for s in sample.plan
+    )
+    return applied == {sample.counter} and same and whole and serve
+
+
+def _where(error: BaseException) -> str:
+    """The innermost place that an exception came from."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    if traceback is None:
+        return "somewhere"
+    return f"{traceback.tb_frame.f_code.co_filename}:{traceback.tb_lineno}"
+
+
+def play(
+    seed: int, nodes: int = 10, minutes: float = 10, line: Callable[[str], None] | None = None
+) -> Outcome:
+    """Plays the history of a seed."""
+    return Play(draw(seed, nodes, minutes), line).run()

@@ -1,0 +1,69 @@
+"""A master on a rough machine: it signs plans, dies, and starts from its disk."""
+
+from typing import Any
+
+from mesh.hashing import sha256
+from mesh.heads.tree import Tree
+from protos.documents_pb2 import Revocations, StateBody
+from protos.peer_pb2 import Documents
+from tests.sim import identities
+from tests.sim.checks.facts import Acknowledged
+from tests.sim.nodes import SimMaster
+from tests.sim.rough.daemon import Daemon
+from tests.sim.rough.world import RoughWorld
+
+
+class RoughMaster(Daemon, SimMaster):
+    """The one master. `published` is what it signed last: it is on its disk before it is told."""
+
+    world: RoughWorld
+
+    def __init__(self, world: RoughWorld) -> None:
+        self.make_rough()
+        self.on = True
+        self.published: tuple[bytes, Documents] | None = None
+        SimMaster.__init__(self, world)
+
+    def boot(self) -> None:
+        """Starts from its disk, and tells again what it signed last."""
+        self.new_clock()
+        self.start(self._core())
+        self._announce()
+
+    def power_off(self) -> None:
+        """The machine dies."""
+        self.crash()
+
+    def sign(self, branch: bytes) -> None:
+        """Signs a state with this branch for the site; told now, or when it is up again."""
+        self.counter += 1
+        revocations = Revocations().SerializeToString()
+        blobs = {"site/south": branch, "revocations": revocations, "released": b""}
+        tree = Tree({name: sha256(blob) for name, blob in blobs.items()})
+        body = StateBody(
+            mesh=identities.MESH,
+            trust_generation=1,
+            counter=self.counter,
+            root=tree.root,
+            leaves=tree.count,
+            signed_unix_ms=1,
+            min_reader=1,
+        )
+        envelope = identities.signer("state").sign("state", body.SerializeToString())
+        for blob in blobs.values():
+            self.disk.save_blob(blob)
+        branches = [tree.branch(name) for name in sorted(blobs)]
+        documents = Documents(branches=branches, blobs=[blobs[b.name] for b in branches])
+        self.published = (envelope, documents)
+        self.later(0, self._announce)
+
+    def _announce(self) -> None:
+        if self.published is not None:
+            self.carry(self.core.install_state(*self.published))
+
+    def do_Acknowledge(self, i: Any) -> None:  # noqa: N802
+        tails = self.disk.tails()
+        for key, last in i.tails:
+            durable = tails[key].sequence if key in tails else 0
+            self.world.watch(Acknowledged(self.world.now_ms, key, last, durable))
+        SimMaster.do_Acknowledge(self, i)

@@ -1,0 +1,396 @@
+"""A node on a rough machine: its agent and its runtime fail apart from each other."""
+
+from collections.abc import Callable
+from typing import Any
+
+from mesh.blobs.instructions import Fault
+from mesh.core.messages import (
+    ArtifactBegun,
+    ArtifactFailed,
+    ArtifactFinished,
+    ChunksFailed,
+    ChunkStored,
+    Run,
+    RuntimeReported,
+    Trouble,
+    WanPath,
+)
+from mesh.events import BatchSaved, DialFailed, WriteJournal
+from mesh.journals.batches import Batch
+from mesh.journals.entries import make_entry
+from mesh.registers.store import NodeKeys, Registers
+from mesh.site.local import ReplicaKey, pipeline_config
+from node.agent import book
+from node.agent.backoff import Backoff
+from node.agent.links import LAN_RETRY_FIRST_S, LAN_RETRY_MAX_S
+from node.agent.wan import RETRY_FIRST_S, STEP_DOWN_S
+from protos.documents_pb2 import JournalEntry, Phase, PipelineState
+from protos.runtime_pb2 import PipelineStatus, RuntimeState
+from tests.sim import identities
+from tests.sim.checks.facts import CoreStarted, ReplicaStopped, WorkerStarted
+from tests.sim.nodes import LOAD_MS, SimNode
+from tests.sim.rough.daemon import Daemon
+from tests.sim.rough.world import RoughWorld
+
+TELL_MS = 4
+RUNTIME_STARTS_MS = 3_000
+JOURNAL_RETRY_MS = 2_000
+REMEMBER_MS = 5_000
+CHECK_FIRST_MS, CHECK_SOON_MS, CHECK_BACK_MS, CHECK_MS = 3_000, 300, 5_000, 300_000
+"""As in node/agent/wan.py."""
+WAN_RETRY_MAX_S = 30.0
+DIAL_TIMEOUT_MS = 2_000
+FETCH_TIMEOUT_MS = 3_000
+FULL = "no space left on device"
+
+
+class RoughNode(Daemon, SimNode):
+    """A machine of the site. Its agent lives in `core`, its runtime in `runs` and `pipelines`."""
+
+    world: RoughWorld
+
+    def __init__(
+        self, world: RoughWorld, name: str, cores: int, sources: tuple[str, ...] = ()
+    ) -> None:
+        self.make_rough()
+        self.on = False
+        self.runtime_up = False
+        self.runtime_frozen = False
+        self.pipelines: dict[str, PipelineStatus] = {}
+        self.reported: frozenset[ReplicaKey] = frozenset()
+        self._newest: Run | None = None
+        self._applied: Run | None = None
+        self._entries: dict[str, list[JournalEntry]] = {}
+        self._writing = False
+        self._dials: dict[str, tuple[int, Backoff]] = {}
+        self._wan_backoff = self._backoff(RETRY_FIRST_S, WAN_RETRY_MAX_S)
+        self._gateway: str | None = None
+        self._check_ms = 0
+        self._remembered_ms = 0
+        SimNode.__init__(self, world, "south", name, sources)
+        self.cores = cores
+
+    def _backoff(self, first_s: float, max_s: float) -> Backoff:
+        return Backoff(first_s, max_s, lambda low, high: self.world.random.uniform(low, high))
+
+    # ---- life ----
+
+    def boot(self) -> None:
+        """The machine starts."""
+        self.world.note(self.name, "boots")
+        self.on, self.runtime_up, self.runtime_frozen = True, True, False
+        self.new_clock()
+        self.runs, self.pipelines = {}, {}
+        self.start_agent()
+
+    def power_off(self) -> None:
+        """The machine dies, with all that runs on it."""
+        self.crash()
+        self.on, self.runtime_up = False, False
+        self.runs, self.pipelines = {}, {}
+
+    def start_agent(self) -> None:
+        """Starts the agent, which adopts what runs."""
+        self._newest, self._applied, self._entries, self._writing = None, None, {}, False
+        self._dials, self._remembered_ms, self._gateway = {}, 0, None
+        self._wan_backoff.reset()
+        self._wan_ms = self.clock_ms()
+        self._check_ms = self._wan_ms + self.world.random.randint(0, CHECK_FIRST_MS)
+        SimNode.start_agent(self)
+        if not self.up:
+            return  # it was doomed, and died of its first words
+        heads = self.core.peer.heads
+        started = CoreStarted(
+            self.world.now_ms, self.name, heads.state.floor, heads.trust.generation
+        )
+        self.world.watch(started)
+        self.do_WriteJournal(_first_words(self.name))
+
+    def greet_runtime(self) -> None:
+        """The agent that starts finds its runtime, or that there is none."""
+        if not self.runtime_frozen:
+            self.feed(RuntimeReported(self._state() if self.runtime_up else None))
+
+    def known_registers(self, check: Callable[[bytes], NodeKeys]) -> Registers:
+        """Those that the agent remembers from its last life."""
+        registers = SimNode.known_registers(self, check)
+        book.recall(self.disk.documents.get(book.REMEMBERED), registers, self.name)
+        return registers
+
+    # ---- the edge, by time ----
+
+    def on_tick(self) -> None:
+        """Dials neighbours and a master, and remembers who was seen."""
+        now = self.clock_ms()
+        for name in self._unlinked():
+            self._dial(name, now)
+        self._keep_wan(now)
+        if now - self._remembered_ms >= REMEMBER_MS and not self.disk_refuses:
+            self._remembered_ms = now
+            self.disk.documents[book.REMEMBERED] = book.remember(self.core.membership.registers)
+
+    def _unlinked(self) -> list[str]:
+        """Who of the site this node has no link with; mDNS, or its book, tells of them."""
+        linked = self.core.peer.links
+        return [
+            name
+            for name in sorted(self.world.hosts)
+            if name not in linked and name not in (self.name, identities.MASTER)
+        ]
+
+    def _dial(self, other: str, now: int) -> None:
+        due, backoff = self._dials.get(other, (0, None))
+        if now < due:
+            return
+        backoff = backoff or self._backoff(LAN_RETRY_FIRST_S, LAN_RETRY_MAX_S)
+        if self.world.connect(self.name, other, wan=False):
+            self._dials[other] = (0, self._backoff(LAN_RETRY_FIRST_S, LAN_RETRY_MAX_S))
+            return
+        there = self.world.hosts[other]
+        refused = there.on and not there.up and not self._is_cut(other)
+        took = 1 if refused else DIAL_TIMEOUT_MS
+        self._dials[other] = (now + took + int(backoff.next_s() * 1000), backoff)
+        self.later(took, lambda: self._dial_failed(other))
+
+    def _dial_failed(self, other: str) -> None:
+        if frozenset((self.name, other)) not in self.world.linked:
+            self.feed(DialFailed(other, "no answer"))
+
+    def _is_cut(self, other: str) -> bool:
+        cut = self.world.cut
+        return (self.name, other) in cut or (other, self.name) in cut
+
+    def _keep_wan(self, now: int) -> None:
+        """As node/agent/wan.py: the gateway holds the link, others step down after a while."""
+        linked = frozenset((self.name, identities.MASTER)) in self.world.linked
+        gateway = self.core.peer.gateway()
+        if gateway != self._gateway and not linked:
+            if self.core.wan:
+                self._check_ms = now + self.world.random.randint(0, CHECK_SOON_MS)
+            elif self._gateway is None:
+                self._check_ms = now + self.world.random.randint(0, CHECK_BACK_MS)
+        self._gateway = gateway
+        wants = self.core.wants_wan_link()
+        if wants or not linked:
+            self._wan_held_ms = now
+        if not linked and (now >= self._check_ms or (wants and now >= self._wan_ms)):
+            self._check_ms = now + CHECK_MS
+            self._dial_master(now)
+        elif linked and now - self._wan_held_ms > STEP_DOWN_S * 1000:
+            self.world.break_link(self.name, identities.MASTER)
+
+    def _dial_master(self, now: int) -> None:
+        up = self.world.connect(self.name, identities.MASTER, wan=True)
+        if up:
+            self._wan_backoff.reset()
+        self._wan_ms = now + int(self._wan_backoff.next_s() * 1000)
+        self.later(1 if up else DIAL_TIMEOUT_MS, lambda: self.feed(WanPath(up, "dialled")))
+
+    # ---- the journal ----
+
+    def do_WriteJournal(self, i: Any) -> None:  # noqa: N802
+        entry = make_entry(
+            i.event,
+            i.subject,
+            i.cause,
+            i.fields,
+            unix_ms=self.wall_ms(),
+            monotonic_ms=self.world.now_ms,
+        )
+        self._entries.setdefault(i.kind, []).append(entry)
+        if not self._writing:
+            self._writing = True
+            self.later(0, self._sign)
+
+    def _sign(self) -> None:
+        entries, self._entries = self._entries, {}
+        batches = [
+            batch for kind in sorted(entries) for batch in self.writers[kind].batches(entries[kind])
+        ]
+        self._put(batches)
+
+    def _put(self, batches: list[Batch]) -> None:
+        """As node/agent/journal.py: what the disk refuses is kept as it is and tried again."""
+
+        def put() -> None:
+            if self.disk_refuses:
+                self.feed(Trouble("DataFolder", "journal", FULL, "critical"))
+                self.later(JOURNAL_RETRY_MS, put)
+                return
+            for batch in batches:
+                self.disk.append(batch)
+            self.feed(Trouble("DataFolder", "journal", "", "critical"))
+            life = self.life
+            for batch in batches:
+                if self.life == life:
+                    self.feed(BatchSaved(batch))
+            self._writing = bool(self._entries)
+            if self._writing:
+                self.later(0, self._sign)
+
+        self.later(self.disk_ms(), put)
+
+    # ---- artifacts ----
+
+    def do_BeginArtifact(self, i: Any) -> None:  # noqa: N802
+        def begin() -> None:
+            if self.disk_refuses:
+                self.feed(ArtifactFailed(i.artifact.digest, FULL))
+            else:
+                self.feed(ArtifactBegun(i.artifact.digest, self.disk.held(i.artifact)))
+
+        self.later(self.disk_ms(), begin)
+
+    def do_FinishArtifact(self, i: Any) -> None:  # noqa: N802
+        def finish() -> None:
+            if self.disk_refuses:
+                self.feed(ArtifactFailed(i.artifact, FULL))
+            else:
+                self.disk.complete.add(i.artifact)
+                self.feed(ArtifactFinished(i.artifact))
+
+        self.later(self.disk_ms(), finish)
+
+    def do_FetchChunks(self, i: Any) -> None:  # noqa: N802
+        source = self.world.hosts[i.source]
+
+        def fetch() -> None:
+            if not self.world.answers(self.name, i.source):
+                late = self._is_cut(i.source) or source.frozen
+                fault = ChunksFailed(i.artifact, i.chunks, i.source, Fault.UNREACHABLE)
+                self.later(FETCH_TIMEOUT_MS if late else 1, lambda: self.feed(fault))
+                return
+            for place, chunk in enumerate(i.chunks):
+                data = source.disk.chunks.get((i.artifact, chunk))
+                if data is None:
+                    left = i.chunks[place:]
+                    self.feed(ChunksFailed(i.artifact, left, i.source, Fault.MISSING))
+                    return
+                if self.disk_refuses:
+                    self.feed(ArtifactFailed(i.artifact, FULL))
+                    return
+                self.disk.chunks[i.artifact, chunk] = data
+                self.feed(ChunkStored(i.artifact, chunk))
+                if not self.up:
+                    return
+
+        self.later(20, fetch)
+
+    # ---- the runtime, as the agent sees it ----
+
+    def newest(self, run: Run) -> None:
+        """Each instruction says all: only the newest is told."""
+        self._newest = run
+
+    def do_Run(self, i: Any) -> None:  # noqa: N802
+        if i is self._newest:
+            self._applied = i
+            self.later(TELL_MS, lambda: self._tell(i))
+
+    def _tell(self, run: Run) -> None:
+        if run is not self._applied or not self.runtime_up or self.runtime_frozen:
+            return
+        before = {k: s.state.phase for k, s in self.runs.items()}
+        SimNode.do_Run(self, run)
+        left = {(key.workload, key.index) for key in self.runs}
+        plans = {service.name: service.replicas_min for service in self.core.share.plan.services}
+        for key in sorted(before):
+            ends = (key.workload, key.index) not in left and before[key] == Phase.SERVING
+            if ends:
+                least = plans.get(key.workload, 0)
+                fact = ReplicaStopped(self.world.now_ms, self.name, key.workload, least)
+                self.world.watch(fact)
+        self._run_pipelines(run)
+
+    def _start_replica(self, key: ReplicaKey, plan: Any) -> None:
+        whole = self.disk.whole(plan.artifact)
+        self.world.note(self.name, f"starts {key} {plan.model_version}")
+        self.world.watch(WorkerStarted(self.world.now_ms, self.name, key, plan, whole))
+        SimNode._start_replica(self, key, plan)
+
+    def _run_pipelines(self, run: Run) -> None:
+        wanted = {p.name: pipeline_config(p) for p in run.pipelines}
+        for name in sorted(self.pipelines):
+            if wanted.get(name) != self.pipelines[name].state.config:
+                del self.pipelines[name]
+        for name in sorted(wanted.keys() - self.pipelines.keys()):
+            self._pids += 1
+            state = PipelineState(workload=name, config=wanted[name], phase=Phase.SERVING)
+            self.pipelines[name] = PipelineStatus(state=state, pid=self._pids)
+        self._report()
+
+    def _state(self) -> RuntimeState:
+        state = SimNode._state(self)
+        state.pipelines.extend(self.pipelines[name] for name in sorted(self.pipelines))
+        return state
+
+    def _report(self) -> None:
+        if self.runtime_up and not self.runtime_frozen:
+            SimNode._report(self)
+
+    def feed(self, event: Any) -> None:
+        """Gives the core an event; what the runtime said last is remembered for the checks."""
+        if isinstance(event, RuntimeReported) and self.up and not self.frozen:
+            replicas = event.state.replicas if event.state is not None else ()
+            self.reported = frozenset(
+                ReplicaKey(s.state.workload, s.state.index, s.state.config)
+                for s in replicas
+                if s.state.phase == Phase.SERVING
+            )
+        super().feed(event)
+
+    # ---- the runtime's own faults ----
+
+    def freeze_runtime(self, frozen: bool) -> None:
+        """SIGSTOP and SIGCONT to the runtime."""
+        self.runtime_frozen = frozen and self.runtime_up
+        if self.runtime_up and not frozen:
+            self._catch_up()
+
+    def kill_runtime(self) -> None:
+        """The runtime dies with its workers; the agent starts another."""
+        if not self.runtime_up:
+            return
+        self.world.note(self.name, "runtime dies")
+        self.runtime_up, self.runtime_frozen = False, False
+        self.runs, self.pipelines = {}, {}
+        self.later(1, lambda: self.feed(RuntimeReported(None)))
+
+        def again() -> None:
+            if self.on and self.up and not self.frozen and not self.runtime_up:
+                self.runtime_up = True
+                self._report()
+                self._catch_up()
+            elif self.on and not self.runtime_up:
+                self.world.after(RUNTIME_STARTS_MS, again)  # nobody starts it until an agent lives
+
+        self.world.after(RUNTIME_STARTS_MS, again)
+
+    def _catch_up(self) -> None:
+        applied = self._applied
+        if applied is not None:
+            self.later(TELL_MS, lambda: self._tell(applied))
+        self._report()
+
+    def kill_worker(self, workload: str) -> None:
+        """SIGKILL to the workers of a service that serve; the runtime starts them again."""
+        for key, status in sorted(self.runs.items()):
+            if key.workload == workload and status.state.phase == Phase.SERVING:
+                status.state.phase = Phase.FAILED
+                status.restarts += 1
+                self._start_again(key, status.pid)
+        self._report()
+
+    def _start_again(self, key: ReplicaKey, pid: int) -> None:
+        def again() -> None:
+            status = self.runs.get(key)
+            if status is not None and status.pid == pid:
+                self._pids += 1
+                status.pid, status.state.phase = self._pids, Phase.SERVING
+                self._report()
+
+        self.world.after(LOAD_MS, again)
+
+
+def _first_words(name: str) -> WriteJournal:
+    return WriteJournal("record", "node.started", name, "")

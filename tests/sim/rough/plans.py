@@ -1,0 +1,121 @@
+"""What a master may ask of a site, in the simulator: services that change, models good and bad."""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from mesh.blobs.chunking import FileHasher
+from mesh.blobs.manifest import seal
+from mesh.hashing import sha256
+from protos.documents_pb2 import (
+    Manifest,
+    ModelPlan,
+    PipelinePlan,
+    Plan,
+    RosterEntry,
+    ServicePlan,
+    SiteBranch,
+)
+from tests.sim import identities
+
+CHUNK_BYTES = 65_536
+CHUNKS = 3
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service as the master wants it. `release`: of its model; `kind`: good, golden, crash or
+    unsigned, what is wrong with that release."""
+
+    name: str
+    least: int
+    most: int
+    spares: int
+    soak_ms: int
+    release: int = 1
+    kind: str = "good"
+    restarts: int = 0
+
+    @property
+    def version(self) -> str:
+        """Of its model."""
+        suffix = "" if self.kind == "good" else f"-{self.kind}"
+        return f"{self.release}.0.0{suffix}"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """All that the master wants of the site."""
+
+    services: tuple[Service, ...]
+    pipeline: bool = True
+    releases: dict[str, int] = field(default_factory=dict)
+
+    def change(self, service: Service) -> "Wanted":
+        """The same with another form of one service."""
+        services = tuple(service if s.name == service.name else s for s in self.services)
+        return replace(self, services=services)
+
+
+@functools.cache
+def model(name: str, version: str, signed_by: str) -> tuple[bytes, tuple[bytes, ...]]:
+    """A manifest and its chunks, signed by somebody."""
+    hasher = FileHasher("onnx", CHUNK_BYTES)
+    data = f"{name} {version} ".encode().ljust(64, b".") * (CHUNK_BYTES // 64) * CHUNKS
+    hasher.feed(data)
+    manifest = Manifest(
+        name=name, version=version, kind="model", chunk_bytes=CHUNK_BYTES, files=[hasher.file()]
+    )
+    manifest.limits.memory_bytes = 1 << 28
+    manifest.limits.load_ms = 10_000
+    chunks = tuple(data[i : i + CHUNK_BYTES] for i in range(0, len(data), CHUNK_BYTES))
+    return seal(manifest, identities.signer(signed_by)), chunks
+
+
+def model_of(service: Service) -> tuple[bytes, tuple[bytes, ...]]:
+    """The manifest and chunks that a service asks for."""
+    signer = "thief" if service.kind == "unsigned" else "release"
+    return model(f"model-{service.name}", service.version, signer)
+
+
+def plan_of(service: Service) -> ServicePlan:
+    """The service as it stands in the plan."""
+    return ServicePlan(
+        name=service.name,
+        model=f"model-{service.name}",
+        model_version=service.version,
+        restarts=service.restarts,
+        artifact=sha256(model_of(service)[0]),
+        replicas_min=service.least,
+        replicas_max=service.most,
+        queue_delay_ms=20,
+        down_after_ms=10_000,
+        soak_ms=service.soak_ms,
+        cores=1,
+        memory_bytes=1 << 28,
+        spares=service.spares,
+        device="CPU",
+    )
+
+
+def branch_of(wanted: Wanted, nodes: Sequence[str]) -> bytes:
+    """The site's branch."""
+    services = [plan_of(service) for service in wanted.services]
+    models = [
+        ModelPlan(name=s.model, version=s.model_version, artifact=s.artifact) for s in services
+    ]
+    roster = []
+    for node in sorted(nodes):
+        keys = identities.node_keys("south", node)
+        entry = RosterEntry(node=node, signing_key=keys.signing_key, tls_key=keys.tls_key)
+        roster.append(entry)
+    camera = PipelinePlan(
+        name="door", source="camera", service=wanted.services[0].name, every_ms=500
+    )
+    plan = Plan(
+        site="south",
+        models=models,
+        services=services,
+        pipelines=[camera] if wanted.pipeline else [],
+    )
+    return SiteBranch(site="south", roster=roster, plan=plan).SerializeToString(deterministic=True)

@@ -1,0 +1,57 @@
+"""How one simulated node is now, as plain data for the checks."""
+
+from mesh.site.local import ReplicaKey
+from mesh.site.placement import Placement
+from protos.documents_pb2 import Phase
+from tests.sim.checks.facts import NodeSample
+from tests.sim.rough.node import RoughNode
+
+
+def sample_of(node: RoughNode) -> NodeSample:
+    """What its machine does, and what its agent thinks, if it is awake."""
+    serving: dict[tuple[str, str], int] = {}
+    pids: dict[ReplicaKey, int] = {}
+    for key, status in node.runs.items():
+        if status.state.phase == Phase.SERVING and not node.runtime_frozen:
+            name = (key.workload, status.state.model_version)
+            serving[name] = serving.get(name, 0) + 1
+            pids[key] = status.pid
+    sent = node.world.sent.get(node.name, 0)
+    sent_bytes = node.world.sent_bytes.get(node.name, 0)
+    pipelines = frozenset(node.pipelines)
+    if not node.up or node.frozen:
+        return NodeSample(
+            node.on, False, serving, pids, pipelines, sent=sent, sent_bytes=sent_bytes
+        )
+    core = node.core
+    heads = core.peer.heads
+    applied = heads.state.applied
+    placement = core.placement
+    return NodeSample(
+        up=node.on,
+        awake=True,
+        serving=serving,
+        pids=pids,
+        pipelines=pipelines,
+        applied=applied.order if applied is not None else (0, 0),
+        trust=heads.trust.generation,
+        live=tuple(core.membership.liveness.live()),
+        placement=placement_of(placement),
+        pending=frozenset(placement.pending),
+        registers={r.body.node: r.order for r in core.membership.registers.records()},
+        alarms=frozenset((a.kind, a.subject) for a in core.alarms.states()),
+        claims=frozenset(
+            ReplicaKey(r.workload, r.index, r.config)
+            for r in core.register.replicas
+            if r.phase == Phase.SERVING
+        ),
+        reported=node.reported,
+        sent=sent,
+        sent_bytes=sent_bytes,
+    )
+
+
+def placement_of(placement: Placement) -> object:
+    """A placement as something that can be compared and printed."""
+    replicas = tuple((n, tuple(sorted(c.items()))) for n, c in sorted(placement.replicas.items()))
+    return (replicas, tuple(sorted(placement.pipelines.items())))
