@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import structlog
 
+from mesh.core.at_start import artifacts_at_start
 from mesh.exchange.heads_flow import HeadsFlow
 from mesh.heads.branches import open_site_branch
 from mesh.heads.outcome import HeadRefused
@@ -17,7 +18,7 @@ from mesh.heads.tree import BranchRefused, check_branch
 from mesh.heads.trust import Trust
 from node.agent.stores import Stores
 from node.disk.documents import DocumentDamaged
-from protos.documents_pb2 import Branch
+from protos.documents_pb2 import Branch, Plan
 from protos.peer_pb2 import Documents
 
 BRANCHES = ("revocations", "released")
@@ -74,16 +75,19 @@ class FromDisk:
         return {branch.name: branch for branch in kept.branches}, blobs
 
     def manifests(self, heads: HeadsFlow) -> list[bytes]:
-        """The manifests of the plan in force that lie on this disk."""
-        blob = heads.contents().get(f"site/{self._site}")
-        if blob is None:
-            return []
-        try:
-            plan = open_site_branch(blob, self._site).plan
-        except BranchRefused:
-            return []
-        found = (self._stores.blobs.get(model.artifact) for model in plan.models)
+        """The manifests that lie on this disk, of all that may have to run: of the plan in force,
+        of what ran last, and of the last good versions."""
+        ran, rollouts = self.document("ran") or b"", self.document("rollouts") or b""
+        named = artifacts_at_start(self._plan(heads), ran, rollouts)
+        found = (self._stores.blobs.get(artifact) for artifact in named)
         return [envelope for envelope in found if envelope is not None]
+
+    def _plan(self, heads: HeadsFlow) -> Plan:
+        blob = heads.contents().get(f"site/{self._site}")
+        try:
+            return open_site_branch(blob, self._site).plan if blob is not None else Plan()
+        except BranchRefused:
+            return Plan()
 
     def _state(self, seen: bytes | None, applied: bytes | None) -> State:
         try:

@@ -6,6 +6,7 @@ from typing import Any
 from mesh.blobs.instructions import Fault
 from mesh.blobs.swarm import Swarm
 from mesh.core.artifacts import Artifacts
+from mesh.core.at_start import artifacts_at_start
 from mesh.core.changes import LOCAL_CHANGES
 from mesh.core.cordon import CORDON, document
 from mesh.core.messages import (
@@ -19,13 +20,10 @@ from mesh.core.messages import (
 )
 from mesh.core.node import NodeCore, NodeFacts
 from mesh.events import BatchSaved, LinkDown
-from mesh.exchange.frames import encode
 from mesh.exchange.heads_flow import HeadsFlow
 from mesh.exchange.membership import Membership, Self
-from mesh.hashing import sha256
 from mesh.heads.certificates import check_certificate
 from mesh.heads.state import State
-from mesh.heads.tree import Tree
 from mesh.heads.trust import Trust
 from mesh.journals.batches import BatchWriter
 from mesh.journals.entries import make_entry
@@ -33,7 +31,7 @@ from mesh.journals.keys import LogKey
 from mesh.journals.logs import Logs
 from mesh.peer import Peer, PeerConfig
 from mesh.registers.store import NodeKeys, Registers
-from protos.documents_pb2 import Boot, Branch, Capacity, Phase, ReplicaState, ServiceLoad, StateBody
+from protos.documents_pb2 import Boot, Capacity, Phase, ReplicaState, ServiceLoad
 from protos.peer_pb2 import Documents
 from protos.runtime_pb2 import ReplicaStatus, RuntimeState
 from tests.sim import identities
@@ -97,8 +95,8 @@ class SimNode(Host):
             )
             for kind in ("record", "data")
         }
-        core, blobs = self._core(), list(self.disk.blobs.values())
-        core.artifacts.restored(blobs, self.disk.complete, self.clock_ms())
+        core = self._core()
+        core.artifacts.restored(self._manifests(core), self.disk.complete, self.clock_ms())
         self._wan_held_ms = self.world.now_ms
         self.start(core)
         self.greet_runtime()
@@ -106,6 +104,13 @@ class SimNode(Host):
     def greet_runtime(self) -> None:
         """The agent that starts finds its runtime."""
         self.feed(RuntimeReported(self._state()))
+
+    def _manifests(self, core: NodeCore) -> list[bytes]:
+        """As node/agent/from_disk.py."""
+        documents = self.disk.documents
+        ran, rollouts = documents.get("ran", b""), documents.get("rollouts", b"")
+        named = artifacts_at_start(core.branch.plan, ran, rollouts)
+        return [self.disk.blobs[digest] for digest in named if digest in self.disk.blobs]
 
     @property
     def _uri(self) -> str:
@@ -361,59 +366,3 @@ class SimNode(Host):
             for key, status in self.runs.items()
             if key.workload == workload and status.state.phase == Phase.SERVING
         )
-
-
-class SimMaster(Host):
-    """A master: a bare peer, and a state that the test writes."""
-
-    def __init__(self, world: World) -> None:
-        super().__init__(world, contact_of(identities.MASTER, ""), Disk())
-        self.counter = 0
-        self.notices: list[Any] = []
-        self.start(self._core())
-
-    def restart(self, disk: Disk) -> None:
-        """Starts anew from a disk, and signs again what it signed last."""
-        self.crash()
-        self.disk = disk
-        self.start(self._core())
-
-    def _core(self) -> Peer:
-        trust = Trust(identities.signer("root").public_key, identities.trust_envelope())
-        heads = HeadsFlow(trust, State(), (), {}, {})
-        boot = Boot(counter=1, nonce=b"mmmmmmmm")
-        config = PeerConfig(identities.MASTER, "master", "", boot, keys_in, archive=True)
-        return Peer(config, heads, Logs(self.disk.tails(), archive=True), None, self.clock_ms())
-
-    def do_Notice(self, i: Any) -> None:  # noqa: N802
-        self.notices.append(i)
-
-    def publish(self, blobs: dict[str, bytes], reader: int = 1) -> None:
-        """Signs and announces a state with these branches; empty ones are added where missing."""
-        for name in ("revocations", "released"):
-            blobs.setdefault(name, b"")
-        self.counter += 1
-        tree = Tree({name: sha256(blob) for name, blob in blobs.items()})
-        body = StateBody(
-            mesh=identities.MESH,
-            trust_generation=1,
-            counter=self.counter,
-            root=tree.root,
-            leaves=tree.count,
-            signed_unix_ms=1,
-            min_reader=reader,
-        )
-        envelope = identities.signer("state").sign("state", body.SerializeToString())
-        branches: list[Branch] = [tree.branch(name) for name in sorted(blobs)]
-        for blob in blobs.values():
-            self.disk.save_blob(blob)
-        if reader > 1:  # this code does not read it either: it only passes on
-            for instruction in self.core.heads.take_state(envelope, ""):
-                self.carry_out(instruction)
-            data = encode(documents=Documents(state=[envelope]))
-            for peer in sorted(self.core.links):
-                self.world.send(self.name, peer, data)
-            return
-        documents = Documents(branches=branches, blobs=[blobs[b.name] for b in branches])
-        for instruction in self.core.install_state(envelope, documents):
-            self.carry_out(instruction)

@@ -19,7 +19,8 @@ from protos.documents_pb2 import (
     SiteBranch,
 )
 from tests.sim import identities
-from tests.sim.nodes import SimMaster, SimNode
+from tests.sim.masters import SimMaster
+from tests.sim.nodes import SimNode
 from tests.sim.world import World
 
 

@@ -1,12 +1,14 @@
 """What drawn histories (tests/sim) have broken, each as the shortest story that still shows it."""
 
+from mesh.core.at_start import artifacts_at_start
+from protos.documents_pb2 import ModelPlan, Plan, ServicePlan, StableRegister
 from tests.sim.site import Site
 
 SOAK_MS = 2_000
 
 
 def withhold(site: Site, replicas: int) -> None:
-    """The master signs a version whose chunks nobody can get: it is cut off before it is fetched."""
+    """The master signs a version whose chunks nobody can get: it is cut off too early."""
     before = set(site.master.disk.chunks)
     site.publish(replicas, version="2.0.0", soak_ms=SOAK_MS)
     for key in set(site.master.disk.chunks) - before:
@@ -37,3 +39,12 @@ def test_while_a_new_version_cannot_be_fetched_a_node_that_starts_anew_serves_th
     site.nodes[0].power_off()
     site.nodes[0].boot()
     site.world.run_until(lambda: site.serving() == 1, 8_000, "the last good version")
+
+
+def test_a_node_that_starts_knows_the_models_of_the_plan_of_what_ran_and_of_what_was_good() -> None:
+    plan = Plan(models=[ModelPlan(artifact=b"3"), ModelPlan(artifact=b"1")])
+    ran = Plan(services=[ServicePlan(artifact=b"2")]).SerializeToString()
+    good = StableRegister(last_good=[ServicePlan(artifact=b"4")]).SerializeToString()
+    assert artifacts_at_start(plan, ran, good) == [b"1", b"2", b"3", b"4"]
+    assert artifacts_at_start(plan, b"\xff", b"\xff") == [b"1", b"3"]
+    assert artifacts_at_start(Plan(), b"", b"") == []

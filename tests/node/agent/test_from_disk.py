@@ -15,7 +15,9 @@ from protos.documents_pb2 import (
     Plan,
     Released,
     Revocations,
+    ServicePlan,
     SiteBranch,
+    StableRegister,
     StateBody,
 )
 from protos.peer_pb2 import Documents
@@ -146,3 +148,16 @@ def test_a_plan_that_cannot_be_read_names_no_manifests(stores: Stores) -> None:
     digest = flow.branches["site/north"].digest
     flow.blobs[digest] = b"\xff"
     assert disk.manifests(flow) == []
+
+
+def test_the_manifests_of_what_ran_last_and_of_the_last_good_version_are_there_at_once(
+    stores: Stores,
+) -> None:
+    stores.blobs.put(ARTIFACT.envelope)
+    good = ServicePlan(name="faces", artifact=ARTIFACT.digest)
+    kept = {"ran": Plan(services=[good]), "rollouts": StableRegister(last_good=[good])}
+    for name, document in kept.items():
+        stores.documents.put(name, document.SerializeToString())
+        disk = FromDisk(stores, "north")
+        assert disk.manifests(disk.heads(TRUST)) == [ARTIFACT.envelope]
+        stores.documents.put(name, b"")

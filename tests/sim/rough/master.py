@@ -8,7 +8,7 @@ from protos.documents_pb2 import Revocations, StateBody
 from protos.peer_pb2 import Documents
 from tests.sim import identities
 from tests.sim.checks.facts import Acknowledged
-from tests.sim.nodes import SimMaster
+from tests.sim.masters import SimMaster
 from tests.sim.rough.daemon import Daemon
 from tests.sim.rough.world import RoughWorld
 
