@@ -36,6 +36,7 @@ def test_while_a_new_version_cannot_be_fetched_the_old_one_replaces_what_dies() 
 def test_while_a_new_version_cannot_be_fetched_a_node_that_starts_anew_serves_the_old_one() -> None:
     site = settled(nodes=1, replicas=1)
     withhold(site, replicas=1)
+    site.cut_wan()
     site.nodes[0].power_off()
     site.nodes[0].boot()
     site.world.run_until(lambda: site.serving() == 1, 8_000, "the last good version")
