@@ -12,7 +12,7 @@ import grpc
 import pytest
 
 from mesh.heads.tokens import parse_token
-from node.admin.demo.audit import read_copy
+from node.admin.demo.audit import Place, read_copy
 from node.admin.demo.processes import kill, program
 from node.disk.authority_folder import initialise
 from protos.inference_pb2 import ModelInferRequest
@@ -37,6 +37,11 @@ def machine(lab: Lab, name: str) -> Node:
 def alarms(lab: Lab, daemon: str, kind: str) -> list[str]:
     """The messages of the alarms of a kind that a daemon knows of."""
     return [one["message"] for one in lab.try_get(daemon, "alarms", kind)]
+
+
+def held(data: Path, scratch: Path) -> dict[Place, bytes]:
+    """The records in a daemon's folder: each one's place and digest."""
+    return read_copy(data, scratch / "copies").digests
 
 
 def flip(path: Path) -> None:
@@ -227,8 +232,12 @@ def test_bits_that_flip_on_disk_are_said_and_the_rest_is_kept(lab: Lab, tmp_path
     documents = node.data / "documents"
     wait_for("it has the plan", lambda: (documents / "state-applied.doc").exists())
     lab.wait_answer("f")
+    wait_for(
+        "others have its history",
+        lambda: held(node.data, tmp_path).items() <= held(lab.master_data, tmp_path).items(),
+    )
     lab.kill_node("f")
-    before = read_copy(node.data, tmp_path / "before").digests
+    before = held(node.data, tmp_path)
     for path in documents.glob("state-applied.*"):
         flip(path)
     flip(next((node.data / "blobs" / "small").iterdir()))
@@ -239,14 +248,14 @@ def test_bits_that_flip_on_disk_are_said_and_the_rest_is_kept(lab: Lab, tmp_path
     found = alarms(lab, "f", "Damaged")
     assert any("'state-applied' and the copy before it are damaged" in text for text in found)
     assert any("entries on the disk are damaged" in text for text in found)
-    after = read_copy(node.data, tmp_path / "after").digests
+    after = held(node.data, tmp_path)
     lost = {place: digest for place, digest in before.items() if after.get(place) != digest}
     assert lost
     assert len(lost) < len(before)
     wait_for("it has the plan again", lambda: (documents / "state-applied.doc").exists())
     wait_for(
         "the master has what was damaged here",
-        lambda: lost.items() <= read_copy(lab.master_data, tmp_path / "master").digests.items(),
+        lambda: lost.items() <= held(lab.master_data, tmp_path).items(),
     )
     remove(lab, "f")
 
