@@ -194,7 +194,7 @@ class NodeCore:
             case ArtifactFinished():
                 self._stale = "an artifact is whole"
                 return self.artifacts.finished(event)
-            case ArtifactDamaged():
+            case _:
                 self._stale = "an artifact is damaged"
                 self.share.not_told(event.untold)
                 return self.artifacts.damaged(event, now_ms)

@@ -156,6 +156,11 @@ def test_a_runtime_on_every_interface_is_reached_where_the_node_is(site: Site) -
     assert node.core.register.inference_address == f"{node.name}:7412"
 
 
+def test_the_counted_plan_asks_for_as_many_as_there_should_be(site: Site) -> None:
+    counted = site.nodes[0].core.share.counted
+    assert [(s.name, s.replicas_min) for s in counted.services] == [("faces", 2)]
+
+
 def test_a_path_that_is_up_already_is_no_news(site: Site) -> None:
     gateway = site.gateway()
     now = site.world.now_ms

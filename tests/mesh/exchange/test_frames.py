@@ -32,8 +32,10 @@ def test_a_peer_that_breaks_the_protocol(data: bytes, words: str) -> None:
         parse_frame(data)
 
 
-def test_a_frame_of_a_newer_release_is_no_fault() -> None:
-    assert parse_frame(b"\xa2\x06\x00").WhichOneof("kind") is None
+@pytest.mark.parametrize("length", [0, ENTRIES_MAX + 904])
+def test_a_frame_of_a_newer_release_is_no_fault(length: int) -> None:
+    field_100 = b"\xa2\x06" + bytes([0x80 | length & 0x7F, length >> 7]) + b"x" * length
+    assert parse_frame(field_100).WhichOneof("kind") is None
 
 
 def test_documents_are_packed_in_order_and_within_the_limit() -> None:
