@@ -135,6 +135,18 @@ class ChangeMade:
     envelope: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """The agent is about to end, as planned, and its runtime serves on."""
+
+
+@dataclass(frozen=True, slots=True)
+class NeighbourSilent:
+    """The runtime of a neighbour whose agent is away does not answer."""
+
+    node: str
+
+
 NodeEvent = (
     ArtifactBegun
     | ArtifactFailed
@@ -146,5 +158,7 @@ NodeEvent = (
     | WanPath
     | Trouble
     | CordonAsked
+    | Leaving
+    | NeighbourSilent
     | ChangeMade
 )

@@ -27,6 +27,8 @@ from mesh.core.messages import (
     ChunksFailed,
     ChunkStored,
     CordonAsked,
+    Leaving,
+    NeighbourSilent,
     NodeEvent,
     Run,
     RuntimeReported,
@@ -106,6 +108,7 @@ class NodeCore:
         self.outage = OutageWatch(now_ms)
         self.wan = False
         self.synced_ms: int | None = None
+        self.leaving = False
         self.wall_ms = 0
         self._inference_address = ""
         self._refusals = Refusals()
@@ -168,6 +171,8 @@ class NodeCore:
                 return self._wan_path(event, now_ms)
             case Trouble() | CordonAsked():
                 return self._told_by_hand(event)
+            case Leaving() | NeighbourSilent():
+                return self._away(event, now_ms)
             case ChangeMade():
                 self._stale = "an operator changed something here"
                 return self.changes.heard([event.envelope], self.name, self.unix_ms())
@@ -349,6 +354,15 @@ class NodeCore:
         return list(
             self.alarms.set(event.kind, event.subject, event.message, event.severity, self.wall_ms)
         )
+
+    def _away(self, event: Leaving | NeighbourSilent, now_ms: int) -> Sequence[NodeOutput]:
+        """This agent ends, as planned, or a neighbour's did and is not to be waited for."""
+        if isinstance(event, NeighbourSilent):
+            self.membership.liveness.goes_away(event.node, None)
+            cause = "its agent is away, and its runtime does not answer"
+            return [WriteJournal("record", "node.silent", event.node, cause)]
+        self.leaving = True
+        return self._publish(now_ms)
 
     # ---- time ----
 

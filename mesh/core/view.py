@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from mesh.core.messages import Run
 from mesh.core.ran import Ran
+from mesh.exchange.membership import AWAY_MS
 from mesh.heads.revocations import Revoked
 from mesh.registers.store import Record
 from mesh.site.local import LocalWork, ReplicaKey
@@ -34,7 +35,7 @@ def register_content(core: "NodeCore") -> StableRegister:
         inference_address=core.inference_address,
         labels=core.facts.labels,
         capacity=core.facts.capacity,
-        wan=core.wan,
+        wan=core.wan and not core.leaving,  # the gateway hands over before it goes
         replicas=_replica_states(core),
         artifacts=sorted(core.artifacts.complete & core.work.artifacts),
         sources=sorted(core.facts.sources),
@@ -46,6 +47,7 @@ def register_content(core: "NodeCore") -> StableRegister:
         min_reader=READER_MIN,
         counts=core.share.counts.kept(),
         verdicts=core.share.rollouts.verdicts,
+        away_ms=AWAY_MS if core.leaving else 0,
         cordoned=core.cordon.draining is not None,
         draining=bool(core.cordon.draining),
         local_changes=core.changes.envelopes(),

@@ -23,6 +23,9 @@ from mesh.signed import Signer
 from protos.documents_pb2 import Boot, LoadRegister, StableRegister, Suspicion
 from protos.peer_pb2 import Probe, ProbeAnswer
 
+AWAY_MS = 30_000
+"""How long neighbours wait for an agent that said that it restarts: an upgrade of a package takes
+half of it. Whoever asks for more gets no more: a liar's work is missed for so long at most."""
 SUSPICIONS_MAX = 32
 """In a register, 90 bytes each: 3 of its 16 KiB. Where more die at once, each node still derives it
 by its own watch, a little later."""
@@ -115,6 +118,8 @@ class Membership:
         if not self.liveness.knows(node):
             self._watch(now_ms)
         actions = self.liveness.refuted(node)
+        away_ms = min(record.body.away_ms, AWAY_MS)
+        self.liveness.goes_away(node, now_ms + away_ms if away_ms else None)
         for witness in sorted((self.registers.accusing | {node}) - {self._me.keys.node}):
             held = self.registers.get(witness)
             suspects = set() if held is None else self._suspects(held.body)
@@ -126,6 +131,12 @@ class Membership:
         suspicions = {s.node: (s.boot.counter, s.version) for s in body.suspicions}
         held = (self.registers.get(node) for node in suspicions)
         return current_suspects(suspicions, {r.body.node: r.order for r in held if r is not None})
+
+    def away(self, now_ms: int) -> dict[str, str]:
+        """The nodes whose agents said that they will be back, and where their runtimes, which
+        serve on, take requests."""
+        records = map(self.registers.get, self.liveness.away(now_ms))
+        return {r.body.node: r.body.inference_address for r in records if r is not None}
 
     def forget(self, nodes: Iterable[str], now_ms: int) -> None:
         """Drops nodes that the authority revoked: what they said, and the watch over them."""

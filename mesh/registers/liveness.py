@@ -91,6 +91,7 @@ class _Member:
     suspected_ms: dict[str, int] = field(
         default_factory=dict
     )  # witness -> since when, as known here
+    away_until_ms: int | None = None  # it said that it is back by then
 
 
 class Liveness:
@@ -134,6 +135,10 @@ class Liveness:
     def is_alive(self, node: str) -> bool:
         """Whether the node is a member that is neither suspect nor dead."""
         return node in self._members and self._members[node].verdict is Verdict.ALIVE
+
+    def away(self, now_ms: int) -> list[str]:
+        """The members whose silence is no sign: they said that they will be back, sorted."""
+        return [n for n, m in self._members.items() if _is_away(m, now_ms)]
 
     def suspected(self) -> list[str]:
         """The members that this node itself suspects, sorted: what its register must say."""
@@ -181,6 +186,13 @@ class Liveness:
         member.suspected_ms.clear()
         member.probe = None
         return self._alive(node, member, "its register has a higher version")
+
+    def goes_away(self, node: str, until_ms: int | None) -> None:
+        """The node said that it is silent until then, and back afterwards; None: it is back, or
+        should not be waited for any longer."""
+        member = self._members.get(node)
+        if member is not None:
+            member.away_until_ms = until_ms
 
     def link(self, node: str, up: bool, now_ms: int) -> list[Action]:
         """A connection with the node was made or broke. A break is a reason to probe at once.
@@ -325,7 +337,7 @@ class Liveness:
 
     def _suspect(self, node: str, member: _Member, now_ms: int, why: str) -> list[Action]:
         member.probe = None
-        if member.verdict is not Verdict.ALIVE:
+        if member.verdict is not Verdict.ALIVE or _is_away(member, now_ms):
             return []
         member.suspected_ms[self._node] = now_ms
         member.verdict = Verdict.SUSPECT
@@ -334,7 +346,7 @@ class Liveness:
 
     def _conclude(self, node: str, member: _Member, now_ms: int) -> list[Action]:
         witnesses = {w: t for w, t in member.suspected_ms.items() if self._may_testify(w)}
-        if member.verdict is Verdict.DEAD or not witnesses:
+        if member.verdict is Verdict.DEAD or not witnesses or _is_away(member, now_ms):
             return []
         alone = len(witnesses) == 1 and bool(self._alive_members)
         limit = SUSPICION_ONE_MS if alone else SUSPICION_TWO_MS
@@ -365,6 +377,10 @@ class Liveness:
 def _place(node: str) -> bytes:
     """A node's place on the ring."""
     return fingerprint([node.encode()])
+
+
+def _is_away(member: _Member, now_ms: int) -> bool:
+    return member.away_until_ms is not None and now_ms < member.away_until_ms
 
 
 def current_suspects(

@@ -15,7 +15,7 @@ from mesh.core.artifacts import Artifacts as CoreArtifacts
 from mesh.core.changes import LOCAL_CHANGES
 from mesh.core.conflicts import BOOT_FLOOR
 from mesh.core.cordon import CORDON
-from mesh.core.messages import BeginArtifact, FinishArtifact, Run, Trouble
+from mesh.core.messages import BeginArtifact, FinishArtifact, Leaving, Run, Trouble
 from mesh.core.node import NodeCore, NodeFacts
 from mesh.desired.units import parse_duration, parse_size
 from mesh.events import SaveDocument, WriteJournal
@@ -30,6 +30,7 @@ from mesh.registers.store import NodeKeys as RegisterKeys
 from mesh.registers.store import Registers
 from node.agent import book
 from node.agent.artifacts import Artifacts
+from node.agent.away import AwayWatch
 from node.agent.config import Config, split_peer
 from node.agent.cordon import OwnCordon
 from node.agent.edge import Edge, now_ms, wall_ms
@@ -58,6 +59,8 @@ from node.net.mdns_records import Advertisement, Hint
 from protos.documents_pb2 import Boot
 from protos.runtime_pb2 import JournalItem
 
+GOODBYE_S = 0.2
+"""For what was said last to leave."""
 REMEMBER_S = 5.0
 REMEMBER_NEW_S = 0.5
 NEW_MS = 10_000
@@ -203,6 +206,7 @@ class NodeDaemon:
                 ("dial", self.links.dial_neighbours()),
                 ("wan", self.wan.run()),
                 ("tidy", self.ports.tidy()),
+                ("away", AwayWatch(core, self._feed).run()),
                 ("book", self._keep_book(core)),
                 ("housekeeping", self.housekeeping.run()),
                 ("ready", self._tell_ready(core, peer_address)),
@@ -362,7 +366,9 @@ class NodeDaemon:
     async def _shut_down(self, tasks: list[asyncio.Task[Any]]) -> None:
         remove_ready(self.folder.path)
         self.journal.write("record", "node.stopped", self.identity.name, "asked to stop", {})
+        self._feed(Leaving())
         await self.journal.flush()
+        await asyncio.sleep(GOODBYE_S)
         await self.discovery.stop()
         await self.ports.stop()
         for task in tasks:

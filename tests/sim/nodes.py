@@ -15,6 +15,7 @@ from mesh.core.messages import (
     ChunksFailed,
     ChunkStored,
     CordonAsked,
+    Leaving,
     RuntimeReported,
     WanPath,
 )
@@ -77,6 +78,12 @@ class SimNode(Host):
         """The machine dies, with all that runs on it."""
         self.crash()
         self.runs = {}
+
+    def leave(self) -> None:
+        """The agent ends as planned: it says so, and its workers go on."""
+        self.feed(Leaving())
+        self.world.run(20)
+        self.crash()
 
     def restart_agent(self) -> None:
         """The agent dies and starts anew; its workers go on."""
