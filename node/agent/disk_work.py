@@ -31,6 +31,8 @@ RETRY_S = 1.0
 WAITING_MAX = 256
 """Jobs that wait for a disk which refuses: one for each head or manifest, about 30 KiB. Worst case
 8 MiB of ordinary ones; above it the oldest is given up, because the later ones supersede it."""
+PROBE = SaveDocument("disk-probe", b"")
+"""Written where nothing else waits, to see whether a disk that refused a batch works again."""
 
 log = structlog.get_logger(__name__)
 
@@ -184,4 +186,6 @@ class DiskWork:
             job.clear()
             job.extend(kept)
         self._jobs = deque(job for job in self._jobs if job)
+        if not self._waiting:  # somebody must find out when the disk works again
+            self._put_off([PROBE])
         self._feed(BatchLost(key, "the disk refused"))

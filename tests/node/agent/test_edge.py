@@ -156,7 +156,20 @@ async def test_a_batch_that_is_refused_takes_the_later_ones_of_its_log_with_it(
         rig.edge.carry([SaveBatch(first), SaveBatch(second), SaveBatch(third)])
         await until(lambda: len(rig.core.heard) == 5)
         assert rig.stores.journals.tails()[writer.key].sequence == 3
-        assert rig.troubles[-1] == ""
+        await until(lambda: rig.troubles[-1] == "")
+
+
+async def test_a_disk_that_works_again_is_told_though_there_is_nothing_more_to_write(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path) as rig:
+        rig.disk.refuse = {"/b/", "documents"}
+        rig.edge.carry([SaveBatch(Writer("b").batch("one"))])
+        await until(lambda: rig.disk.refused >= 3)
+        assert rig.troubles[-1] != ""
+        rig.disk.refuse = set()
+        await until(lambda: rig.troubles[-1] == "")
+        assert not rig.edge.disk.refuses
 
 
 async def test_an_older_run_that_waited_does_not_come_after_a_newer_one(tmp_path: Path) -> None:

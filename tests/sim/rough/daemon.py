@@ -5,8 +5,9 @@ from typing import Any
 
 from mesh.core.messages import Run
 from mesh.events import Tick
+from node.agent.disk_work import DURABLE
 from tests.sim.checks.facts import Died, DocumentSaved
-from tests.sim.rough.disk_queue import DURABLE, DiskQueue
+from tests.sim.rough.disk_queue import DiskQueue
 from tests.sim.rough.world import RoughWorld
 from tests.sim.world import Host
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from mesh.core.messages import Trouble
 from mesh.events import BatchLost, BatchSaved, SaveBatch, SaveBlob, SaveDocument
+from node.agent.disk_work import DURABLE, PROBE
 
 if TYPE_CHECKING:
     from tests.sim.rough.daemon import Daemon
 
-DURABLE = (SaveDocument, SaveBlob, SaveBatch)
 RETRY_MS = 1_000
 
 
@@ -99,6 +99,8 @@ class DiskQueue:
             job.clear()
             job.extend(kept)
         self._jobs = deque(job for job in self._jobs if job)
+        if not self._waiting:
+            self._put_off(deque([PROBE]))
         self._daemon.feed(BatchLost(key, "the disk refused"))
 
     def _say(self, message: str) -> None:
