@@ -1,7 +1,9 @@
 """Each check can fail: a history that breaks its promise is found, one that keeps it is not."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -39,6 +41,7 @@ from tests.sim.checks.serving import (
     UnknownIsNotAbsent,
 )
 
+ROW = re.compile(r"^\| ([^|]+) \| [\d, ]+ \| `(\w+)` \|$", re.MULTILINE)
 MODEL = sha256(b"a model")
 FACES = ServicePlan(
     name="faces", model_version="1.0.0", artifact=MODEL, replicas_min=2, replicas_max=2
@@ -213,6 +216,12 @@ def test_a_history_that_keeps_a_promise_is_not_blamed(
 
 def test_every_check_is_shown_to_fail_and_to_hold() -> None:
     assert {check for check, _, _ in BROKEN} == {check for check, _, _ in KEPT} == set(CHECKS)
+
+
+def test_every_check_stands_in_the_documentation_with_its_promise() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "ALGORITHM.md").read_text()
+    stated = {(check, promise) for promise, check in ROW.findall(page)}
+    assert stated == {(check.__name__, check.promise) for check in CHECKS}
 
 
 def test_the_same_promise_is_told_a_few_times_only() -> None:
