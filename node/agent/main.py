@@ -39,7 +39,8 @@ def _parser() -> argparse.ArgumentParser:
     node = _command(commands, "node", "run the agent of this machine", _node)
     node.description = (
         "Run the agent of this machine. SIGTERM ends the agent alone: the runtime and its workers "
-        "serve on, and the next agent adopts them. To end those too: meshd runtime --stop."
+        "serve on, the neighbours wait for 30 s, and the next agent adopts what runs. To end that "
+        "too: meshd runtime --stop."
     )
     runtime = _command(
         commands, "runtime", "run the inference runtime (the agent starts it)", _runtime

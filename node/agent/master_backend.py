@@ -10,7 +10,6 @@ from typing import Any
 from mesh.blobs.manifest import Artifact, ManifestRefused
 from mesh.desired.problems import ResourcesRefused
 from mesh.heads.branches import site_branch_name
-from mesh.heads.revocations import Revoked
 from mesh.journals.keys import RECORD
 from mesh.peer import Peer
 from mesh.registers.store import Record
@@ -30,8 +29,9 @@ from node.admin.backend import (
 )
 from node.agent import resource_documents as resources
 from node.agent import site_documents as documents
-from node.agent.cordon import begun, check_at_master, cordon_document
+from node.agent.cordon import begun, check_at_master
 from node.agent.event_log import events
+from node.agent.fleet_documents import fleet_documents
 from node.agent.links import Links
 from node.agent.local_changes import change_documents, reported_changes
 from node.agent.looks import VERSION, Document, kinds_of, named, watch_by_looking
@@ -140,51 +140,18 @@ class MasterBackend:
         peer = self._p.peer
         return [r for site in peer.sites() for r in peer.registers_of(site).records()]
 
-    def _gateways(self) -> set[str]:
-        return {peer for peer, _, _, _ in self._p.links.open()}
-
     def nodes(self) -> list[Document]:
         """Every enrolled node, with what it last said of itself."""
-        known = {record.body.node: record for record in self._records()}
-        gateways = self._gateways()
-        linked_sites = self._linked_sites()
-        found = []
-        for name, enrolled in sorted(self._p.authority.content.nodes.items()):
-            record = known.get(name)
-            if record is None:
-                document: Document = {"node": name, "site": enrolled.site, "live": "unknown"}
-            else:
-                live = self._live(record, linked_sites)
-                document = documents.node_document(
-                    record, live, name in gateways, Revoked(), self._p.heard_ms.get(name, 0)
-                )
-            if enrolled.revoked:
-                document["revoked"] = enrolled.revoked
-            said = enrolled.draining if enrolled.cordoned else None
-            document |= cordon_document(record.body if record else None, said)
-            found.append(document)
-        return found
+        enrolled = self._p.authority.content.nodes
+        return fleet_documents(enrolled, self._records(), self._linked(), self._p.heard_ms)
 
-    def _linked_sites(self) -> set[str]:
-        return {link.peer.identity.site for _, link, _, _ in self._p.links.open()}
-
-    def _live(self, record: Record, linked_sites: set[str]) -> str:
-        """A node of a linked site is what its neighbours say; of another, nothing is known."""
-        site, node = record.body.site, record.body.node
-        if site not in linked_sites:
-            return "unknown"
-        offline = {
-            alarm.subject
-            for other in self._p.peer.registers_of(site).records()
-            if other.body.node != node
-            for alarm in other.body.alarms
-            if alarm.kind == "Offline"
-        }
-        return "dead" if node in offline else "live"
+    def _linked(self) -> dict[str, str]:
+        """The nodes that have a link to this master, and their sites."""
+        return {peer: link.peer.identity.site for peer, link, _, _ in self._p.links.open()}
 
     def sites(self) -> list[Document]:
         """Each site that has a node or is named."""
-        content, linked = self._p.authority.content, self._linked_sites()
+        content, linked = self._p.authority.content, set(self._linked().values())
         gateways = {link.peer.identity.site: peer for peer, link, _, _ in self._p.links.open()}
         nodes = self.nodes()
         found = []

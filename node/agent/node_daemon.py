@@ -34,7 +34,7 @@ from node.agent.away import AwayWatch
 from node.agent.config import Config, split_peer
 from node.agent.cordon import OwnCordon
 from node.agent.edge import Edge, now_ms, wall_ms
-from node.agent.folder_files import remove_ready, try_write_ready
+from node.agent.folder_files import remove_ready
 from node.agent.from_disk import FromDisk
 from node.agent.housekeeping import ACKNOWLEDGEMENTS, Housekeeping
 from node.agent.housekeeping import recall as recall_acknowledgements
@@ -44,6 +44,7 @@ from node.agent.local_changes import OwnChanges
 from node.agent.machine import advertised, capacity
 from node.agent.node_backend import NodeBackend, NodeParts
 from node.agent.ports import Ports
+from node.agent.ready import tell_ready
 from node.agent.runtime_client import RuntimeClient, runtime_command, runtime_socket
 from node.agent.stores import Stores
 from node.agent.tasks import until_told
@@ -209,7 +210,7 @@ class NodeDaemon:
                 ("away", AwayWatch(core, self._feed).run()),
                 ("book", self._keep_book(core)),
                 ("housekeeping", self.housekeeping.run()),
-                ("ready", self._tell_ready(core, peer_address)),
+                ("ready", tell_ready(self.folder.path, core, peer_address, self.started_ms)),
             )
         ]
         self._first_words()
@@ -347,21 +348,6 @@ class NodeDaemon:
             return False
         self.edge.carry([SaveDocument(name, data, "to remember")])
         return True
-
-    async def _tell_ready(self, core: NodeCore, peer_address: str) -> None:
-        """Says where the daemon listens, and again when the runtime's addresses change."""
-        told: dict[str, Any] = {}
-        while True:
-            document = {
-                "pid": os.getpid(),
-                "peer_address": peer_address,
-                "inference_address": core.runtime.state.inference_address,
-                "started_unix_ms": self.started_ms,
-            }
-            news = document != told and document["inference_address"]
-            if news and try_write_ready(self.folder.path, document):
-                told = document
-            await asyncio.sleep(1.0 if told or document["inference_address"] else 0.05)
 
     async def _shut_down(self, tasks: list[asyncio.Task[Any]]) -> None:
         remove_ready(self.folder.path)

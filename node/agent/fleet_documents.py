@@ -1,0 +1,52 @@
+"""The nodes of the fleet as documents for people: what was enrolled, and what is known of it."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from mesh.heads.revocations import Revoked
+from mesh.registers.store import Record
+from node.agent.cordon import cordon_document
+from node.agent.site_documents import node_document
+from node.master.records import NodeRecord
+
+Document = dict[str, Any]
+
+
+def fleet_documents(
+    enrolled: Mapping[str, NodeRecord],
+    records: Sequence[Record],
+    linked: Mapping[str, str],
+    heard_ms: Mapping[str, int],
+) -> list[Document]:
+    """Every enrolled node, with what it last said of itself. `linked`: the nodes with a link to
+    this master, and their sites; `heard_ms`: when each was heard of last (ms since 1970)."""
+    known = {record.body.node: record for record in records}
+    sites = set(linked.values())
+    found = []
+    for name, node in sorted(enrolled.items()):
+        record = known.get(name)
+        document: Document = {"node": name, "site": node.site, "live": "unknown"}
+        if record is not None:
+            live = _live(record, records, sites)
+            heard = heard_ms.get(name, 0)
+            document = node_document(record, live, name in linked, Revoked(), heard)
+        if node.revoked:
+            document["revoked"] = node.revoked
+        said = node.draining if node.cordoned else None
+        found.append(document | cordon_document(record.body if record else None, said))
+    return found
+
+
+def _live(record: Record, records: Sequence[Record], linked_sites: Collection[str]) -> str:
+    """A node of a linked site is what its neighbours say; of another, nothing is known."""
+    site, node = record.body.site, record.body.node
+    if site not in linked_sites:
+        return "unknown"
+    offline = {
+        alarm.subject
+        for other in records
+        if other.body.site == site and other.body.node != node
+        for alarm in other.body.alarms
+        if alarm.kind == "Offline"
+    }
+    return "dead" if node in offline else "live"
