@@ -7,7 +7,7 @@ import pytest
 
 from mesh.core.cordon import CORDON
 from mesh.core.messages import CordonAsked
-from node.admin.backend import Exhausted, Refused
+from node.admin.backend import BadInput, Exhausted, NotFound, NotHere, Refused
 from node.agent.cordon import OwnCordon, begun, check_at_master, cordon_document
 from node.master.records import NodeRecord
 from protos.documents_pb2 import Phase, PipelineState, ReplicaState, StableRegister
@@ -68,3 +68,24 @@ async def test_what_the_disk_does_not_keep_is_not_done(tmp_path: Path) -> None:
     assert found is not None
     assert StableRegister.FromString(found.data).cordoned
     assert node.core.cordon.own is False
+
+
+async def test_a_node_answers_for_itself_alone_and_not_for_a_master(tmp_path: Path) -> None:
+    site = Site(2).settle(1)
+    node, other = site.nodes
+    documents = make_stores(tmp_path, StubbornDisk()).documents
+    own = OwnCordon(node.core, documents, asyncio.to_thread, node.feed)
+    cordoned, free = CordonAsked(True, False, ""), CordonAsked(False, False, "")
+    with pytest.raises(NotHere, match=f"--address {other.name}:7400 --identity {other.name}"):
+        await own.ask(other.name, cordoned)
+    with pytest.raises(NotFound, match="its site 'south' knows no node 'north-9'"):
+        await own.ask("north-9", cordoned)
+    with pytest.raises(BadInput, match="all printable"):
+        await own.ask(node.name, CordonAsked(True, False, "\a"))
+    site.publish(replicas=1, held_back={node.name: False})
+    site.world.run_until(lambda: node.core.cordon.draining is not None, 5_000, "it is told")
+    with pytest.raises(Refused, match="only a master can end that"):
+        await own.ask(node.name, free)
+    await own.ask(node.name, cordoned)
+    await own.ask(node.name, free)
+    assert (node.core.cordon.own, node.core.cordon.draining) == (None, False)
