@@ -117,8 +117,10 @@ class Registers:
 
     def load(self, node: str) -> LoadRegister | None:
         """The load register of a node's current boot, or None."""
-        load = self._loads.get(node)
-        return load.body if load else None
+        load, record = self._loads.get(node), self._stable.get(node)
+        if load is None or (record is not None and record.body.boot != load.body.boot):
+            return None  # what it said in an earlier life
+        return load.body
 
     def digests(self) -> list[bytes]:
         """What goes into the fingerprint: the digest of each stable register."""

@@ -191,6 +191,13 @@ def test_the_higher_load_wins(registers: Registers) -> None:
     assert registers.load("a").version == 2  # type: ignore[union-attr]
 
 
+def test_the_load_of_an_earlier_boot_is_none(registers: Registers) -> None:
+    registers.accept_load(load())
+    assert registers.load("a") is not None
+    registers.accept(signed(body(boot=Boot(counter=BOOT.counter + 1, nonce=b"12345678"))))
+    assert registers.load("a") is None
+
+
 def test_own_loads(registers: Registers) -> None:
     body_ = LoadRegister(node="a", boot=BOOT, version=1)
     envelope = registers.publish_load(body_, signer("a"))
