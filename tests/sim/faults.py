@@ -199,8 +199,7 @@ def _master_freeze(frozen: bool) -> Step:
 def _load(delay_ms: int) -> Step:
     def step(play: "Play", act: Act) -> None:
         for node in play.nodes.values():
-            if node.runtime_up:
-                node.under_load(delay_ms)
+            node.under_load(delay_ms)
 
     return step
 

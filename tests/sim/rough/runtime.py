@@ -1,0 +1,161 @@
+"""A node's runtime on a rough machine: it outlives its agent, dies, freezes, loses its workers."""
+
+from typing import Any
+
+from mesh.core.messages import Run, RuntimeReported
+from mesh.site.local import ReplicaKey, pipeline_config
+from protos.documents_pb2 import Phase, PipelineState, ServiceLoad
+from protos.runtime_pb2 import PipelineStatus, RuntimeState
+from tests.sim.checks.facts import ReplicaStopped, WorkerStarted
+from tests.sim.nodes import LOAD_MS, SimNode
+from tests.sim.rough.daemon import Daemon
+from tests.sim.rough.world import RoughWorld
+
+TELL_MS = 4
+RUNTIME_STARTS_MS = 3_000
+
+
+class RoughRuntime(Daemon, SimNode):
+    """The runtime of a machine, and how its agent sees it."""
+
+    world: RoughWorld
+
+    def make_runtime(self) -> None:
+        """To be called first."""
+        self.on = False
+        self.runtime_up = False
+        self.runtime_frozen = False
+        self.busy_ms = 0
+        self.pipelines: dict[str, PipelineStatus] = {}
+        self.reported: frozenset[ReplicaKey] = frozenset()
+        self._newest: Run | None = None
+        self._applied: Run | None = None
+
+    # ---- as the agent sees it ----
+
+    def greet_runtime(self) -> None:
+        """The agent that starts finds its runtime, or that there is none."""
+        if not self.runtime_frozen:
+            self.feed(RuntimeReported(self._state() if self.runtime_up else None))
+
+    def newest(self, run: Run) -> None:
+        """Each instruction says all: only the newest is told."""
+        self._newest = run
+
+    def do_Run(self, i: Any) -> None:  # noqa: N802
+        if i is self._newest:
+            self._applied = i
+            self.later(TELL_MS, lambda: self._tell(i))
+
+    def _tell(self, run: Run) -> None:
+        if run is not self._applied or not self.runtime_up or self.runtime_frozen:
+            return
+        before = {k: s.state.phase for k, s in self.runs.items()}
+        SimNode.do_Run(self, run)
+        left = {(key.workload, key.index) for key in self.runs}
+        plans = {service.name: service.replicas_min for service in self.core.share.plan.services}
+        for key in sorted(before):
+            ends = (key.workload, key.index) not in left and before[key] == Phase.SERVING
+            if ends:
+                least = plans.get(key.workload, 0)
+                fact = ReplicaStopped(self.world.now_ms, self.name, key.workload, least)
+                self.world.watch(fact)
+        self._run_pipelines(run)
+
+    def _start_replica(self, key: ReplicaKey, plan: Any) -> None:
+        whole = self.disk.whole(plan.artifact)
+        self.world.note(self.name, f"starts {key} {plan.model_version}")
+        self.world.watch(WorkerStarted(self.world.now_ms, self.name, key, plan, whole))
+        SimNode._start_replica(self, key, plan)
+
+    def _run_pipelines(self, run: Run) -> None:
+        wanted = {p.name: pipeline_config(p) for p in run.pipelines}
+        for name in sorted(self.pipelines):
+            if wanted.get(name) != self.pipelines[name].state.config:
+                del self.pipelines[name]
+        for name in sorted(wanted.keys() - self.pipelines.keys()):
+            self._pids += 1
+            state = PipelineState(workload=name, config=wanted[name], phase=Phase.SERVING)
+            self.pipelines[name] = PipelineStatus(state=state, pid=self._pids)
+        self._report()
+
+    def _state(self) -> RuntimeState:
+        serving = {k.workload for k, s in self.runs.items() if s.state.phase == Phase.SERVING}
+        self.loads = [
+            ServiceLoad(workload=name, queue_delay_ms=self.busy_ms) for name in sorted(serving)
+        ]
+        state = SimNode._state(self)
+        state.pipelines.extend(self.pipelines[name] for name in sorted(self.pipelines))
+        return state
+
+    def _report(self) -> None:
+        if self.runtime_up and not self.runtime_frozen:
+            SimNode._report(self)
+
+    def feed(self, event: Any) -> None:
+        """Gives the core an event; what the runtime said last is remembered for the checks."""
+        if isinstance(event, RuntimeReported) and self.up and not self.frozen:
+            replicas = event.state.replicas if event.state is not None else ()
+            self.reported = frozenset(
+                ReplicaKey(s.state.workload, s.state.index, s.state.config)
+                for s in replicas
+                if s.state.phase == Phase.SERVING
+            )
+        super().feed(event)
+
+    def under_load(self, queue_delay_ms: int) -> None:
+        """The queues of whatever the node serves have this delay from now on."""
+        self.busy_ms = queue_delay_ms
+        self._report()
+
+    # ---- the runtime's own faults ----
+
+    def freeze_runtime(self, frozen: bool) -> None:
+        """SIGSTOP and SIGCONT to the runtime."""
+        self.runtime_frozen = frozen and self.runtime_up
+        if self.runtime_up and not frozen:
+            self._catch_up()
+
+    def kill_runtime(self) -> None:
+        """The runtime dies with its workers; the agent starts another."""
+        if not self.runtime_up:
+            return
+        self.world.note(self.name, "runtime dies")
+        self.runtime_up, self.runtime_frozen = False, False
+        self.runs, self.pipelines = {}, {}
+        self.later(1, lambda: self.feed(RuntimeReported(None)))
+
+        def again() -> None:
+            if self.on and self.up and not self.frozen and not self.runtime_up:
+                self.runtime_up = True
+                self._report()
+                self._catch_up()
+            elif self.on and not self.runtime_up:
+                self.world.after(RUNTIME_STARTS_MS, again)  # nobody starts it until an agent lives
+
+        self.world.after(RUNTIME_STARTS_MS, again)
+
+    def _catch_up(self) -> None:
+        applied = self._applied
+        if applied is not None:
+            self.later(TELL_MS, lambda: self._tell(applied))
+        self._report()
+
+    def kill_worker(self, workload: str) -> None:
+        """SIGKILL to the workers of a service that serve; the runtime starts them again."""
+        for key, status in sorted(self.runs.items()):
+            if key.workload == workload and status.state.phase == Phase.SERVING:
+                status.state.phase = Phase.FAILED
+                status.restarts += 1
+                self._start_again(key, status.pid)
+        self._report()
+
+    def _start_again(self, key: ReplicaKey, pid: int) -> None:
+        def again() -> None:
+            status = self.runs.get(key)
+            if status is not None and status.pid == pid:
+                self._pids += 1
+                status.pid, status.state.phase = self._pids, Phase.SERVING
+                self._report()
+
+        self.world.after(LOAD_MS, again)
