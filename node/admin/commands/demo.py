@@ -27,22 +27,17 @@ def demo(
     model: Annotated[
         Path | None, typer.Option(help="Folder of the example's model.", show_default=False)
     ] = None,
-    rollouts: Annotated[
-        bool, typer.Option("--rollouts", help="Also roll out a bad and a good version.")
-    ] = False,
 ) -> None:
     """Shows two sites living through an outage: a master and five nodes, on this machine.
 
     Ends with 0 only if every step held. On a terminal it then stays up, to be tried out.
     """
-    finish(lambda: _run(leave, report, keep, model, rollouts))
+    finish(lambda: _run(leave, report, keep, model))
 
 
-def _run(
-    leave: bool, report: Path | None, keep: Path | None, model: Path | None, rollouts: bool
-) -> None:
+def _run(leave: bool, report: Path | None, keep: Path | None, model: Path | None) -> None:
     from node.admin.demo.story import Wish, run  # the story needs OpenCV and psutil
 
     stay = sys.stdout.isatty() and not leave
-    if not run(Wish(stay, report, keep, model, rollouts)):
+    if not run(Wish(stay, report, keep, model)):
         raise Failure("a step did not hold; the last lines above say what was seen")

@@ -33,7 +33,6 @@ class Wish:
     report: Path | None
     keep: Path | None
     model: Path | None
-    rollouts: bool
 
 
 @dataclass(slots=True)
@@ -59,7 +58,7 @@ def run(wish: Wish) -> bool:
         ok = ended = False
         _tell_machine(narrator)
         try:
-            ok = _told(lab, narrator, wish.rollouts)
+            ok = _told(lab, narrator)
             space.removed = ok and wish.keep is None
             narrator.summary()
             if wish.report is not None:
@@ -78,7 +77,7 @@ def run(wish: Wish) -> bool:
     return ok
 
 
-def _told(lab: Lab, narrator: Narrator, rollouts: bool) -> bool:
+def _told(lab: Lab, narrator: Narrator) -> bool:
     """Steps until one fails; its evidence has been told."""
     opening = Opening(lab, narrator)
     outage = Outage(lab, narrator, opening.golden)
@@ -100,7 +99,7 @@ def _told(lab: Lab, narrator: Narrator, rollouts: bool) -> bool:
         ("No master: an operator at the site changes something", outage.change_locally),
         ("Meanwhile at the master: a change", outage.change),
         ("The WAN is back", outage.reconnect),
-        *(rollout.steps() if rollouts else ()),
+        *rollout.steps(),
         ("Account for every record", outage.account),
         ("Account for every request", outage.tally),
     )
