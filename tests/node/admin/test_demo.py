@@ -38,7 +38,7 @@ from protos.documents_pb2 import JournalEntry
 
 def test_what_the_demo_applies_is_valid():
     kinds = [one.resource.kind for one in parse(all_yaml())]
-    assert kinds == ["Model", "Model", "Service", "Service", "Pipeline"]
+    assert kinds == ["Site", "Site", "Model", "Model", "Service", "Service", "Pipeline"]
     (more,) = parse(service_yaml("south", 3))
     assert more.resource.spec.replicas.min == 3
     newer = [one.resource for one in parse(version_yaml(BAD_VERSION))]
