@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.sim.rough.plans import Service, Wanted
 
@@ -14,6 +14,10 @@ three tenths of it."""
 CALM_MS = (14_000, 25_000)
 """Around a fault that is to be alone."""
 STORM_MS = (20_000, 70_000)
+SINGLE_MS = (7_500, 16_000)
+"""Of a fault that is to be alone: long enough that the site must have healed meanwhile."""
+SERVING = "serving"
+"""Stands for a node that serves something when it is time."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +131,10 @@ WEIGHTS = {
 
 def _single(at_ms: int, names: list[str], services: "Services", dice: random.Random) -> Act:
     kind = dice.choice((*SINGLES, "plan"))
-    return _make(kind, at_ms, names, services, dice)
+    act = _make(kind, at_ms, names, services, dice)
+    lasts_ms = dice.randint(*SINGLE_MS) if act.lasts_ms else 0
+    hit = kind != "plan" and len(act.who) == 1
+    return replace(act, lasts_ms=lasts_ms, who=(SERVING,) if hit else act.who)
 
 
 def _any(at_ms: int, names: list[str], services: tuple[Service, ...], dice: random.Random) -> Act:

@@ -1,7 +1,7 @@
 """Plays a history: builds its site, lets its acts begin and end, and shows all to the checks."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mesh.hashing import sha256
 from tests.sim import faults
@@ -16,7 +16,7 @@ from tests.sim.checks.facts import (
     RecordsAtEnd,
     Sample,
 )
-from tests.sim.draw import Act, Story, draw
+from tests.sim.draw import SERVING, Act, Story, draw
 from tests.sim.rough.master import RoughMaster
 from tests.sim.rough.node import RoughNode
 from tests.sim.rough.plans import Wanted, branch_of, model_of, plan_of
@@ -104,8 +104,15 @@ class Play:
 
     # ---- acts ----
 
+    def _found(self, act: Act) -> Act:
+        """The act with a node that serves something, where it asks for one."""
+        if act.who != (SERVING,):
+            return act
+        serving = [name for name in sorted(self.nodes) if self.nodes[name].runs]
+        return replace(act, who=(self.world.random.choice(serving or sorted(self.nodes)),))
+
     def _begin(self, act: Act) -> None:
-        now = self.world.now_ms
+        now, act = self.world.now_ms, self._found(act)
         quiet = self._quiet_since_ms is not None and now - self._quiet_since_ms >= ALONE_MS
         settled = self._settled_since_ms is not None and now - self._settled_since_ms >= SETTLED_MS
         alone = quiet and settled
