@@ -1,4 +1,10 @@
-"""MESH_NO_SKIP: where nothing may be skipped, a skipped test fails, with the reason for the skip.
+"""What holds for all tests: two lanes, and no skips where nothing may be skipped.
+
+Lanes: `make test` runs two processes of tests. Those that start daemons and kill them (tests/node)
+run one after the other in the one, as they need a core for themselves; those that only compute run
+beside them in the other.
+
+MESH_NO_SKIP: where nothing may be skipped, a skipped test fails, with the reason for the skip.
 
 `make test` skips what needs root or a server and says which command would make it run. `.ci/run`
 sets MESH_NO_SKIP=1, so that a test that quietly stopped running is seen. Expected failures (xfail)
@@ -7,11 +13,14 @@ are not skips and stay what they are.
 
 import os
 from collections.abc import Generator
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
 NO_SKIP = os.environ.get("MESH_NO_SKIP", "") not in ("", "0")
+
+NODE = Path(__file__).parent / "node"
 
 R = TypeVar("R", pytest.TestReport, pytest.CollectReport)
 
@@ -34,3 +43,10 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     """A whole file that skips itself."""
     return _failed_if_skipped((yield))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Which lane each test belongs to."""
+    for item in items:
+        lane = "daemons" if NODE in item.path.parents else "computing"
+        item.add_marker(pytest.mark.xdist_group(lane))
