@@ -127,6 +127,14 @@ class LocalChange(_message.Message):
     operator: str
     def __init__(self, mesh: _Optional[str] = ..., site: _Optional[str] = ..., base_counter: _Optional[int] = ..., base: _Optional[bytes] = ..., workload: _Optional[str] = ..., field: _Optional[str] = ..., value: _Optional[str] = ..., artifact: _Optional[bytes] = ..., counter: _Optional[int] = ..., made_unix_ms: _Optional[int] = ..., until_unix_ms: _Optional[int] = ..., reason: _Optional[str] = ..., operator: _Optional[str] = ...) -> None: ...
 
+class KeptChanges(_message.Message):
+    __slots__ = ("counting", "ended")
+    COUNTING_FIELD_NUMBER: _ClassVar[int]
+    ENDED_FIELD_NUMBER: _ClassVar[int]
+    counting: _containers.RepeatedScalarFieldContainer[bytes]
+    ended: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, counting: _Optional[_Iterable[bytes]] = ..., ended: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
 class ServiceCount(_message.Message):
     __slots__ = ("workload", "replicas")
     WORKLOAD_FIELD_NUMBER: _ClassVar[int]

@@ -18,13 +18,18 @@ from mesh.site.changes import (
     ChangeRefused,
     Key,
     check_allowed,
+    check_made,
     ended,
     open_change,
 )
-from protos.documents_pb2 import StableRegister
+from protos.documents_pb2 import KeptChanges
 
 LOCAL_CHANGES = "local-changes"
-"""The document: a register that lists nothing but envelopes of changes."""
+"""The document: a KeptChanges."""
+HELD_MAX = 2 * CHANGES_MAX
+"""That are held at most: what two halves of a split may each have taken. 8 KiB of a register."""
+SEEN_MAX = 64
+"""Workloads and fields whose last change is remembered after it has ended. 64 KiB."""
 REFUSED_KEPT = 256
 """Digests of changes that were refused, so that each is checked and told once. 16 KiB."""
 
@@ -38,21 +43,26 @@ class LocalChanges:
         self._trust = trust
         self._in_force = in_force
         self._held: dict[Key, Change] = {}
+        self._seen: dict[Key, Change] = {}
+        """The highest of each field that ever counted: what is lower never counts again, also when
+        a node comes back that has yet to hear of its end."""
         self._refused: set[bytes] = set()
         try:
-            kept = list(StableRegister.FromString(document).local_changes)
+            kept = KeptChanges.FromString(document)
         except DecodeError:
-            kept = []  # of another release: neighbours repeat what counts
-        for envelope in kept:
-            self._restore(envelope)
+            kept = KeptChanges()  # of another release: neighbours repeat what counts
+        for envelope in [*kept.ended, *kept.counting]:
+            self._restore(envelope, envelope in kept.counting)
 
-    def _restore(self, envelope: bytes) -> None:
+    def _restore(self, envelope: bytes, counting: bool) -> None:
         """What was checked before it was kept: whether it still counts shows at the next look."""
         try:
             change = self._open(envelope)
         except ChangeRefused:
             return
-        self._held[change.key] = change
+        self._seen[change.key] = change
+        if counting:
+            self._held[change.key] = change
 
     def _operators(self) -> list[bytes]:
         return self._trust.keys("operator")
@@ -71,10 +81,19 @@ class LocalChanges:
     # ---- taking ----
 
     def check(self, envelope: bytes, unix_ms: int) -> Change:
-        """The change, if it would count from now on. Raises ChangeRefused."""
+        """The change of an operator here and now, if it would count. Raises ChangeRefused."""
         change = self._open(envelope)
+        check_made(change, unix_ms)
+        others = [one for key, one in self._held.items() if key != change.key and one.body.value]
+        if len(others) >= CHANGES_MAX:
+            raise ChangeRefused(f"{CHANGES_MAX} changes count here already: end one first")
         self._check(change, unix_ms)
         return change
+
+    def counter_after(self, key: Key) -> int:
+        """The counter of the next change of a workload's field."""
+        seen = self._seen.get(key)
+        return seen.body.counter + 1 if seen is not None else 1
 
     def _open(self, envelope: bytes) -> Change:
         return open_change(envelope, self._operators(), self._trust.mesh, self._site)
@@ -83,18 +102,20 @@ class LocalChanges:
         why = self._why_not(change, unix_ms)
         if why:
             raise ChangeRefused(why)
-        held = self._held.get(change.key)
-        if held is None and len(self._held) >= CHANGES_MAX:
-            raise ChangeRefused(f"{CHANGES_MAX} changes count here already: end one first")
-        if held is not None and change.rank <= held.rank:
-            raise ChangeRefused("one that was made after it counts")
+        if change.body.base_counter > self._in_force.counter:
+            raise ChangeRefused("it was made under a state that is not here yet")
+        seen = self._seen.get(change.key)
+        if seen is not None and change.rank <= seen.rank:
+            raise ChangeRefused("one that was made after it counts, or has ended")
+        if change.key not in self._held and len(self._held) >= HELD_MAX:
+            raise ChangeRefused(f"{HELD_MAX} changes are held here already")
 
     def heard(self, envelopes: Sequence[bytes], node: str, unix_ms: int) -> list[Instruction]:
         """Those that a node's register lists, or that an operator made here: then `node` is this
         one. What a neighbour has that counts no more is its delay; what nobody signed is a lie."""
         known = {change.envelope for change in self._held.values()}
         done: list[Instruction] = []
-        for envelope in envelopes[:CHANGES_MAX]:
+        for envelope in envelopes[:HELD_MAX]:
             if envelope in known or sha256(envelope) in self._refused:
                 continue
             try:
@@ -117,6 +138,10 @@ class LocalChanges:
 
     def _take(self, change: Change) -> list[Instruction]:
         self._held[change.key] = change
+        self._seen.pop(change.key, None)
+        self._seen[change.key] = change
+        while len(self._seen) > SEEN_MAX:
+            del self._seen[next(iter(self._seen))]
         body = change.body
         fields = {
             "field": body.field,
@@ -148,22 +173,37 @@ class LocalChanges:
         return [*self._changed("a local change has ended"), *done]
 
     def _why_not(self, change: Change, unix_ms: int) -> str:
+        """Why it counts no more; "" also where no plan is known: unknown is not absent."""
+        if not self._in_force.branch.site:
+            return ""
         planned = self._in_force.planned
         why = ended(change, planned, self._in_force.counter, unix_ms)
         if why:
             return why
         try:
-            check_allowed(change, planned.autonomy, unix_ms)
+            check_allowed(change, planned.autonomy)
         except ChangeRefused as refused:
             return str(refused)
         return ""
 
-    def authority_spoke(self) -> None:
-        """Another plan or other keys: what was refused under the last may count now."""
+    def authority_spoke(self) -> list[Instruction]:
+        """Another plan or other keys: what was refused under the last may count now, and what an
+        operator signed who is none any more does not."""
         self._refused.clear()
+        done: list[Instruction] = []
+        for change in self.held:
+            try:
+                self._open(change.envelope)
+            except ChangeRefused as refused:
+                del self._held[change.key]
+                fields = {"field": change.body.field, "value": change.body.value}
+                workload = change.body.workload
+                done.append(WriteJournal("record", "change.ended", workload, str(refused), fields))
         self._in_force.use_changes(self._held)
+        return [*self._changed("other keys"), *done] if done else []
 
     def _changed(self, cause: str) -> list[Instruction]:
         self._in_force.use_changes(self._held)
-        document = StableRegister(local_changes=self.envelopes()).SerializeToString()
-        return [SaveDocument(LOCAL_CHANGES, document, cause)]
+        ended = [one.envelope for key, one in self._seen.items() if key not in self._held]
+        kept = KeptChanges(counting=self.envelopes(), ended=ended)
+        return [SaveDocument(LOCAL_CHANGES, kept.SerializeToString(deterministic=True), cause)]

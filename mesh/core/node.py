@@ -120,6 +120,7 @@ class NodeCore:
         self._stale = "start"
         self._shut_out_by = (peer.heads.trust.generation, self.revoked.tls_keys)
         self._use_branch("disk")
+        self.changes.authority_spoke()
         self._shut_out(now_ms)  # who was revoked may be remembered from before
 
     # ---- what is known ----
@@ -250,7 +251,16 @@ class NodeCore:
             fields = {"counter": notice.subject}
             entries.append(WriteJournal("record", "plan.applied", site, notice.cause, fields))
         self._stale = self._stale or f"{notice.what} {notice.subject}, {notice.cause}"
-        return entries + self._shut_out(now_ms)
+        return [*entries, *self._shut_out(now_ms), *self._changes_anew()]
+
+    def _changes_anew(self) -> list[NodeOutput]:
+        """The local changes that count under what the authority says now."""
+        done: list[NodeOutput] = [*self.changes.authority_spoke()]
+        for record in self.membership.registers.records():
+            if record.body.local_changes:
+                heard = record.body.local_changes, record.body.node
+                done += self.changes.heard(*heard, self.unix_ms())
+        return done
 
     def _shut_out(self, now_ms: int) -> list[NodeOutput]:
         """Closes the links of revoked peers and forgets what they, and those whose certificates
@@ -275,7 +285,6 @@ class NodeCore:
             # neighbours, and is handed over as long as somebody can check it.
             roster = {e.node: e.signing_key for e in self.branch.roster}
             self.peer.roster_keys = self.peer.roster_keys | roster
-        self.changes.authority_spoke()
         self._stale = f"the plan, {cause}"
 
     def _verdict(self, notice: Notice, now_ms: int) -> list[NodeOutput]:

@@ -14,6 +14,7 @@ Nothing else waits for a disk that refuses: healing goes on.
 """
 
 import asyncio
+import secrets
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,8 +32,9 @@ RETRY_S = 1.0
 WAITING_MAX = 256
 """Jobs that wait for a disk which refuses: one for each head or manifest, about 30 KiB. Worst case
 8 MiB of ordinary ones; above it the oldest is given up, because the later ones supersede it."""
-PROBE = SaveDocument("disk-probe", b"")
-"""Written where nothing else waits, to see whether a disk that refused a batch works again."""
+PROBE = "disk-probe"
+"""The document that is written where nothing else waits, to see whether a disk that refused a batch
+works again. Other bytes each time: what a document holds already is not written."""
 
 log = structlog.get_logger(__name__)
 
@@ -187,5 +189,5 @@ class DiskWork:
             job.extend(kept)
         self._jobs = deque(job for job in self._jobs if job)
         if not self._waiting:  # somebody must find out when the disk works again
-            self._put_off([PROBE])
+            self._put_off([SaveDocument(PROBE, secrets.token_bytes(8))])
         self._feed(BatchLost(key, "the disk refused"))

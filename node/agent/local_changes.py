@@ -54,7 +54,7 @@ class OwnChanges:
             workload=workload,
             field=field,
             value=value,
-            counter=self._next(workload, field),
+            counter=core.changes.counter_after((workload, field)),
             made_unix_ms=now,
             until_unix_ms=now + valid_s * 1000,
             reason=reason,
@@ -62,10 +62,6 @@ class OwnChanges:
         if field == PIN and value:
             body.artifact = self._artifact(service.model, value)
         return body.SerializeToString(deterministic=True)
-
-    def _next(self, workload: str, field: str) -> int:
-        held = [c.body for c in self._core.changes.held if c.key == (workload, field)]
-        return max((body.counter for body in held), default=0) + 1
 
     def _artifact(self, model: str, version: str) -> bytes:
         """The version of the model, which must be here: an outage brings no other."""

@@ -129,7 +129,8 @@ def _looks(client: Client, node: str, counter: int) -> Iterator[Left]:
         }
         behind = document.get("applied", 0) if document.get("applied", 0) < counter else 0
         names = tuple(sorted(str(one["workload"]) for one in running))
-        yield Left(document.get("cordon") == "drained", names, stays, behind)
+        drained = document.get("cordon") == "drained" and not behind
+        yield Left(drained, names, stays, behind)
         time.sleep(LOOK_S)
 
 

@@ -1,6 +1,7 @@
 """Local changes: an operator at a site changes what runs there, within what the plan allows."""
 
 import re
+import time
 from typing import Annotated
 
 import typer
@@ -17,6 +18,9 @@ from node.admin.session import Session
 from protos.documents_pb2 import LocalChange
 
 UNITS_S = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86_400}
+DAY_MS = 86_400_000
+COUNTER_MAX = 10_000
+"""Changes of one field under one state: more than a site makes."""
 EMPTY = "no local changes: everything is as planned"
 
 Service = Annotated[str, typer.Argument(help="The service's name.")]
@@ -93,6 +97,7 @@ def _change(
         target, keys = client.target, session.keys
         certified = identify(target.address, target.identity.mesh, keys.tls)
         _must_be(body, certified, (service, field, value, reason))
+        _must_last(body, valid_s)
         body.operator = keys.identity.name
         signed = keys.signer.sign(KIND, body.SerializeToString(deterministic=True))
         digest = client.change(signed)
@@ -104,6 +109,17 @@ def _must_be(body: LocalChange, node: Identity, asked: tuple[str, str, str, str]
     drafted = (body.workload, body.field, body.value, body.reason)
     if drafted != asked or (body.mesh, body.site) != (node.mesh, node.site):
         raise Failure("the node drafted another change than was asked for: nothing was signed")
+
+
+def _must_last(body: LocalChange, valid_s: int) -> None:
+    """A node that drafts cannot make it last longer, or outrank everything to come."""
+    lasts = body.until_unix_ms - body.made_unix_ms == valid_s * 1000
+    now_ms = time.time_ns() // 1_000_000
+    if not lasts or abs(body.made_unix_ms - now_ms) > DAY_MS or body.counter > COUNTER_MAX:
+        raise Failure(
+            "the node drafted a change of another time than was asked for, nothing was signed: "
+            "are its clock and this machine's right?"
+        )
 
 
 def _document(body: LocalChange, digest: bytes) -> Document:

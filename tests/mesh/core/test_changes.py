@@ -2,9 +2,11 @@
 
 import pytest
 
-from mesh.core.changes import LOCAL_CHANGES, REFUSED_KEPT
+from mesh.core.changes import HELD_MAX, LOCAL_CHANGES, REFUSED_KEPT, SEEN_MAX
 from mesh.core.messages import ChangeMade
+from mesh.events import WriteJournal
 from mesh.hashing import sha256
+from mesh.heads.trust import Trust
 from mesh.site.changes import CHANGES_MAX, KIND, ChangeRefused, base_of
 from protos.documents_pb2 import Autonomy, LocalChange, ModelPlan
 from tests.sim.identities import MESH, signer
@@ -177,7 +179,7 @@ def test_no_more_of_a_register_is_looked_at_than_can_count() -> None:
     liar, victim = site.nodes
     lies = [make(liar, by="a thief", counter=n + 1) for n in range(60)]
     told = victim.core.changes.heard(lies, liar.name, victim.core.unix_ms())
-    assert len(told) == CHANGES_MAX
+    assert len(told) == HELD_MAX
 
 
 def test_what_was_refused_may_count_under_another_plan() -> None:
@@ -200,13 +202,77 @@ def test_what_was_refused_may_count_under_another_plan() -> None:
 def test_there_is_a_limit_to_how_many_count() -> None:
     site = settled(1)
     node = site.nodes[0]
-    counter = node.core.in_force.counter - 1  # made under a state that said nothing else of them
-    names = [f"other-{n}" for n in range(CHANGES_MAX)]
-    for name in names:
-        submit(node, make(node, workload=name, base_counter=counter + 1))
-    assert len(node.core.changes.held) == CHANGES_MAX
+    core = node.core
+    for number in range(CHANGES_MAX):
+        submit(node, make(node, workload=f"other-{number}"))
+    assert len(core.changes.held) == CHANGES_MAX
     with pytest.raises(ChangeRefused, match=f"{CHANGES_MAX} changes count here already"):
-        node.core.changes.check(make(node), node.core.unix_ms())
+        core.changes.check(make(node), core.unix_ms())
+    # Two halves of a split may each have had as many; above that nothing is taken.
+    for number in range(2 * HELD_MAX):
+        submit(node, make(node, workload=f"more-{number}"))
+    assert len(core.changes.held) == HELD_MAX
+
+
+def test_what_was_ended_does_not_come_back_with_a_node_that_was_away() -> None:
+    site = settled(3)
+    one, away = site.nodes[0], site.nodes[2]
+    submit(one, make(one, value="2", until_unix_ms=one.core.unix_ms() + 10 * HOUR))
+    site.world.run(3_000)
+    away.crash()
+    site.world.run(8_000)
+    submit(one, make(one, value="", counter=one.core.changes.counter_after(("faces", "scale")),
+                     until_unix_ms=one.core.unix_ms() + 2_000))  # fmt: skip
+    site.world.run(6_000)
+    assert held(one) == []
+    one.crash()
+    one.boot()
+    away.boot()
+    site.world.run(12_000)
+    assert held(one) == []
+    assert held(site.nodes[1]) == []
+
+
+def test_of_many_fields_the_last_ones_are_remembered() -> None:
+    site = settled(1)
+    node = site.nodes[0]
+    changes, now = node.core.changes, node.core.unix_ms()
+    for number in range(SEEN_MAX + 3):
+        body = {"workload": f"w-{number}", "until_unix_ms": now + 1}
+        changes.heard([make(node, made_unix_ms=now - 1, **body)], "south-2", now)
+        changes.look(now + 2)
+    assert changes.counter_after(("w-0", "scale")) == 1
+    assert changes.counter_after((f"w-{SEEN_MAX}", "scale")) == 2
+
+
+def test_what_was_made_under_a_state_to_come_waits_for_it() -> None:
+    site = settled(2)
+    node = site.nodes[0]
+    envelope = make(node, base_counter=node.core.in_force.counter + 1)
+    with pytest.raises(ChangeRefused, match="a state that is not here yet"):
+        node.core.changes.check(envelope, node.core.unix_ms())
+    submit(node, envelope)
+    assert held(node) == []
+
+
+def test_who_is_no_operator_any_more_changed_nothing() -> None:
+    site = settled(1)
+    node = site.nodes[0]
+    submit(node, make(node))
+    assert held(node) == ["scale=3"]
+    node.core.changes._trust = Trust(signer("root").public_key)
+    done = node.core.changes.authority_spoke()
+    assert held(node) == []
+    assert [one.event for one in done if isinstance(one, WriteJournal)] == ["change.ended"]
+
+
+def test_without_a_plan_nothing_ends() -> None:
+    site = settled(1)
+    node = site.nodes[0]
+    submit(node, make(node))
+    node.core.in_force.branch.Clear()
+    assert node.core.changes.look(node.core.unix_ms() + 100 * HOUR) == []
+    assert held(node) == ["scale=3"]
 
 
 def test_one_that_was_made_under_an_older_plan_is_refused_with_the_reason() -> None:
@@ -220,7 +286,7 @@ def test_one_that_was_made_under_an_older_plan_is_refused_with_the_reason() -> N
         node.core.changes.check(envelope, node.core.unix_ms())
 
 
-@pytest.mark.parametrize("document", [b"\xff\xff", b"\xd2\x01\x03abc"])
+@pytest.mark.parametrize("document", [b"\xff\xff", b"\x0a\x03abc"])
 def test_a_document_that_says_nothing_good_counts_for_nothing(document: bytes) -> None:
     site = settled(1)
     node = site.nodes[0]

@@ -172,6 +172,21 @@ async def test_a_disk_that_works_again_is_told_though_there_is_nothing_more_to_w
         assert not rig.edge.disk.refuses
 
 
+async def test_a_disk_that_refuses_a_second_time_is_not_taken_for_one_that_works(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path) as rig:
+        for node in ("b", "c"):
+            refused = rig.disk.refused
+            rig.disk.refuse = {f"/{node}/", "documents"}
+            rig.edge.carry([SaveBatch(Writer(node).batch("one"))])
+            # The batch, and what looks whether the disk works again.
+            await until(lambda before=refused: rig.disk.refused >= before + 3)
+            assert rig.troubles[-1] != ""
+            rig.disk.refuse = set()
+            await until(lambda: rig.troubles[-1] == "")
+
+
 async def test_an_older_run_that_waited_does_not_come_after_a_newer_one(tmp_path: Path) -> None:
     async with running(tmp_path) as rig:
         rig.edge.carry([SaveDocument("d", b"1"), run("old"), Send("p", b"1")])

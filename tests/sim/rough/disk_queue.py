@@ -100,7 +100,7 @@ class DiskQueue:
             job.extend(kept)
         self._jobs = deque(job for job in self._jobs if job)
         if not self._waiting:
-            self._put_off(deque([PROBE]))
+            self._put_off(deque([SaveDocument(PROBE, b"again")]))
         self._daemon.feed(BatchLost(key, "the disk refused"))
 
     def _say(self, message: str) -> None:
