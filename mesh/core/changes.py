@@ -84,8 +84,8 @@ class LocalChanges:
         """The change of an operator here and now, if it would count. Raises ChangeRefused."""
         change = self._open(envelope)
         check_made(change, unix_ms)
-        others = [one for key, one in self._held.items() if key != change.key and one.body.value]
-        if len(others) >= CHANGES_MAX:
+        counting = sum(1 for one in self._held.values() if one.body.value)
+        if change.key not in self._held and counting >= CHANGES_MAX:
             raise ChangeRefused(f"{CHANGES_MAX} changes count here already: end one first")
         self._check(change, unix_ms)
         return change

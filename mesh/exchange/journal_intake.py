@@ -5,6 +5,7 @@ before it is passed on, and a master acknowledges it only once it is on the mast
 """
 
 from collections.abc import Callable, Container
+from typing import Any
 
 from mesh.events import Acknowledge, Instruction, Notice, SaveBatch, Send
 from mesh.exchange.frames import pack
@@ -19,6 +20,10 @@ from protos.peer_pb2 import JournalBatches
 GAP_AGAIN_MS = 5_000
 """Between two questions for the same missing entries: a peer that has trimmed them, or whose disk
 cannot give them, would otherwise answer with the same gap at the speed of the link."""
+
+ASKED_MAX = 1024
+"""Logs remembered that have a gap, or that were put off: 0.3 KiB each. The oldest is forgotten:
+what is missing is offered again every few seconds."""
 
 TAKEN_MAX = 1024
 """Acknowledgements remembered as they came, 0.4 KiB each, so that their relays cost no check."""
@@ -67,6 +72,7 @@ class JournalIntake:
                 detail = f"journal: {batch.key.node} has {verdict.limit} logs that nobody took"
                 instructions.append(Notice("refused", peer, detail))
             elif isinstance(verdict, NoRoom):
+                _bounded(self._put_off, batch.key)
                 self._put_off[batch.key] = (peer, verdict.held)
                 detail = f"journal: no room for more copies of {batch.key.node}'s records"
                 instructions.append(Notice("refused", peer, detail))
@@ -88,6 +94,7 @@ class JournalIntake:
         asked, when_ms = self._gaps.get(key, (0, 0))
         if asked == expected and now_ms - when_ms < GAP_AGAIN_MS:
             return []
+        _bounded(self._gaps, key)
         self._gaps[key] = (expected, now_ms)
         return [Send(peer, want_frame({key: expected - 1}), "gap")]
 
@@ -119,3 +126,9 @@ class JournalIntake:
 def acknowledgement_frames(envelopes: list[bytes]) -> list[bytes]:
     """Frames that carry acknowledgements."""
     return pack([("acknowledgements", envelope) for envelope in envelopes])
+
+
+def _bounded(remembered: dict[LogKey, Any], key: LogKey) -> None:
+    """Makes room for `key`."""
+    if key not in remembered and len(remembered) >= ASKED_MAX:
+        del remembered[next(iter(remembered))]

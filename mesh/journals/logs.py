@@ -227,10 +227,10 @@ class Logs:
         before = now_ms - limits.KEPT_AFTER_ACKNOWLEDGEMENT_MS
         for key, log in sorted(self._logs.items(), key=lambda item: item[0]):
             old = [sequence for since, sequence in log.checkpoints if since <= before]
-            if old and log.held != _EMPTY:
-                result.append((key, min(old[-1], log.held.sequence)))
-            elif self.copies.crowded(key.node) and self.copies.sheds(key, log.acknowledged):
+            if self.copies.crowded(key.node) and self.copies.sheds(key, log.acknowledged):
                 result.append((key, min(log.acknowledged, log.held.sequence)))
+            elif old and log.held != _EMPTY:
+                result.append((key, min(old[-1], log.held.sequence)))
         return result
 
     # ---- inside --------------------------------------------------------------------------------

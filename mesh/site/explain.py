@@ -44,6 +44,8 @@ def explain_service(
         spare = view.node in spares
         if not place:
             why = _unfit(service, view)
+        elif view.cordoned and not runs:
+            why = f"it is {'draining' if view.draining else 'cordoned'}: it takes no new work"
         elif runs:
             why = f"{_ordinal(place)} by rendezvous of {len(ranking)} that may run it"
         else:
@@ -65,6 +67,8 @@ def explain_pipeline(
         place = ranking.index(view.node) + 1 if view.node in ranking else 0
         if not place:
             why = f"its configuration has no source {pipeline.source!r}"
+        elif view.cordoned and not runs:
+            why = f"it is {'draining' if view.draining else 'cordoned'}: it takes no new work"
         else:
             which = _ordinal(place)
             why = f"{which} by rendezvous of {len(ranking)} that have the source"

@@ -8,6 +8,7 @@ from mesh.registers.store import Record
 from node.agent.cordon import cordon_document
 from node.agent.site_documents import node_document
 from node.master.records import NodeRecord
+from protos.documents_pb2 import StableRegister
 
 Document = dict[str, Any]
 
@@ -21,13 +22,13 @@ def fleet_documents(
     """Every enrolled node, with what it last said of itself. `linked`: the nodes with a link to
     this master, and their sites; `heard_ms`: when each was heard of last (ms since 1970)."""
     known = {record.body.node: record for record in records}
-    sites = set(linked.values())
+    sites, offline = set(linked.values()), _offline(records)
     found = []
     for name, node in sorted(enrolled.items()):
         record = known.get(name)
         document: Document = {"node": name, "site": node.site, "live": "unknown"}
         if record is not None:
-            live = _live(record, records, sites)
+            live = _live(record.body, offline, sites)
             heard = heard_ms.get(name, 0)
             document = node_document(record, live, name in linked, Revoked(), heard)
         if node.revoked:
@@ -37,16 +38,20 @@ def fleet_documents(
     return found
 
 
-def _live(record: Record, records: Sequence[Record], linked_sites: Collection[str]) -> str:
-    """A node of a linked site is what its neighbours say; of another, nothing is known."""
-    site, node = record.body.site, record.body.node
-    if site not in linked_sites:
-        return "unknown"
-    offline = {
-        alarm.subject
-        for other in records
-        if other.body.site == site and other.body.node != node
-        for alarm in other.body.alarms
-        if alarm.kind == "Offline"
+def _offline(records: Sequence[Record]) -> set[tuple[str, str]]:
+    """Site and node of those whom a neighbour says to be offline."""
+    return {
+        (record.body.site, alarm.subject)
+        for record in records
+        for alarm in record.body.alarms
+        if alarm.kind == "Offline" and alarm.subject != record.body.node
     }
-    return "dead" if node in offline else "live"
+
+
+def _live(
+    body: StableRegister, offline: Collection[tuple[str, str]], sites: Collection[str]
+) -> str:
+    """A node of a linked site is what its neighbours say; of another, nothing is known."""
+    if body.site not in sites:
+        return "unknown"
+    return "dead" if (body.site, body.node) in offline else "live"

@@ -38,7 +38,8 @@ PENDING = "keys.new"
 
 
 class JoinRefused(ValueError):
-    """The machine was not enrolled: why, and what to do. Nothing was written."""
+    """The machine was not enrolled: why, and what to do. At most fresh keys were written, which the
+    next join takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,10 @@ async def join(master: str, token_text: str, data: Path, node: str = "") -> Iden
         reply = await enrol(master, fetched.master, authorities, request, TIMEOUT_S)
     except DialFailed as failed:
         if failed.kind == "unreachable":
-            text = f"{failed}. If it was reached, it has admitted this machine: join again likewise"
+            text = (
+                f"{failed.detail.removesuffix('; it is tried again')}. It may have admitted this "
+                "machine all the same: join again with the same token and folder"
+            )
             raise DialFailed("unreachable", text) from None
         if written is not None:
             shutil.rmtree(written)

@@ -20,6 +20,18 @@ from node.net.settings import CALL_TIMEOUT_S, DIAL_TIMEOUT_S, control_options
 from protos.enrolment_pb2 import EnrolReply, EnrolRequest, GetTrustRequest
 from protos.enrolment_pb2_grpc import EnrolmentStub
 
+SAYS_NO = frozenset(
+    {
+        grpc.StatusCode.PERMISSION_DENIED,
+        grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        grpc.StatusCode.UNIMPLEMENTED,
+        grpc.StatusCode.UNAUTHENTICATED,
+    }
+)
+"""A master's own no, given before anything was written there. Whatever else ends a call may have
+come after the machine was admitted."""
+
 
 @dataclass(frozen=True, slots=True)
 class FetchedTrust:
@@ -93,4 +105,6 @@ def _failed(address: str, error: grpc.aio.AioRpcError) -> DialFailed:
         return unreachable(address, detail)
     if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
         return unreachable(address, "no answer in time")
+    if error.code() not in SAYS_NO:
+        return unreachable(address, detail)
     return DialFailed("refused", f"{address}: {detail}")

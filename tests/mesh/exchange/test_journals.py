@@ -2,7 +2,7 @@
 
 from mesh.events import Acknowledge, Instruction, Notice, SaveBatch, Send
 from mesh.exchange.journal_flow import LOGS_A_PEER_MAX, JournalFlow, read_logs
-from mesh.exchange.journal_intake import GAP_AGAIN_MS, TAKEN_MAX, JournalIntake
+from mesh.exchange.journal_intake import ASKED_MAX, GAP_AGAIN_MS, TAKEN_MAX, JournalIntake
 from mesh.journals.acknowledgements import acknowledge
 from mesh.journals.batches import Batch, BatchWriter
 from mesh.journals.entries import make_entry
@@ -250,3 +250,14 @@ def test_who_is_not_linked_any_more_is_not_asked_again() -> None:
     assert target.resume([]) == []
     target.logs.copies.trimmed(key())
     assert target.resume(["n2"]) == []
+
+
+def test_what_is_remembered_of_logs_without_room_or_with_gaps_is_bounded() -> None:
+    full, gaping = intake(), intake(per_node_max=ASKED_MAX + 9)
+    full.logs.copies.stored(key(counter=9), 1, COPY_BYTES_A_NODE_MAX)
+    for counter in range(10, ASKED_MAX + 12):
+        one, two = batches(2, key(counter=counter))
+        take(full, 0, one)
+        take(gaping, 0, two)
+    assert len(full._put_off) == ASKED_MAX
+    assert len(gaping._gaps) == ASKED_MAX

@@ -3,7 +3,12 @@
 from mesh.journals import Accepted, BatchWriter, LogKey, Logs, NoRoom, acknowledge, make_entry
 from mesh.journals.batches import Batch
 from mesh.journals.copies import Copies
-from mesh.journals.limits import COPY_BYTES_A_NODE_MAX, ENVELOPE_BYTES_MAX, MARK_BYTES
+from mesh.journals.limits import (
+    COPY_BYTES_A_NODE_MAX,
+    ENVELOPE_BYTES_MAX,
+    KEPT_AFTER_ACKNOWLEDGEMENT_MS,
+    MARK_BYTES,
+)
 from tests.sim import identities
 
 MIB = 1 << 20
@@ -121,3 +126,17 @@ def test_what_a_master_has_goes_before_its_time_where_copies_are_many() -> None:
     logs.forgotten(log())
     assert logs.trimmable(1) == []
     assert logs.acknowledged(log()) == two.last
+
+
+def test_copies_that_are_many_go_early_also_where_some_went_by_age_before() -> None:
+    logs = Logs({}, own="a")
+    one, two = written(2)
+    for batch, at in ((one, 0), (two, KEPT_AFTER_ACKNOWLEDGEMENT_MS)):
+        assert isinstance(logs.accept(batch), Accepted)
+        logs.stored(batch)
+        envelope = acknowledge(log(), batch.last, identities.MASTER, ACKS)
+        logs.acknowledge(envelope, [ACKS.public_key], at)
+    later = KEPT_AFTER_ACKNOWLEDGEMENT_MS + 1
+    assert logs.trimmable(later) == [(log(), one.last)]
+    logs.copies.stored(log(counter=9), 1, COPY_BYTES_A_NODE_MAX // 2)
+    assert logs.trimmable(later) == [(log(), two.last)]

@@ -1,5 +1,7 @@
 """The placement in words: every node has its place, and a reason that names the fact."""
 
+from dataclasses import replace
+
 from mesh.site.explain import Standing, explain_pipeline, explain_service
 from mesh.site.placement import place
 from mesh.site.views import NodeView
@@ -79,3 +81,21 @@ def test_a_pipeline_runs_where_its_source_is() -> None:
     assert [one.place for one in found] == [1, 2, 0]
     assert found[0].why == "first by rendezvous of 2 that have the source"
     assert found[2] == Standing("n2", 0, 0, 0, False, "its configuration has no source 'camera'")
+
+
+def test_a_cordon_is_named() -> None:
+    plan = Plan(services=[service()], pipelines=[PipelinePlan(name="door", source="camera")])
+    held = [
+        replace(node("n1", sources="camera"), cordoned=True),
+        replace(node("n2", sources="camera"), cordoned=True, draining=True),
+    ]
+    nodes = [*held, node("n3", sources="camera")]
+    placed = place(plan, nodes)
+    for found in (
+        explain_service(plan.services[0], plan, nodes, placed),
+        explain_pipeline(plan.pipelines[0], nodes, placed),
+    ):
+        whys = {one.node: one.why for one in found}
+        assert whys["n1"] == "it is cordoned: it takes no new work"
+        assert whys["n2"] == "it is draining: it takes no new work"
+        assert {one.node for one in found if one.runs} == {"n3"}

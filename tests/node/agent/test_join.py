@@ -24,12 +24,13 @@ class Forgetful(EnrolmentServicer):
     """An enrolment service whose first answer is lost on its way."""
 
     lost = 0
+    code = grpc.StatusCode.UNAVAILABLE
 
     async def Enrol(self, request: EnrolRequest, context: Any) -> EnrolReply:  # noqa: N802
         reply = await super().Enrol(request, context)
         if not self.lost:
             self.lost += 1
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "the line is dead")
+            await context.abort(self.code, "the line is dead")
         return reply
 
 
@@ -38,12 +39,13 @@ def fleet(tmp_path: Path) -> Fleet:
     return Fleet(initialise(tmp_path / "mesh", "acme", "master-1", "ada"), tmp_path)
 
 
-@pytest.fixture
-async def address(fleet: Fleet) -> AsyncIterator[str]:
+@pytest.fixture(params=["UNAVAILABLE", "CANCELLED", "UNKNOWN", "INTERNAL"])
+async def address(fleet: Fleet, request: pytest.FixtureRequest) -> AsyncIterator[str]:
     """The enrolment port of a master whose first answer is lost."""
     tls, server = fleet.keys.tls, Server()
     material = TlsMaterial(tls.key_pem, tls.certificate_pem, tls.authorities_pem)
     servicer = Forgetful(fleet.authority, lambda: 0)
+    servicer.code = grpc.StatusCode[request.param]
     add = ("mesh.v1.Enrolment", lambda s: add_EnrolmentServicer_to_server(servicer, s))
     yield await server.start("127.0.0.1:0", material, [add], Policy.enrolment())
     await server.stop(0)
@@ -51,7 +53,7 @@ async def address(fleet: Fleet) -> AsyncIterator[str]:
 
 async def test_a_lost_answer_is_asked_for_again(fleet: Fleet, address: str, tmp_path: Path) -> None:
     token, data = fleet.authority.create_token("north").text, tmp_path / "node"
-    with pytest.raises(DialFailed, match="join again likewise") as lost:
+    with pytest.raises(DialFailed, match="join again with the same token") as lost:
         await join(address, token, data, "node-1")
     assert lost.value.kind == "unreachable"
     given = fleet.authority.content.nodes["node-1"].certificate
