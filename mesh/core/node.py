@@ -386,6 +386,8 @@ class NodeCore:
         outputs += self.share.count(now_ms)
         if self.share.has_settled(now_ms):
             self._stale = "the site has had time to answer"
+        if self.share.has_turn(now_ms):
+            self._stale = self._stale or "its turn has stood"
         if self.share.has_handed_over(now_ms):
             self._stale = self._stale or "what moved away serves elsewhere"
         if not self._stale and self._quiet.is_over(self, now_ms):

@@ -20,6 +20,7 @@ from collections.abc import Collection, Mapping, Sequence
 from google.protobuf.message import DecodeError
 
 from mesh.core.runtime_view import RuntimeView, key_of
+from mesh.core.turns import Turns
 from mesh.events import Instruction, SaveDocument, WriteJournal
 from mesh.registers.store import Record, Registers
 from mesh.site.local import ReplicaKey, service_config
@@ -65,6 +66,7 @@ class Rollouts:
         # By service, the configuration whose turn has begun here. Our register says so only later,
         # and whoever went by that would stop what it has just started, and start it again.
         self._begun: dict[str, str] = {}
+        self.coming = Turns()
 
     # ---- what runs says ----
 
@@ -146,7 +148,11 @@ class Rollouts:
     # ---- whose turn ----
 
     def effective(
-        self, plan: Plan, orders: Mapping[str, Sequence[str]], held: Collection[bytes]
+        self,
+        plan: Plan,
+        orders: Mapping[str, Sequence[str]],
+        held: Collection[bytes],
+        now_ms: int,
     ) -> tuple[dict[str, ServicePlan], list[Instruction]]:
         """Each service in the configuration that this node should run, by its name.
 
@@ -169,6 +175,7 @@ class Rollouts:
             runs = good is not None and self._runs(good)
             beside = good is None or runs or good.artifact not in held
             answer = turn(self._node, order, stages, protects, service.paused, beside)
+            answer = self._in_time(service, answer, held, now_ms)
             # Who begins without the model, and runs no good version, must not wait for it idly.
             idle = protects and not runs and service.artifact not in held
             use_new = good is None or (answer.target is Target.NEW and not idle)
@@ -176,8 +183,20 @@ class Rollouts:
             self._note_turn(service, use_new and self._node in order, held)
             entries += self._tell(service, answer, refused and protects)
             turns[service.name] = answer
-        self.turns = turns
+        self.turns, self.coming.decided_ms = turns, now_ms
         return chosen, entries
+
+    def _in_time(
+        self, service: ServicePlan, answer: Turn, held: Collection[bytes], now_ms: int
+    ) -> Turn:
+        """The answer, or, where a turn came just now, that it is waited with."""
+        if not answer.begins:
+            self.coming.went(service.name)
+            return answer
+        stands = self.coming.stands(service.name, service_config(service), now_ms)
+        if stands or service.artifact not in held:
+            return answer
+        return Turn(Target.LAST_GOOD, "its turn, once that has stood for a second")
 
     def _note_turn(self, service: ServicePlan, is_new: bool, held: Collection[bytes]) -> None:
         """Remembers that a turn has begun: who only fetches the model has not."""

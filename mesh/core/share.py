@@ -120,6 +120,10 @@ class Share:
         self._settle_ms = None
         return True
 
+    def has_turn(self, now_ms: int) -> bool:
+        """Whether a rollout's turn that came here may begin by now."""
+        return self.rollouts.coming.is_due(now_ms)
+
     def has_handed_over(self, now_ms: int) -> bool:
         """Whether something that moved away from here may go by now."""
         return self._handover.is_due(now_ms)
@@ -143,7 +147,7 @@ class Share:
         entries = self.rollouts.learn(self._runtime, base)
         entries += self._place(cause)
         orders = self._orders(base)
-        chosen, turns = self.rollouts.effective(base, orders, self._artifacts.complete)
+        chosen, turns = self.rollouts.effective(base, orders, self._artifacts.complete, now_ms)
         self._refused = self.rollouts.refused_by_site(base, orders)
         self.plan = _with(self._counted, chosen)
         told = self._told

@@ -21,8 +21,10 @@ No leader. Every node computes from the registers whose turn it is, and acts on 
   workers in memory for as long as the hold lasts, and what the gate finds is what the operator
   wants to know. So in the end each node runs one version, the new one or its last good one.
 
-Nodes may differ for a moment on who is alive or who has passed. Then two may try at once, which is
-the number that may be lost anyway; each of them keeps its old replica until the new one has soaked.
+Nodes may differ for a moment on who has the model, who is alive or who has passed. So a turn
+*begins* only after it has stood for a second (`mesh/core/turns.py`), and one node at a time changes
+as long as what nodes say reaches all within half of that. Where it takes longer, and in the parts of
+a split site, two may try at once; each keeps its old replica until the new one has soaked.
 
 What a lying node can do. Its verdict counts as one refusal, so alone it refuses nothing, unless it
 is the only one that runs the service. Two liars can hold back a version, or take one back that had
@@ -63,10 +65,12 @@ class Target(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A node's answer, and the reason, for people."""
+    """A node's answer, and the reason, for people. `begins`: nothing of the new configuration has
+    been started here before."""
 
     target: Target
     why: str
+    begins: bool = False
 
 
 def turn(
@@ -105,7 +109,7 @@ def turn(
         return Turn(
             Target.LAST_GOOD, f"{refused[0]} refused it: the last good version starts first"
         )
-    return Turn(Target.NEW, "its turn")
+    return Turn(Target.NEW, "its turn", begins=True)
 
 
 def _ahead(node: str, order: Sequence[str], stages: Mapping[str, Stage]) -> str | None:

@@ -2,14 +2,15 @@
 
 import pytest
 
+from protos.documents_pb2 import Phase
 from tests.sim.nodes import SimNode
 from tests.sim.site import Site
 
 SOAK_MS = 2_000
 
 
-def settled(nodes: int, replicas: int) -> Site:
-    site = Site(nodes)
+def settled(nodes: int, replicas: int, seed: int = 1) -> Site:
+    site = Site(nodes, seed)
     site.boot()
     site.world.run(2_000)
     site.publish(replicas, soak_ms=SOAK_MS)
@@ -43,6 +44,40 @@ def test_a_good_version_replaces_the_old_one_node_by_node(nodes: int) -> None:
     assert most_mixed <= 1, "no two nodes change at once"
     versions = [v for found in site.versions().values() for v in found]
     assert versions == ["2.0.0"] * replicas
+
+
+def trying(site: Site) -> int:
+    """Nodes on which the second version loads, or has not soaked."""
+    return sum(
+        any(
+            s.state.model_version == "2.0.0"
+            and (
+                s.state.phase == Phase.LOADING
+                or (s.state.phase == Phase.SERVING and not s.state.soaked)
+            )
+            for s in node.runs.values()
+        )
+        for node in site.nodes
+    )
+
+
+@pytest.mark.parametrize("seed", [2, 3, 4])
+@pytest.mark.parametrize("latency_ms", [(20, 80), (100, 150), (100, 400)])
+@pytest.mark.parametrize("fault", ["", "golden"])
+def test_one_node_at_a_time_however_late_they_hear_of_each_other(
+    seed: int, latency_ms: tuple[int, int], fault: str
+) -> None:
+    site = settled(5, 3, seed)
+    site.world.latency_ms = latency_ms
+    site.world.faulty["2.0.0"] = fault
+    site.publish(3, version="2.0.0", soak_ms=SOAK_MS)
+    most = 0
+    for _ in range(800):
+        site.world.run(25)
+        most = max(most, trying(site))
+    assert most == 1
+    versions = [v for found in site.versions().values() for v in found]
+    assert versions == ["1.0.0" if fault else "2.0.0"] * 3
 
 
 @pytest.mark.parametrize("fault", ["golden", "crash"])
