@@ -49,7 +49,13 @@ class Rollout:
 
     def bad(self) -> None:
         began = self._release(BAD_VERSION, self._broken())
-        alarms = wait_for("both sites refuse the bad version", self._refusals, REFUSE_TIMEOUT_S)
+        at_once: set[tuple[str, ...]] = set()
+
+        def refusals() -> tuple[list[Document] | None, object]:
+            at_once.add(self._trying())
+            return self._refusals()
+
+        alarms = wait_for("both sites refuse the bad version", refusals, REFUSE_TIMEOUT_S)
         took = round(time.monotonic() - began, 2)
         text = f"the gate refuses {BAD_VERSION} in both sites {took} s after `apply`"
         self.say.measured("bad_version_refused_s", took, text)
@@ -59,6 +65,7 @@ class Rollout:
         text = f"nodes that tried it: {tried}, of { ({s: len(n) for s, n in SITES.items()}) }"
         self.say.measured("bad_version_tried_on", max(tried.values()), text)
         require(min(tried.values()) >= 1 and max(tried.values()) <= TRIED_ON_MAX, f"tried: {tried}")
+        _require_one_at_a_time(at_once)
         wait_for("the old version serves everywhere", lambda: self._all_run(MODEL_VERSION), 10.0)
         self._check_answers()
         self.say.tell(f"{MODEL_VERSION} serves every request, from every node")
@@ -67,20 +74,17 @@ class Rollout:
 
     def good(self) -> None:
         began = self._release(GOOD_VERSION, self.lab.layout.model_folder)
-        mixed: set[tuple[str, ...]] = set()
+        at_once: set[tuple[str, ...]] = set()
 
         def look() -> tuple[bool | None, object]:
-            trying = [d["node"] for d in self._rollouts() if d.get("stage") == "trying"]
-            mixed.add(tuple(sorted(trying)))
+            at_once.add(self._trying())
             return self._all_run(GOOD_VERSION)
 
         wait_for(f"{GOOD_VERSION} serves everywhere", look, ROLL_OUT_TIMEOUT_S)
         took = round(time.monotonic() - began, 2)
         text = f"{GOOD_VERSION} serves on every node {took} s after `apply`, node by node"
         self.say.measured("good_version_rolled_out_s", took, text)
-        for site, names in SITES.items():
-            most = max(len(set(one) & set(names)) for one in mixed)
-            require(most <= 1, f"{most} nodes of {site} changed at once: {sorted(mixed)}")
+        _require_one_at_a_time(at_once)
         self._check_answers()
         require(not self._refused_alarms(), f"alarms stay: {self._refused_alarms()}")
         self.say.tell("the alarms are cleared; every node answers, and right")
@@ -130,6 +134,10 @@ class Rollout:
         )
         return (True if whole else None), runs
 
+    def _trying(self) -> tuple[str, ...]:
+        """The nodes that try a version now."""
+        return tuple(sorted(d["node"] for d in self._rollouts() if d.get("stage") == "trying"))
+
     def _tried_on(self, site: str) -> set[str]:
         """The nodes whose journals say that they loaded the bad version."""
         configs = {d["config"] for d in self._rollouts() if d["wants"] == BAD_VERSION}
@@ -156,6 +164,13 @@ class Rollout:
             return (None if asked else True), {name: text for name, text in wrong.items() if text}
 
         wait_for("every node answers as the golden request asks", look, ANSWER_TIMEOUT_S)
+
+
+def _require_one_at_a_time(at_once: set[tuple[str, ...]]) -> None:
+    """That of each site at most one node was seen trying a version. Raises StepFailed."""
+    for site, names in SITES.items():
+        most = max(len(set(one) & set(names)) for one in at_once)
+        require(most <= 1, f"{most} nodes of {site} changed at once: {sorted(at_once)}")
 
 
 def _serving(rollout: Document, version: str) -> int:

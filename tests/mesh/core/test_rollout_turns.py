@@ -6,6 +6,7 @@ from tests.mesh.core.test_rollouts import (
     NEW,
     NEWEST,
     OLD,
+    decided,
     good_at,
     plan,
     refuses,
@@ -25,7 +26,7 @@ def version(
     wanted: ServicePlan = NEW,
     held: tuple[bytes, ...] = BOTH,
 ) -> str:
-    return rollouts.effective(plan(wanted), orders, held)[0]["faces"].model_version
+    return decided(rollouts, plan(wanted), orders, held)[0]["faces"].model_version
 
 
 def test_a_turn_that_has_begun_is_kept_when_another_is_first_before_the_register_says_so() -> None:
@@ -33,6 +34,31 @@ def test_a_turn_that_has_begun_is_kept_when_another_is_first_before_the_register
     assert version(rollouts, FIRST) == "2"
     assert version(rollouts, SECOND) == "2"
     assert rollouts.turns["faces"].why == "it is being tried here"
+
+
+def now(rollouts: Rollouts, orders: dict[str, list[str]], now_ms: int) -> str:
+    rollouts.effective(plan(NEW), orders, BOTH, now_ms)
+    return rollouts.turns["faces"].why
+
+
+def test_a_turn_begins_only_after_it_has_stood_for_a_second() -> None:
+    rollouts = good_at(Rollouts("b", site(), b""), OLD)
+    waits = "its turn, once that has stood for a second"
+    assert now(rollouts, FIRST, 5_000) == waits
+    assert not rollouts.coming.is_due(5_999)
+    assert now(rollouts, FIRST, 5_999) == waits
+    assert rollouts.coming.is_due(6_000)
+    assert now(rollouts, FIRST, 6_000) == "its turn"
+    assert not rollouts.coming.is_due(6_001), "it was looked at"
+
+
+def test_a_turn_that_went_meanwhile_stands_anew() -> None:
+    rollouts = good_at(Rollouts("b", site(), b""), OLD)
+    now(rollouts, FIRST, 5_000)
+    assert now(rollouts, SECOND, 5_500) == "waits for a"
+    assert not rollouts.coming.is_due(9_000)
+    assert now(rollouts, FIRST, 6_000) == "its turn, once that has stood for a second"
+    assert now(rollouts, FIRST, 7_000) == "its turn"
 
 
 def test_a_turn_without_the_model_has_not_begun() -> None:

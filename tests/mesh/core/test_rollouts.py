@@ -13,6 +13,7 @@ from mesh.core.rollouts import (
     stage_of,
 )
 from mesh.core.runtime_view import RuntimeView
+from mesh.core.turns import TURN_STANDS_MS
 from mesh.events import Instruction, SaveDocument, WriteJournal
 from mesh.registers.store import NodeKeys, Registers
 from mesh.site.local import service_config
@@ -78,7 +79,16 @@ def chosen(
     rollouts: Rollouts, wanted: ServicePlan = NEW, held: tuple[bytes, ...] = (b"1", b"2")
 ) -> str:
     """The version that this node is to run."""
-    return rollouts.effective(plan(wanted), ORDERS, held)[0]["faces"].model_version
+    return decided(rollouts, plan(wanted), ORDERS, held)[0]["faces"].model_version
+
+
+def decided(
+    rollouts: Rollouts, planned: Plan, orders: Mapping[str, list[str]], held: tuple[bytes, ...]
+) -> tuple[dict[str, ServicePlan], list[Instruction]]:
+    """What it decides once a turn that came has stood, and what it journals until then."""
+    _, entries = rollouts.effective(planned, orders, held, 0)
+    choice, later = rollouts.effective(planned, orders, held, TURN_STANDS_MS)
+    return choice, [*entries, *later]
 
 
 def documents(instructions: list[Instruction]) -> list[bytes]:
@@ -125,7 +135,7 @@ def test_a_refusal_is_journalled_once_with_its_evidence_and_kept() -> None:
     assert rollouts.learn(refused, plan()) == []
     again = Rollouts(ME, site(), documents(done)[0])
     assert [one.reason for one in again.verdicts] == ["golden check: wrong"]
-    again.effective(plan(), ORDERS, ())
+    decided(again, plan(), ORDERS, ())
     assert again.turns["faces"].why == "the gate failed here; it is tried on one other node"
 
 
@@ -163,7 +173,7 @@ def test_the_first_tries_and_the_others_keep_the_last_good_version() -> None:
     wanted = faces("2", replicas_min=3, match_labels={"floor": "2"})
     for node, version in (("a", "2"), ("b", "1"), ("c", "1")):
         rollouts = good_at(Rollouts(node, site(), b""), OLD)
-        service = rollouts.effective(plan(wanted), ORDERS, (b"1",))[0]["faces"]
+        service = decided(rollouts, plan(wanted), ORDERS, (b"1",))[0]["faces"]
         assert service.model_version == version
         assert (service.replicas_min, dict(service.match_labels)) == (3, {"floor": "2"})
 
@@ -178,7 +188,7 @@ def test_a_plan_that_goes_back_to_the_last_good_version_is_no_rollout() -> None:
 def test_a_restart_goes_node_by_node_like_any_change() -> None:
     again = faces("1", restarts=1)
     rollouts = good_at(Rollouts("b", site(), b""), OLD)
-    rollouts.effective(plan(again), ORDERS, ())
+    decided(rollouts, plan(again), ORDERS, ())
     assert rollouts.turns["faces"].why == "waits for a"
 
 
@@ -200,7 +210,7 @@ def test_what_an_operator_holds_is_no_part_of_a_version() -> None:
 def test_what_had_passed_here_goes_back_when_two_others_refuse_it() -> None:
     registers = site(b=refuses(NEW), c=refuses(NEW))
     rollouts = good_at(Rollouts(ME, registers, b""), OLD, NEW)
-    choice, done = rollouts.effective(plan(), ORDERS, (b"1", b"2"))
+    choice, done = decided(rollouts, plan(), ORDERS, (b"1", b"2"))
     assert choice["faces"].model_version == "1"
     assert events(done) == ["rollout.refused_by_site"]
     rollouts.learn(runtime(state(NEW)), plan())  # until the runtime has gone back, it still says so
@@ -240,7 +250,7 @@ def test_a_node_that_takes_over_starts_the_last_good_version_before_it_tries_a_r
     orders = {"faces": ["b", "c"]}
 
     def version(held: bytes) -> str:
-        return rollouts.effective(plan(), orders, (held,))[0]["faces"].model_version
+        return decided(rollouts, plan(), orders, (held,))[0]["faces"].model_version
 
     assert version(b"1") == "1"
     assert version(b"2") == "2", "unless it cannot: its artifact is not here"
@@ -269,9 +279,9 @@ def test_which_version_a_node_without_one_of_its_own_goes_by(
 
 def test_changes_of_what_a_node_does_are_journalled_once() -> None:
     rollouts = good_at(Rollouts("b", site(), b""), OLD)
-    assert events(rollouts.effective(plan(OLD), ORDERS, ())[1]) == []
-    assert events(rollouts.effective(plan(), ORDERS, ())[1]) == ["rollout.turn"]
-    assert events(rollouts.effective(plan(), ORDERS, ())[1]) == []
+    assert events(decided(rollouts, plan(OLD), ORDERS, ())[1]) == []
+    assert events(decided(rollouts, plan(), ORDERS, ())[1]) == ["rollout.turn"]
+    assert events(decided(rollouts, plan(), ORDERS, ())[1]) == []
 
 
 # ---- what others claim ----
@@ -281,7 +291,7 @@ def test_one_lying_node_refuses_nothing_alone() -> None:
     registers = site(z=refuses(NEW))
     alone = {"faces": ["a"]}
     rollouts = good_at(Rollouts(ME, registers, b""), OLD, NEW)
-    assert rollouts.effective(plan(), alone, ())[0]["faces"].model_version == "2"
+    assert decided(rollouts, plan(), alone, ())[0]["faces"].model_version == "2"
     assert rollouts.refused_by_site(plan(), alone) == {}
 
 
