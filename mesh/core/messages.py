@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from mesh.blobs.instructions import Fault
+from mesh.blobs.instructions import Fault, FetchChunks
 from mesh.blobs.manifest import Artifact
+from mesh.events import Instruction
 from mesh.site.local import ReplicaKey
 from protos.documents_pb2 import PipelinePlan, ServicePlan
 from protos.runtime_pb2 import KnownModel, Route, RuntimeState
@@ -38,6 +39,8 @@ class FinishArtifact:
     artifact: bytes
     cause: str = ""
 
+
+NodeOutput = Instruction | BeginArtifact | FinishArtifact | FetchChunks | Run
 
 # ---- events ----
 

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mesh.addresses import as_reached
-from mesh.core import view
+from mesh.core import notices, reports, view
 from mesh.core.alarms import Alarms
-from mesh.core.artifacts import Artifacts, Output
+from mesh.core.artifacts import Artifacts
+from mesh.core.authority import Authority
 from mesh.core.changes import LocalChanges
 from mesh.core.conditions import conditions
 from mesh.core.conflicts import Conflicts
@@ -30,7 +31,7 @@ from mesh.core.messages import (
     Leaving,
     NeighbourSilent,
     NodeEvent,
-    Run,
+    NodeOutput,
     RuntimeReported,
     Trouble,
     WanPath,
@@ -40,7 +41,8 @@ from mesh.core.quiet import Quiet
 from mesh.core.refusals import Refusals
 from mesh.core.runtime_view import RuntimeView
 from mesh.core.share import Share
-from mesh.events import Drop, Event, Notice, Received, Tick, WriteJournal
+from mesh.core.suppliers import Suppliers
+from mesh.events import Event, Notice, Received, Tick
 from mesh.exchange.membership import Membership
 from mesh.hashing import first
 from mesh.heads.revocations import Revoked
@@ -49,7 +51,6 @@ from mesh.site.local import LocalWork, ReplicaKey
 from mesh.site.placement import Placement
 from protos.documents_pb2 import Capacity, ServicePlan, SiteBranch, StableRegister
 
-NodeOutput = Output | Run
 DECIDE_GAP_MS = 50
 """Between two decisions: what comes in a burst is decided about together, a tick later at most."""
 
@@ -110,18 +111,14 @@ class NodeCore:
         self.synced_ms: int | None = None
         self.leaving = False
         self.wall_ms = 0
-        self._inference_address = ""
-        self._refusals = Refusals()
-        self._loads = Loads(self.name, peer.config.boot, membership, now_ms)
-        self._swarm_rests_on: tuple[int, frozenset[str], bool] = (0, frozenset(), False)
-        self._swarm_members: tuple[list[str], list[str]] = ([], [])
+        self.refusals = Refusals()
+        self.loads = Loads(self.name, peer.config.boot, membership, now_ms)
+        self.suppliers = Suppliers()
         self._quiet = Quiet(now_ms)
         self._decided_ms = now_ms - DECIDE_GAP_MS
-        self._stale = "start"
-        self._shut_out_by = (peer.heads.trust.generation, self.revoked.tls_keys)
-        self._use_branch("disk")
-        self.changes.authority_spoke()
-        self._shut_out(now_ms)  # who was revoked may be remembered from before
+        self.stale = "start"  # why there is to be decided anew; "" where nothing changed
+        self.authority = Authority(self)
+        self.authority.start(self, now_ms)
 
     # ---- what is known ----
 
@@ -160,25 +157,25 @@ class NodeCore:
             outputs = self._look_at(self._dispatch(event, now_ms), now_ms)
         if isinstance(event, Tick):
             outputs += self._on_tick(event, now_ms)
-        if self._stale and now_ms - self._decided_ms >= DECIDE_GAP_MS:
+        if self.stale and now_ms - self._decided_ms >= DECIDE_GAP_MS:
             outputs += self._decide(now_ms)
         return outputs
 
     def _dispatch(self, event: Event | NodeEvent, now_ms: int) -> Sequence[NodeOutput]:
         match event:
             case RuntimeReported():
-                return self._runtime_reported(event)
+                return reports.runtime_reported(self, event)
             case WanPath():
-                return self._wan_path(event, now_ms)
+                return reports.wan_path(self, event, now_ms)
             case Trouble() | CordonAsked():
-                return self._told_by_hand(event)
+                return reports.told_by_hand(self, event)
             case Leaving() | NeighbourSilent():
-                return self._away(event, now_ms)
+                return reports.away(self, event, now_ms)
             case ChangeMade():
-                self._stale = "an operator changed something here"
+                self.stale = "an operator changed something here"
                 return self.changes.heard([event.envelope], self.name, self.unix_ms())
             case ArtifactBegun() | ArtifactFailed() | ArtifactFinished() | ArtifactDamaged():
-                return self._artifact(event, now_ms)
+                return reports.artifact(self, event, now_ms)
             case ChunkStored():
                 return self.artifacts.stored(event, now_ms)
             case ChunksFailed():
@@ -186,192 +183,15 @@ class NodeCore:
             case _:
                 return self.peer.handle(event, now_ms)
 
-    def _artifact(
-        self,
-        event: ArtifactBegun | ArtifactFailed | ArtifactFinished | ArtifactDamaged,
-        now_ms: int,
-    ) -> Sequence[NodeOutput]:
-        match event:
-            case ArtifactBegun():
-                return self.artifacts.begun(event, now_ms)
-            case ArtifactFailed():
-                self._stale = "the disk refused an artifact"
-                return self.artifacts.disk_refused(event, now_ms)
-            case ArtifactFinished():
-                self._stale = "an artifact is whole"
-                return self.artifacts.finished(event)
-            case _:
-                self._stale = "an artifact is damaged"
-                self.share.not_told(event.untold)
-                return self.artifacts.damaged(event, now_ms)
-
-    # ---- notices of the peer ----
-
     def _look_at(self, outputs: Sequence[NodeOutput], now_ms: int) -> list[NodeOutput]:
         """Passes instructions on and acts on notices, which end here."""
         result: list[NodeOutput] = []
         for output in outputs:
             if isinstance(output, Notice):
-                result += self._look_at(self._notice(output, now_ms), now_ms)
+                result += self._look_at(notices.act_on(self, output, now_ms), now_ms)
             else:
                 result.append(output)
         return result
-
-    def _notice(self, notice: Notice, now_ms: int) -> Sequence[NodeOutput]:
-        match notice.what:
-            case "state" | "trust" | "too-new":
-                return self._authority_spoke(notice, now_ms)
-            case "verdict":
-                return self._verdict(notice, now_ms)
-            case "register":
-                return self._register_changed(notice, now_ms)
-            case "link":
-                return self._link_changed(notice, now_ms)
-            case "swarm":
-                return self.artifacts.frame(notice.data, notice.subject, now_ms)
-            case "blob":
-                return self.artifacts.blob(notice.data, notice.subject, now_ms)
-            case "synced":
-                self.synced_ms = now_ms
-                return []
-            case "clone" | "boot" | "equivocation" | "fork":
-                self._stale = f"{notice.what}: {notice.subject}"
-                return self.conflicts.noticed(notice, self.wall_ms)
-            case "refused":
-                return self._refusals.refused(notice.subject, notice.cause, now_ms)
-            case _:
-                return []
-
-    def _authority_spoke(self, notice: Notice, now_ms: int) -> list[NodeOutput]:
-        """A state was applied, trust changed, or there is a state for newer readers."""
-        site = self.peer.config.site
-        entries: list[NodeOutput] = []
-        if notice.what == "state":
-            self._use_branch(notice.cause)
-            fields = {"counter": notice.subject}
-            entries.append(WriteJournal("record", "plan.applied", site, notice.cause, fields))
-        self._stale = self._stale or f"{notice.what} {notice.subject}, {notice.cause}"
-        return [*entries, *self._shut_out(now_ms), *self._changes_anew()]
-
-    def _changes_anew(self) -> list[NodeOutput]:
-        """The local changes that count under what the authority says now."""
-        done: list[NodeOutput] = [*self.changes.authority_spoke()]
-        for record in self.membership.registers.records():
-            if record.body.local_changes:
-                heard = record.body.local_changes, record.body.node
-                done += self.changes.heard(*heard, self.unix_ms())
-        return done
-
-    def _shut_out(self, now_ms: int) -> list[NodeOutput]:
-        """Closes the links of revoked peers and forgets what they, and those whose certificates
-        hold no more, said of themselves."""
-        by = (self.peer.heads.trust.generation, self.revoked.tls_keys)
-        if by != self._shut_out_by:
-            self._shut_out_by = by
-            records = self.membership.registers.records()
-            gone = [r.body.node for r in records if self.revoked.is_revoked(r.keys.tls_key)]
-            gone += self.peer.recheck_registers()
-            self.membership.forget([node for node in gone if node != self.name], now_ms)
-        return [
-            Drop(peer, f"revoked: {reason}")
-            for peer, link in sorted(self.peer.links.items())
-            if (reason := self.revoked.is_revoked(link.contact.tls_key)) is not None
-        ]
-
-    def _use_branch(self, cause: str) -> None:
-        applied = self.peer.heads.state.applied
-        if self.in_force.use(self.peer.heads.contents(), applied.counter if applied else 0):
-            # Those of nodes that were shut out stay: what they journalled before lies with their
-            # neighbours, and is handed over as long as somebody can check it.
-            roster = {e.node: e.signing_key for e in self.branch.roster}
-            self.peer.roster_keys = self.peer.roster_keys | roster
-        self._stale = f"the plan, {cause}"
-
-    def _verdict(self, notice: Notice, now_ms: int) -> list[NodeOutput]:
-        self._stale = f"{notice.subject} is {notice.data}"
-        if notice.data == "dead":
-            self.share.died(notice.subject)
-        event = {"dead": "node.dead", "suspect": "node.suspected", "alive": "node.alive"}
-        entry = WriteJournal("record", event[notice.data], notice.subject, notice.cause)
-        return [entry, *self._tell_swarm(now_ms)]
-
-    def _register_changed(self, notice: Notice, now_ms: int) -> list[NodeOutput]:
-        if notice.subject == self.name:
-            return self._tell_swarm(now_ms)
-        self._stale = f"the register of {notice.subject}"
-        changes = notice.data.body.local_changes
-        made = self.changes.heard(changes, notice.subject, self.unix_ms()) if changes else []
-        return [*made, *self.conflicts.heard(notice.data), *self._tell_swarm(now_ms)]
-
-    def _tell_swarm(self, now_ms: int) -> list[NodeOutput]:
-        """Who is there to fetch from, and from outside, where that changed."""
-        liveness, registers = self.membership.liveness, self.membership.registers
-        rests_on = (liveness.generation, registers.with_wan, self.wan)
-        if rests_on == self._swarm_rests_on:
-            return []
-        self._swarm_rests_on, members = rests_on, liveness.live()
-        known = (members, [node for node in members if self._has_wan(node)])
-        if known == self._swarm_members:
-            return []
-        self._swarm_members = known
-        return [*self.artifacts.carry(self.artifacts.swarm.members(*known, now_ms))]
-
-    def _has_wan(self, node: str) -> bool:
-        return self.wan if node == self.name else node in self.membership.registers.with_wan
-
-    def _link_changed(self, notice: Notice, now_ms: int) -> Sequence[NodeOutput]:
-        swarm, peer = self.artifacts.swarm, notice.subject
-        self._stale = f"the link with {peer} is {notice.cause}"
-        if peer not in self.peer.neighbours() and notice.cause == "up":
-            return self.artifacts.ask([peer])  # a master
-        if notice.cause == "up":
-            self.share.met(peer)
-            met = self.artifacts.carry(swarm.peer_up(peer, now_ms))
-            return [*met, *self.artifacts.ask([peer]), *self._loads.tell(peer)]
-        return self.artifacts.carry(swarm.peer_down(peer, now_ms))
-
-    # ---- events of the edge ----
-
-    def _runtime_reported(self, event: RuntimeReported) -> list[NodeOutput]:
-        changes = self.runtime.update(event.state)
-        self._stale = "the runtime's state"
-        if event.state is not None:
-            self._inference_address = event.state.peer_inference_address
-        else:
-            self.share.runtime_gone()
-        return [
-            WriteJournal("record", change.event, change.subject, change.reason, change.fields)
-            for change in changes
-        ]
-
-    def _wan_path(self, event: WanPath, now_ms: int) -> Sequence[NodeOutput]:
-        if event.up == self.wan:
-            return []
-        self.wan = event.up
-        self._stale = f"the WAN path is {'up' if event.up else 'down'}: {event.reason}"
-        sources = self.facts.masters if event.up else ()
-        return self.artifacts.carry(self.artifacts.swarm.wan_sources(sources, now_ms))
-
-    def _told_by_hand(self, event: Trouble | CordonAsked) -> list[NodeOutput]:
-        """What the edge noticed, or an operator said here."""
-        if isinstance(event, CordonAsked):
-            self.cordon.asked(event)
-            self._stale = "an operator asked this node"
-            return []
-        if not event.message:
-            return list(self.alarms.clear(event.kind, event.subject, "it is over"))
-        return list(
-            self.alarms.set(event.kind, event.subject, event.message, event.severity, self.wall_ms)
-        )
-
-    def _away(self, event: Leaving | NeighbourSilent, now_ms: int) -> Sequence[NodeOutput]:
-        """This agent ends, as planned, or a neighbour's did and is not to be waited for."""
-        if isinstance(event, NeighbourSilent):
-            self.membership.liveness.goes_away(event.node, None)
-            cause = "its agent is away, and its runtime does not answer"
-            return [WriteJournal("record", "node.silent", event.node, cause)]
-        self.leaving = True
-        return self._publish(now_ms)
 
     # ---- time ----
 
@@ -380,24 +200,24 @@ class NodeCore:
         outputs = self._look_at(self.artifacts.tick(now_ms), now_ms)
         site, gateway = self.peer.config.site, self.peer.gateway()
         outputs += self.outage.watch(gateway, site, self.alarms, self.wall_ms, now_ms)
-        outputs += self._loads.tick(self.runtime, self.peer.neighbours(), now_ms)
-        outputs += self._refusals.tick(now_ms)
+        outputs += self.loads.tick(self.runtime, self.peer.neighbours(), now_ms)
+        outputs += self.refusals.tick(now_ms)
         outputs += self._end_changes()
         outputs += self.share.count(now_ms)
         if self.share.has_settled(now_ms):
-            self._stale = "the site has had time to answer"
+            self.stale = "the site has had time to answer"
         if self.share.has_turn(now_ms):
-            self._stale = self._stale or "its turn has stood"
+            self.stale = self.stale or "its turn has stood"
         if self.share.has_handed_over(now_ms):
-            self._stale = self._stale or "what moved away serves elsewhere"
-        if not self._stale and self._quiet.is_over(self, now_ms):
-            self._stale = "time"
+            self.stale = self.stale or "what moved away serves elsewhere"
+        if not self.stale and self._quiet.is_over(self, now_ms):
+            self.stale = "time"
         return outputs
 
     def _end_changes(self) -> list[NodeOutput]:
         ended = self.changes.look(self.unix_ms())
         if ended:
-            self._stale = "a local change has ended"
+            self.stale = "a local change has ended"
         return [*ended]
 
     def unix_ms(self) -> int:
@@ -409,10 +229,10 @@ class NodeCore:
     # ---- deciding ----
 
     def _decide(self, now_ms: int) -> list[NodeOutput]:
-        cause, self._stale, self._decided_ms = self._stale, "", now_ms
+        cause, self.stale, self._decided_ms = self.stale, "", now_ms
         outputs: list[NodeOutput] = []
         if self.membership.registers.get(self.name) is None:
-            outputs += self._publish(now_ms)  # placement counts on what registers say, ours too
+            outputs += self.publish(now_ms)  # placement counts on what registers say, ours too
         outputs += self.share.decide(cause, now_ms)
         planned = self.share.artifacts_planned()
         outputs += self.artifacts.plan(planned, self.work.artifacts, now_ms)
@@ -420,9 +240,10 @@ class NodeCore:
         outputs += conditions(self)
         outputs += self.share.tell_runtime(view.routes_of(self), cause)
         self._quiet.decided(self, bool(outputs), now_ms)
-        return outputs + self._publish(now_ms)  # a register that is another is looked at again
+        return outputs + self.publish(now_ms)  # a register that is another is looked at again
 
-    def _publish(self, now_ms: int) -> list[NodeOutput]:
+    def publish(self, now_ms: int) -> list[NodeOutput]:
+        """Says what is so now, if it is another than was said last."""
         return self._look_at(self.peer.publish(view.register_content(self), now_ms), now_ms)
 
     # ---- what others ask ----
@@ -459,12 +280,12 @@ class NodeCore:
     def listens(self, peer_address: str) -> None:
         """Where neighbours reach this node's peer port, once it is open."""
         self.facts = replace(self.facts, peer_address=peer_address)
-        self._stale = "the peer port is open"
+        self.stale = "the peer port is open"
 
     @property
     def inference_address(self) -> str:
         """Where neighbours send inference requests for this node; "" while that is not known."""
-        return as_reached(self._inference_address, self.facts.peer_address)
+        return as_reached(self.runtime.state.peer_inference_address, self.facts.peer_address)
 
     @property
     def register(self) -> StableRegister:

@@ -266,7 +266,7 @@ def test_relays_go_round_links_that_are_cut() -> None:
     site.world.run(1_000)
     one.feed(Received(one.core.peer.neighbours()[0], encode(fingerprint=Fingerprint(value=b"x"))))
     one.core.alarms.set("Test", "t", "news", "warning", 1)
-    one.core._stale = "news"
+    one.core.stale = "news"
     site.world.run(500)
     register_ = other.core.membership.registers.get(one.name)
     assert "Test" in {alarm.kind for alarm in register_.body.alarms}

@@ -1,0 +1,74 @@
+"""What a node does when the authority has spoken: takes the branch of its site, shuts out who is
+revoked, and looks anew at what its operators changed."""
+
+from typing import TYPE_CHECKING
+
+from mesh.core.messages import NodeOutput
+from mesh.events import Drop, Notice, WriteJournal
+
+if TYPE_CHECKING:
+    from mesh.core.node import NodeCore
+
+
+class Authority:
+    """The authority's word at one node, and for which of its words was shut out already."""
+
+    def __init__(self, core: "NodeCore") -> None:
+        self._shut_out_by = _rests_on(core)
+
+    def start(self, core: "NodeCore", now_ms: int) -> None:
+        """What the disk holds of it is in force before anything else happens."""
+        _use_branch(core, "disk")
+        core.changes.authority_spoke()
+        self._shut_out(core, now_ms)  # who was revoked may be remembered from before
+
+    def spoke(self, core: "NodeCore", notice: Notice, now_ms: int) -> list[NodeOutput]:
+        """A state was applied, trust changed, or there is a state for newer readers."""
+        entries: list[NodeOutput] = []
+        if notice.what == "state":
+            _use_branch(core, notice.cause)
+            site, fields = core.peer.config.site, {"counter": notice.subject}
+            entries.append(WriteJournal("record", "plan.applied", site, notice.cause, fields))
+        core.stale = core.stale or f"{notice.what} {notice.subject}, {notice.cause}"
+        return [*entries, *self._shut_out(core, now_ms), *_changes_anew(core)]
+
+    def _shut_out(self, core: "NodeCore", now_ms: int) -> list[NodeOutput]:
+        """Closes the links of revoked peers and forgets what they, and those whose certificates
+        hold no more, said of themselves."""
+        by = _rests_on(core)
+        if by != self._shut_out_by:
+            self._shut_out_by = by
+            records = core.membership.registers.records()
+            gone = [r.body.node for r in records if core.revoked.is_revoked(r.keys.tls_key)]
+            gone += core.peer.recheck_registers()
+            core.membership.forget([node for node in gone if node != core.name], now_ms)
+        return [
+            Drop(peer, f"revoked: {reason}")
+            for peer, link in sorted(core.peer.links.items())
+            if (reason := core.revoked.is_revoked(link.contact.tls_key)) is not None
+        ]
+
+
+def _rests_on(core: "NodeCore") -> object:
+    """What it depends on who is shut out, to be compared."""
+    return core.peer.heads.trust.generation, core.revoked.tls_keys
+
+
+def _use_branch(core: "NodeCore", cause: str) -> None:
+    applied = core.peer.heads.state.applied
+    if core.in_force.use(core.peer.heads.contents(), applied.counter if applied else 0):
+        # Those of nodes that were shut out stay: what they journalled before lies with their
+        # neighbours, and is handed over as long as somebody can check it.
+        roster = {e.node: e.signing_key for e in core.branch.roster}
+        core.peer.roster_keys = core.peer.roster_keys | roster
+    core.stale = f"the plan, {cause}"
+
+
+def _changes_anew(core: "NodeCore") -> list[NodeOutput]:
+    """The local changes that count under what the authority says now."""
+    done: list[NodeOutput] = [*core.changes.authority_spoke()]
+    for record in core.membership.registers.records():
+        if record.body.local_changes:
+            heard = record.body.local_changes, record.body.node
+            done += core.changes.heard(*heard, core.unix_ms())
+    return done

@@ -1,0 +1,87 @@
+"""What the edge reports to a node's core: of its runtime, its disk, its WAN path, and of what was
+asked here by hand."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mesh.core.messages import (
+    ArtifactBegun,
+    ArtifactDamaged,
+    ArtifactFailed,
+    ArtifactFinished,
+    CordonAsked,
+    Leaving,
+    NeighbourSilent,
+    NodeOutput,
+    RuntimeReported,
+    Trouble,
+    WanPath,
+)
+from mesh.events import WriteJournal
+
+if TYPE_CHECKING:
+    from mesh.core.node import NodeCore
+
+
+def runtime_reported(core: "NodeCore", event: RuntimeReported) -> list[NodeOutput]:
+    """The runtime said what runs, or is gone."""
+    changes = core.runtime.update(event.state)
+    core.stale = "the runtime's state"
+    if event.state is None:
+        core.share.runtime_gone()
+    return [
+        WriteJournal("record", change.event, change.subject, change.reason, change.fields)
+        for change in changes
+    ]
+
+
+def wan_path(core: "NodeCore", event: WanPath, now_ms: int) -> Sequence[NodeOutput]:
+    """Whether this node has a way of its own to a master."""
+    if event.up == core.wan:
+        return []
+    core.wan = event.up
+    core.stale = f"the WAN path is {'up' if event.up else 'down'}: {event.reason}"
+    sources = core.facts.masters if event.up else ()
+    return core.artifacts.carry(core.artifacts.swarm.wan_sources(sources, now_ms))
+
+
+def told_by_hand(core: "NodeCore", event: Trouble | CordonAsked) -> Sequence[NodeOutput]:
+    """What the edge noticed, or an operator said here."""
+    if isinstance(event, CordonAsked):
+        core.cordon.asked(event)
+        core.stale = "an operator asked this node"
+        return []
+    if not event.message:
+        return core.alarms.clear(event.kind, event.subject, "it is over")
+    return core.alarms.set(event.kind, event.subject, event.message, event.severity, core.wall_ms)
+
+
+def away(core: "NodeCore", event: Leaving | NeighbourSilent, now_ms: int) -> Sequence[NodeOutput]:
+    """This agent ends, as planned, or a neighbour's did and is not to be waited for."""
+    if isinstance(event, NeighbourSilent):
+        core.membership.liveness.goes_away(event.node, None)
+        cause = "its agent is away, and its runtime does not answer"
+        return [WriteJournal("record", "node.silent", event.node, cause)]
+    core.leaving = True
+    return core.publish(now_ms)
+
+
+def artifact(
+    core: "NodeCore",
+    event: ArtifactBegun | ArtifactFailed | ArtifactFinished | ArtifactDamaged,
+    now_ms: int,
+) -> Sequence[NodeOutput]:
+    """What became of an artifact on this disk."""
+    match event:
+        case ArtifactBegun():
+            return core.artifacts.begun(event, now_ms)
+        case ArtifactFailed():
+            core.stale = "the disk refused an artifact"
+            return core.artifacts.disk_refused(event, now_ms)
+        case ArtifactFinished():
+            core.stale = "an artifact is whole"
+            return core.artifacts.finished(event)
+        case _:
+            core.stale = "an artifact is damaged"
+            core.share.not_told(event.untold)
+            return core.artifacts.damaged(event, now_ms)
