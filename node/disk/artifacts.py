@@ -102,14 +102,19 @@ def unmark_complete(disk: Disk, stored: StoredArtifact) -> None:
     disk.sync_folder(stored.folder)
 
 
-def remove_folder(disk: Disk, stored: StoredArtifact) -> None:
-    """Removes all but the finished files; the manifest last, which says what belongs to it."""
-    for name in disk.names(stored.folder):
+def remove_folder(disk: Disk, stored: StoredArtifact) -> int:
+    """Removes all but the finished files; the manifest last, which says what belongs to it. Gives
+    the bytes that lay there."""
+    names = disk.names(stored.folder)
+    freed = sum(disk.size_at(stored.folder / name) or 0 for name in names)
+    for name in names:
         if name != _MANIFEST:
             disk.unlink(stored.folder / name)
+    disk.sync_folder(stored.folder)
     disk.unlink(stored.folder / _MANIFEST)
     disk.remove_folder(stored.folder)
     disk.sync_folder(stored.folder.parent)
+    return freed
 
 
 def _layout(manifest: Manifest) -> tuple[Chunk, ...]:

@@ -5,6 +5,8 @@
   and journals live on: a fetch cannot fill the disk under a node that works.
 - A file gets its final name, its digest, only when it is whole, checked and synced.
 - What turns out to be damaged is no longer held; only the chunks that are bad come again.
+- What is removed loses its mark first and its manifest last: after a crash it is whole, or not held
+  and known of, so that it can be removed again.
 
 Safe to use from several threads: chunks of one artifact may be read and written at once, while the
 calls on a whole artifact (begin, finish) wait for each other.
@@ -16,6 +18,7 @@ from pathlib import Path
 from threading import Lock
 from typing import NoReturn
 
+from mesh.blobs.limits import ENVELOPE_BYTES_MAX
 from mesh.blobs.manifest import Artifact, Chunk
 from mesh.hashing import sha256
 from node.disk.artifact_files import (
@@ -36,7 +39,7 @@ from node.disk.artifacts import (
     write_manifest,
 )
 from node.disk.errors import DiskError, DiskFull
-from node.disk.files import Disk, make_durable_folder
+from node.disk.files import Disk, make_durable_folder, read_whole
 from node.disk.small_blobs import HEX_DIGEST, SmallBlobs
 
 RESERVE_BYTES = 64 * 1024 * 1024
@@ -103,6 +106,8 @@ class BlobStore(SmallBlobs):
                 )
                 self._known[artifact.digest] = stored
         with stored.busy:
+            with self._state:
+                self._known.setdefault(artifact.digest, stored)  # removed while it was waited for
             whole = stored.complete and has_whole_files(self._disk, stored)
             if not whole and (stored.complete or not stored.begun):
                 self._prepare(stored, artifact.envelope)
@@ -205,6 +210,43 @@ class BlobStore(SmallBlobs):
         """Where the signed manifest of an artifact that was begun lies."""
         return self._artifacts / artifact.hex() / "manifest"
 
+    # ---- removing --------------------------------------------------------------------------
+
+    def envelopes(self) -> dict[bytes, bytes]:
+        """The signed manifests of all artifacts that take room here, whole or in part, by digest.
+        Raises DiskFailed."""
+        with self._state:
+            known = sorted(self._known)
+        found = {
+            digest: read_whole(self._disk, self.manifest_path(digest), ENVELOPE_BYTES_MAX)
+            for digest in known
+        }
+        return {digest: envelope for digest, envelope in found.items() if envelope is not None}
+
+    def remove(self, artifact: bytes) -> int:
+        """Removes the artifact, but for the files that others have too; gives the bytes that this
+        freed, 0 if it is not here. Raises DiskFailed; then it is not held, and can be removed
+        again."""
+        with self._state:
+            stored = self._known.get(artifact)
+        if stored is None:
+            return 0
+        with stored.busy:
+            with self._state:
+                stored.complete = stored.begun = False
+                stored.held, stored.unsynced = set(), set()
+            unmark_complete(self._disk, stored)
+            freed = self._remove_files(stored)
+            self._disk.sync_folder(self._files)
+            freed += remove_folder(self._disk, stored)
+            with self._state:
+                self._known.pop(artifact, None)
+        return freed
+
+    def is_short(self) -> bool:
+        """Whether the reserve for state and journals is being used up. Raises DiskFailed."""
+        return self._disk.free_bytes(self._files) < self._reserve_bytes
+
     # ---- inside, with `busy` held ----------------------------------------------------------
 
     def _stored(self, artifact: bytes) -> StoredArtifact:
@@ -236,6 +278,19 @@ class BlobStore(SmallBlobs):
         with self._state:
             stored.complete, stored.begun = False, True
             stored.held, stored.unsynced = held, set()
+
+    def _remove_files(self, stored: StoredArtifact) -> int:
+        """Removes the finished files that no other artifact has; gives their bytes. Nobody can
+        begin one that shares them meanwhile."""
+        freed = 0
+        with self._state:
+            others = [one for one in self._known.values() if one is not stored]
+            shared = {file.digest for one in others for file in one.manifest.files}
+            for number, file in enumerate(stored.manifest.files):
+                if file.digest not in shared:
+                    freed += self._disk.size_at(stored.whole(number)) or 0
+                    self._disk.unlink(stored.whole(number))
+        return freed
 
     def _check_room(self, stored: StoredArtifact) -> None:
         needed = bytes_needed(self._disk, stored)
