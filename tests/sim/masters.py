@@ -10,12 +10,29 @@ from mesh.heads.tree import Tree
 from mesh.heads.trust import Trust
 from mesh.journals.logs import Logs
 from mesh.peer import Peer, PeerConfig
-from protos.documents_pb2 import Boot, Branch, StateBody
+from protos.documents_pb2 import Boot, StateBody
 from protos.peer_pb2 import Documents
 from tests.sim import identities
 from tests.sim.disk import Disk
 from tests.sim.nodes import keys_in
 from tests.sim.world import Host, World, contact_of
+
+
+def sealed(counter: int, blobs: dict[str, bytes], reader: int = 1) -> tuple[bytes, Documents]:
+    """The head of a state with these branches, and the branches, each with its proof."""
+    tree = Tree({name: sha256(blob) for name, blob in blobs.items()})
+    body = StateBody(
+        mesh=identities.MESH,
+        trust_generation=1,
+        counter=counter,
+        root=tree.root,
+        leaves=tree.count,
+        signed_unix_ms=1,
+        min_reader=reader,
+    )
+    envelope = identities.signer("state").sign("state", body.SerializeToString())
+    branches = [tree.branch(name) for name in sorted(blobs)]
+    return envelope, Documents(branches=branches, blobs=[blobs[b.name] for b in branches])
 
 
 class SimMaster(Host):
@@ -48,18 +65,7 @@ class SimMaster(Host):
         for name in ("revocations", "released"):
             blobs.setdefault(name, b"")
         self.counter += 1
-        tree = Tree({name: sha256(blob) for name, blob in blobs.items()})
-        body = StateBody(
-            mesh=identities.MESH,
-            trust_generation=1,
-            counter=self.counter,
-            root=tree.root,
-            leaves=tree.count,
-            signed_unix_ms=1,
-            min_reader=reader,
-        )
-        envelope = identities.signer("state").sign("state", body.SerializeToString())
-        branches: list[Branch] = [tree.branch(name) for name in sorted(blobs)]
+        envelope, documents = sealed(self.counter, blobs, reader)
         for blob in blobs.values():
             self.disk.save_blob(blob)
         if reader > 1:  # this code does not read it either: it only passes on
@@ -69,6 +75,5 @@ class SimMaster(Host):
             for peer in sorted(self.core.links):
                 self.world.send(self.name, peer, data)
             return
-        documents = Documents(branches=branches, blobs=[blobs[b.name] for b in branches])
         for instruction in self.core.install_state(envelope, documents):
             self.carry_out(instruction)

@@ -1,4 +1,4 @@
-"""Simulated nodes and masters: the production cores on a simulated edge."""
+"""Simulated nodes: the production core on a simulated edge."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -32,16 +32,14 @@ from mesh.journals.keys import LogKey
 from mesh.journals.logs import Logs
 from mesh.peer import Peer, PeerConfig
 from mesh.registers.store import NodeKeys, Registers
-from protos.documents_pb2 import Boot, Capacity, Phase, ReplicaState, ServiceLoad
+from protos.documents_pb2 import Boot, Capacity
 from protos.peer_pb2 import Documents
-from protos.runtime_pb2 import ReplicaStatus, RuntimeState
 from tests.sim import identities
 from tests.sim.disk import Disk
+from tests.sim.runtime import SimRuntime
 from tests.sim.world import DIAL_MS, WAN_RETRY_MS, Host, World, contact_of
 
 STEP_DOWN_MS = 5_000
-LOAD_MS = 700
-"""How long a simulated worker takes until it serves."""
 GIB = 1 << 30
 
 
@@ -52,7 +50,7 @@ def keys_in(der: bytes) -> NodeKeys:
     return NodeKeys(identity.name, identity.site, certified.signing_key, certified.tls_key)
 
 
-class SimNode(Host):
+class SimNode(SimRuntime):
     """A node with its runtime."""
 
     def __init__(self, world: World, site: str, name: str, sources: Sequence[str] = ()) -> None:
@@ -60,12 +58,6 @@ class SimNode(Host):
         self.site = site
         self.sources = tuple(sources)
         self.cores = 4
-        self.runs: dict[Any, ReplicaStatus] = {}
-        self.tried_versions: set[str] = set()
-        self.starts: list[tuple[int, str]] = []
-        self._pids = 100
-        self.wanted: set[Any] = set()
-        self.loads: list[ServiceLoad] = []
         self._dialled_ms = 0
         self._wan_ms = -WAN_RETRY_MS
 
@@ -240,136 +232,8 @@ class SimNode(Host):
 
         self.fetch(i, lambda chunk: self.feed(ChunkStored(i.artifact, chunk)), failed)
 
-    def do_Run(self, i: Any) -> None:  # noqa: N802
-        """As the runtime does: one replica a place; the old one of a place ends when the new one
-        serves, or at once if it does not serve itself."""
-        wanted = {(key.workload, key.index): (key, plan) for key, plan in i.replicas}
-        assert len(wanted) == len(i.replicas), "a replica is named twice"
-        self.wanted = {key for key, _ in wanted.values()}
-        for key in [key for key in self.runs if (key.workload, key.index) not in wanted]:
-            del self.runs[key]
-        for key, plan in wanted.values():
-            if key not in self.runs:
-                self._start_replica(key, plan)
-        self._drop_superseded()
-        self._report()
-
-    def _drop_superseded(self) -> None:
-        for key in list(self.runs):
-            if key in self.wanted:
-                continue
-            new = [k for k in self.wanted if (k.workload, k.index) == (key.workload, key.index)]
-            serves = self.runs[key].state.phase == Phase.SERVING
-            if not serves or any(self._replaces(k) for k in new):
-                del self.runs[key]
-
-    def _replaces(self, key: Any) -> bool:
-        """Whether a replica has passed its gate, so that the one before it may end."""
-        status = self.runs.get(key)
-        return status is not None and status.state.phase == Phase.SERVING and status.state.soaked
-
-    def _start_replica(self, key: Any, plan: Any) -> None:
-        assert self.disk.whole(plan.artifact), "a replica is started whose model is not here"
-        self._pids += 1
-        pid = self._pids
-        self.starts.append((self.world.now_ms, key.workload))
-        self.tried_versions.add(plan.model_version)
-        state = ReplicaState(
-            workload=key.workload,
-            index=key.index,
-            config=key.config,
-            phase=Phase.LOADING,
-            model=plan.model,
-            model_version=plan.model_version,
-        )
-        self.runs[key] = ReplicaStatus(state=state, pid=pid)
-
-        fault = self.world.faulty.get(plan.model_version, "")
-        beside = any(
-            k.workload == key.workload and s.state.phase == Phase.SERVING
-            for k, s in self.runs.items()
-            if k != key
-        )
-
-        def become(phase: Phase, reason: str = "", soaked: bool = False) -> None:
-            if key in self.runs and self.runs[key].pid == pid:
-                state = self.runs[key].state
-                state.phase, state.reason, state.soaked = phase, reason, soaked
-                self._drop_superseded()
-                self._report()
-
-        if fault == "golden":
-            self.world.after(LOAD_MS, lambda: become(Phase.REFUSED, "golden check: wrong"))
-            return
-        self.world.after(LOAD_MS, lambda: become(Phase.SERVING))
-        if fault == "crash" and beside:
-            died = LOAD_MS + plan.soak_ms // 2
-            self.world.after(died, lambda: become(Phase.REFUSED, "in its soak the worker ended"))
-            return
-        self.world.after(LOAD_MS + plan.soak_ms, lambda: become(Phase.SERVING, soaked=True))
-
     def hold_back(self, draining: bool | None, reason: str = "") -> None:
         """An operator says at this node: cordoned, draining, or neither (None)."""
         asked = CordonAsked(draining is not None, bool(draining), reason)
         self.disk.documents[CORDON] = document(asked)
         self.feed(asked)
-
-    def lose_runtime(self) -> None:
-        """The runtime dies with all that it runs; the agent starts another."""
-        self.runs = {}
-        self.feed(RuntimeReported(None))
-        self.world.after(LOAD_MS, lambda: self.feed(RuntimeReported(self._state())))
-
-    def kill_worker(self, workload: str) -> None:
-        """SIGKILL to the workers of a service; the runtime starts them again."""
-        for key, status in self.runs.items():
-            if key.workload == workload:
-                status.state.phase = Phase.FAILED
-                status.restarts += 1
-
-        def again() -> None:
-            for status in self.runs.values():
-                if status.state.phase == Phase.FAILED:
-                    self._pids += 1
-                    status.pid, status.state.phase = self._pids, Phase.SERVING
-            self._report()
-
-        self._report()
-        self.world.after(LOAD_MS, again)
-
-    def _state(self) -> RuntimeState:
-        return RuntimeState(
-            replicas=list(self.runs.values()),
-            loads=self.loads,
-            peer_inference_address=f"{self.name}:7412",
-        )
-
-    def _report(self) -> None:
-        state = self._state()
-        self.later(1, lambda: self.feed(RuntimeReported(state)))
-
-    def under_load(self, queue_delay_ms: int) -> None:
-        """The queues of what the node runs have this delay from now on."""
-        names = sorted({key.workload for key in self.runs})
-        self.loads = [ServiceLoad(workload=n, queue_delay_ms=queue_delay_ms) for n in names]
-        self._report()
-
-    def versions(self, workload: str) -> list[str]:
-        """The versions of a service that serve here."""
-        return sorted(
-            status.state.model_version
-            for key, status in self.runs.items()
-            if key.workload == workload and status.state.phase == Phase.SERVING
-        )
-
-    def tried(self, version: str) -> bool:
-        """Whether a version was ever started here."""
-        return version in self.tried_versions
-
-    def serving(self, workload: str) -> int:
-        """Replicas of a service that serve here."""
-        return sum(
-            1
-            for key, status in self.runs.items()
-            if key.workload == workload and status.state.phase == Phase.SERVING
-        )

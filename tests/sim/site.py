@@ -71,37 +71,14 @@ class Site:
     ) -> None:
         """Signs a state with one service; `revoked` are nodes and reasons, `held_back` those that
         are cordoned, and whether they are draining; `others` are planned models beside it."""
-        held_back = held_back or {}
         envelope, chunks = face_detector(version)
         artifact = sha256(envelope)
-        service = ServicePlan(
-            name="faces",
-            model="face-detector",
-            model_version=version,
-            restarts=restarts,
-            artifact=artifact,
-            replicas_min=replicas,
-            replicas_max=most or replicas,
-            queue_delay_ms=20,
-            down_after_ms=10_000,
-            soak_ms=soak_ms,
-            paused=paused,
-            cores=1,
-            memory_bytes=1 << 28,
-            spares=1,
-            device="CPU",
-        )
+        self.master.disk.save_blob(envelope)
+        for index, data in enumerate(chunks):
+            self.master.disk.chunks[artifact, index] = data
+        service = faces(version, replicas, most)
+        service.restarts, service.soak_ms, service.paused = restarts, soak_ms, paused
         model = ModelPlan(name="face-detector", version=version, artifact=artifact)
-        roster = [
-            RosterEntry(
-                node=n.name,
-                signing_key=identities.node_keys("south", n.name).signing_key,
-                tls_key=identities.node_keys("south", n.name).tls_key,
-                cordoned=n.name in held_back,
-                draining=held_back.get(n.name, False),
-            )
-            for n in sorted(self.nodes, key=lambda one: one.name)
-        ]
         plan = Plan(
             site="south",
             models=[model, *others],
@@ -109,24 +86,26 @@ class Site:
             pipelines=pipelines,
             autonomy=autonomy,
         )
-        branch = SiteBranch(site="south", roster=roster, plan=plan)
-        self.master.disk.save_blob(envelope)
-        for index, data in enumerate(chunks):
-            self.master.disk.chunks[artifact, index] = data
-        entries = [
-            Revocation(
-                subject=identities.node_identity("south", name).uri,
-                tls_key=identities.node_keys("south", name).tls_key,
-                reason=reason,
-            )
-            for name, reason in sorted((revoked or {}).items())
-        ]
+        branch = SiteBranch(site="south", roster=self._roster(held_back or {}), plan=plan)
         self.master.publish(
             {
                 "site/south": branch.SerializeToString(deterministic=True),
-                "revocations": Revocations(entries=entries).SerializeToString(),
+                "revocations": _revocations(revoked or {}).SerializeToString(),
             }
         )
+
+    def _roster(self, held_back: Mapping[str, bool]) -> list[RosterEntry]:
+        keys = {n.name: identities.node_keys("south", n.name) for n in self.nodes}
+        return [
+            RosterEntry(
+                node=name,
+                signing_key=keys[name].signing_key,
+                tls_key=keys[name].tls_key,
+                cordoned=name in held_back,
+                draining=held_back.get(name, False),
+            )
+            for name in sorted(keys)
+        ]
 
     def versions(self) -> dict[str, list[str]]:
         """Node to the versions that serve on it."""
@@ -142,6 +121,36 @@ class Site:
     def mend_wan(self) -> None:
         for node in self.nodes:
             self.world.mend(node.name, identities.MASTER)
+
+
+def faces(version: str, replicas: int, most: int = 0) -> ServicePlan:
+    """The service that most stories are about; `most`: of replicas, 0: as many as `replicas`."""
+    return ServicePlan(
+        name="faces",
+        model="face-detector",
+        model_version=version,
+        artifact=sha256(face_detector(version)[0]),
+        replicas_min=replicas,
+        replicas_max=most or replicas,
+        queue_delay_ms=20,
+        down_after_ms=10_000,
+        cores=1,
+        memory_bytes=1 << 28,
+        spares=1,
+        device="CPU",
+    )
+
+
+def _revocations(revoked: Mapping[str, str]) -> Revocations:
+    entries = [
+        Revocation(
+            subject=identities.node_identity("south", name).uri,
+            tls_key=identities.node_keys("south", name).tls_key,
+            reason=reason,
+        )
+        for name, reason in sorted(revoked.items())
+    ]
+    return Revocations(entries=entries)
 
 
 @functools.cache

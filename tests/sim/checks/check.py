@@ -1,5 +1,6 @@
 """What a check is: it sees facts, and says when a promise was broken."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from tests.sim.checks.facts import Fact
@@ -20,7 +21,7 @@ class Broken:
         return f"{self.at_ms / 1000:.3f} s: {self.promise}: {self.what}"
 
 
-class Check:
+class Check(ABC):
     """Watches over one promise, which is named in docs/ALGORITHM.md."""
 
     promise = ""
@@ -28,9 +29,9 @@ class Check:
     def __init__(self) -> None:
         self.broken: list[Broken] = []
 
+    @abstractmethod
     def saw(self, fact: Fact) -> None:
         """Takes one fact. Facts come in the order in which they happened."""
-        raise NotImplementedError
 
     def breaks(self, at_ms: int, what: str) -> None:
         """Notes that the promise did not hold."""

@@ -2,13 +2,10 @@
 
 from typing import Any
 
-from mesh.hashing import sha256
-from mesh.heads.tree import Tree
-from protos.documents_pb2 import Revocations, StateBody
+from protos.documents_pb2 import Revocations
 from protos.peer_pb2 import Documents
-from tests.sim import identities
 from tests.sim.checks.facts import Acknowledged
-from tests.sim.masters import SimMaster
+from tests.sim.masters import SimMaster, sealed
 from tests.sim.rough.daemon import Daemon
 from tests.sim.rough.world import RoughWorld
 
@@ -39,22 +36,9 @@ class RoughMaster(Daemon, SimMaster):
         self.counter += 1
         revocations = Revocations().SerializeToString()
         blobs = {"site/south": branch, "revocations": revocations, "released": b""}
-        tree = Tree({name: sha256(blob) for name, blob in blobs.items()})
-        body = StateBody(
-            mesh=identities.MESH,
-            trust_generation=1,
-            counter=self.counter,
-            root=tree.root,
-            leaves=tree.count,
-            signed_unix_ms=1,
-            min_reader=1,
-        )
-        envelope = identities.signer("state").sign("state", body.SerializeToString())
+        self.published = sealed(self.counter, blobs)
         for blob in blobs.values():
             self.disk.save_blob(blob)
-        branches = [tree.branch(name) for name in sorted(blobs)]
-        documents = Documents(branches=branches, blobs=[blobs[b.name] for b in branches])
-        self.published = (envelope, documents)
         self.later(0, self._announce)
 
     def _announce(self) -> None:

@@ -7,9 +7,10 @@ from mesh.site.local import ReplicaKey, pipeline_config
 from protos.documents_pb2 import Phase, PipelineState, ServiceLoad
 from protos.runtime_pb2 import PipelineStatus, RuntimeState
 from tests.sim.checks.facts import ReplicaStopped, WorkerStarted
-from tests.sim.nodes import LOAD_MS, SimNode
+from tests.sim.nodes import SimNode
 from tests.sim.rough.daemon import Daemon
 from tests.sim.rough.world import RoughWorld
+from tests.sim.runtime import LOAD_MS
 
 TELL_MS = 4
 RUNTIME_STARTS_MS = 3_000
