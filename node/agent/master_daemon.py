@@ -31,8 +31,8 @@ from node.agent.config import Config
 from node.agent.edge import Edge, now_ms, wall_ms
 from node.agent.folder_files import remove_ready, write_ready
 from node.agent.links import Links
-from node.agent.machine import advertised
 from node.agent.master_backend import MasterBackend, MasterParts
+from node.agent.own_address import advertised
 from node.agent.ports import Ports
 from node.agent.stores import Stores
 from node.agent.tasks import Background

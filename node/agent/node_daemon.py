@@ -41,8 +41,9 @@ from node.agent.housekeeping import recall as recall_acknowledgements
 from node.agent.journal import OwnJournal
 from node.agent.links import Links
 from node.agent.local_changes import OwnChanges
-from node.agent.machine import advertised, capacity
+from node.agent.machine import capacity
 from node.agent.node_backend import NodeBackend, NodeParts
+from node.agent.own_address import OwnAddress, advertised, for_multicast
 from node.agent.ports import Ports
 from node.agent.ready import tell_ready
 from node.agent.runtime_client import RuntimeClient, runtime_command, runtime_socket
@@ -133,8 +134,8 @@ class NodeDaemon:
             peer.neighbours,
             peer.masters,
         )
-        complete = self.stores.blobs.held()
-        artifacts.restored(self.disk.manifests(heads), complete, now)
+        blobs = self.stores.blobs
+        artifacts.restored(self.disk.manifests(heads), blobs.held(), now, blobs.envelopes())
         facts = NodeFacts(
             certificate=me.der,
             peer_address="",
@@ -196,8 +197,9 @@ class NodeDaemon:
             self.links.accepted,
             self.artifacts.read_chunk,
         )
-        peer_address = advertised(listening, self.config.peer.advertise)
+        peer_address = self._address(listening)
         core.listens(peer_address)
+        own = OwnAddress(peer_address, lambda: self._address(listening), self._moved)
         tasks = [
             asyncio.create_task(work, name=name)
             for name, work in (
@@ -207,10 +209,11 @@ class NodeDaemon:
                 ("dial", self.links.dial_neighbours()),
                 ("wan", self.wan.run()),
                 ("tidy", self.ports.tidy()),
+                ("address", own.run()),
                 ("away", AwayWatch(core, self._feed).run()),
                 ("book", self._keep_book(core)),
                 ("housekeeping", self.housekeeping.run()),
-                ("ready", tell_ready(self.folder.path, core, peer_address, self.started_ms)),
+                ("ready", tell_ready(self.folder.path, core, self.started_ms)),
             )
         ]
         self._first_words()
@@ -245,6 +248,7 @@ class NodeDaemon:
                 Run: self.runtime.tell,
                 BeginArtifact: self.artifacts.begin,
                 FinishArtifact: self.artifacts.finish,
+                RemoveArtifact: self.artifacts.remove,
                 FetchChunks: self.artifacts.fetch,
             },
             lambda message: self._feed(Trouble("DataFolder", "state", message, "critical")),
@@ -264,6 +268,7 @@ class NodeDaemon:
             self._save_document,
             self.journal.write,
             self._feed,
+            self.stores.blobs.is_short,
         )
         self.wan = WanKeeper(
             self.links,
@@ -309,18 +314,25 @@ class NodeDaemon:
             self._save_document("state-applied", applied.envelope)
 
     async def _discover(self, peer_address: str) -> None:
-        if not self.config.discovery.mdns:
-            return
-        host, _, port = peer_address.rpartition(":")
-        own = Advertisement(
-            self.keys.mesh,
-            self.identity.site,
-            self.identity.name,
-            self.boot.counter,
-            (host.strip("[]"),),
-            int(port),
-        )
-        await self.discovery.start(own, self._hinted)
+        if self.config.discovery.mdns:
+            await self.discovery.start(self._advertisement(peer_address), self._hinted)
+
+    def _advertisement(self, peer_address: str) -> Advertisement:
+        host, port = for_multicast(peer_address)
+        mesh, site, node = self.keys.mesh, self.identity.site, self.identity.name
+        return Advertisement(mesh, site, node, self.boot.counter, (host,), port)
+
+    def _address(self, listening: str) -> str:
+        return advertised(listening, self.config.peer.advertise)
+
+    async def _moved(self, address: str) -> None:
+        """Neighbours reach this node somewhere else from now on: all of them are told."""
+        assert self.core is not None
+        before = self.core.facts.peer_address
+        self.journal.write("record", "node.moved", self.identity.name, "its address is another",
+                           {"before": before, "address": address})  # fmt: skip
+        self.core.listens(address)
+        await self.discovery.update(self._advertisement(address))
 
     def _hinted(self, hint: Hint) -> None:
         self.book.hint(hint.id, hint.addresses)

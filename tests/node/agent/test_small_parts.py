@@ -12,7 +12,7 @@ from node.agent.book import Book
 from node.agent.config import NodeSection
 from node.agent.event_log import events
 from node.agent.folder_files import ready_path, remove_ready, try_write_ready, write_ready
-from node.agent.machine import advertised, capacity
+from node.agent.machine import capacity
 from node.disk.files import Disk
 from protos.documents_pb2 import (
     AlarmState,
@@ -111,15 +111,6 @@ def test_capacity_is_what_is_configured_or_the_machine_has() -> None:
     found = capacity(NodeSection())
     assert found.cores >= 1
     assert found.memory_bytes > 1 << 20
-
-
-def test_the_address_that_neighbours_are_told() -> None:
-    assert advertised("0.0.0.0:7400", "shop.example:7400") == "shop.example:7400"
-    assert advertised("10.0.0.7:7400", "") == "10.0.0.7:7400"
-    assert advertised("[::1]:7400", "") == "[::1]:7400"
-    host, _, port = advertised("0.0.0.0:7400", "").rpartition(":")
-    assert port == "7400"
-    assert host not in ("", "0.0.0.0")
 
 
 # ---- files for other programs ----
