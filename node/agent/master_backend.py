@@ -51,6 +51,7 @@ from node.master import steering
 from node.master.authority import Authority
 from node.master.outages import LinkHistory, build_outages
 from node.master.steering import Steering
+from node.master.store import StoreRefused
 from protos.documents_pb2 import SiteBranch
 
 OUTAGE_EVENTS_READ = 20_000
@@ -367,7 +368,7 @@ class MasterBackend:
             raise Exhausted(str(busy)) from None
         except master_errors.MasterRefused as refused:
             raise Refused(str(refused)) from None
-        except DiskError as error:
+        except (DiskError, StoreRefused) as error:
             raise Exhausted(str(error)) from None
         await self._p.changed()
         return result
