@@ -1,3 +1,4 @@
+from protos import documents_pb2 as _documents_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -245,3 +246,45 @@ class ChangeReply(_message.Message):
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     digest: bytes
     def __init__(self, digest: _Optional[bytes] = ...) -> None: ...
+
+class DelegateRequest(_message.Message):
+    __slots__ = ("site", "count", "valid_ms", "authority")
+    SITE_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    VALID_MS_FIELD_NUMBER: _ClassVar[int]
+    AUTHORITY_FIELD_NUMBER: _ClassVar[int]
+    site: str
+    count: int
+    valid_ms: int
+    authority: bytes
+    def __init__(self, site: _Optional[str] = ..., count: _Optional[int] = ..., valid_ms: _Optional[int] = ..., authority: _Optional[bytes] = ...) -> None: ...
+
+class DelegateReply(_message.Message):
+    __slots__ = ("id", "until_unix_ms", "counter")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    COUNTER_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    until_unix_ms: int
+    counter: int
+    def __init__(self, id: _Optional[str] = ..., until_unix_ms: _Optional[int] = ..., counter: _Optional[int] = ...) -> None: ...
+
+class EndDelegationRequest(_message.Message):
+    __slots__ = ("id", "reason")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    reason: str
+    def __init__(self, id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class GetSnapshotRequest(_message.Message):
+    __slots__ = ("site",)
+    SITE_FIELD_NUMBER: _ClassVar[int]
+    site: str
+    def __init__(self, site: _Optional[str] = ...) -> None: ...
+
+class GetSnapshotReply(_message.Message):
+    __slots__ = ("snapshot",)
+    SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
+    snapshot: _documents_pb2.SiteSnapshot
+    def __init__(self, snapshot: _Optional[_Union[_documents_pb2.SiteSnapshot, _Mapping]] = ...) -> None: ...

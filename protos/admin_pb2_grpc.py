@@ -109,6 +109,21 @@ class AdminStub:
                 request_serializer=protos_dot_admin__pb2.ChangeRequest.SerializeToString,
                 response_deserializer=protos_dot_admin__pb2.ChangeReply.FromString,
                 _registered_method=True)
+        self.Delegate = channel.unary_unary(
+                '/mesh.v1.Admin/Delegate',
+                request_serializer=protos_dot_admin__pb2.DelegateRequest.SerializeToString,
+                response_deserializer=protos_dot_admin__pb2.DelegateReply.FromString,
+                _registered_method=True)
+        self.EndDelegation = channel.unary_unary(
+                '/mesh.v1.Admin/EndDelegation',
+                request_serializer=protos_dot_admin__pb2.EndDelegationRequest.SerializeToString,
+                response_deserializer=protos_dot_admin__pb2.DelegateReply.FromString,
+                _registered_method=True)
+        self.GetSnapshot = channel.unary_unary(
+                '/mesh.v1.Admin/GetSnapshot',
+                request_serializer=protos_dot_admin__pb2.GetSnapshotRequest.SerializeToString,
+                response_deserializer=protos_dot_admin__pb2.GetSnapshotReply.FromString,
+                _registered_method=True)
 
 
 class AdminServicer:
@@ -207,6 +222,25 @@ class AdminServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Delegate(self, request, context):
+        """Delegating the admission of boxes: masters only. What a box begins with: a node gives its site's.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EndDelegation(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSnapshot(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -284,6 +318,21 @@ def add_AdminServicer_to_server(servicer, server):
                     servicer.Change,
                     request_deserializer=protos_dot_admin__pb2.ChangeRequest.FromString,
                     response_serializer=protos_dot_admin__pb2.ChangeReply.SerializeToString,
+            ),
+            'Delegate': grpc.unary_unary_rpc_method_handler(
+                    servicer.Delegate,
+                    request_deserializer=protos_dot_admin__pb2.DelegateRequest.FromString,
+                    response_serializer=protos_dot_admin__pb2.DelegateReply.SerializeToString,
+            ),
+            'EndDelegation': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndDelegation,
+                    request_deserializer=protos_dot_admin__pb2.EndDelegationRequest.FromString,
+                    response_serializer=protos_dot_admin__pb2.DelegateReply.SerializeToString,
+            ),
+            'GetSnapshot': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSnapshot,
+                    request_deserializer=protos_dot_admin__pb2.GetSnapshotRequest.FromString,
+                    response_serializer=protos_dot_admin__pb2.GetSnapshotReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -691,6 +740,87 @@ class Admin:
             '/mesh.v1.Admin/Change',
             protos_dot_admin__pb2.ChangeRequest.SerializeToString,
             protos_dot_admin__pb2.ChangeReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Delegate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mesh.v1.Admin/Delegate',
+            protos_dot_admin__pb2.DelegateRequest.SerializeToString,
+            protos_dot_admin__pb2.DelegateReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EndDelegation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mesh.v1.Admin/EndDelegation',
+            protos_dot_admin__pb2.EndDelegationRequest.SerializeToString,
+            protos_dot_admin__pb2.DelegateReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSnapshot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mesh.v1.Admin/GetSnapshot',
+            protos_dot_admin__pb2.GetSnapshotRequest.SerializeToString,
+            protos_dot_admin__pb2.GetSnapshotReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -33,7 +33,7 @@ class Boot(_message.Message):
     def __init__(self, counter: _Optional[int] = ..., nonce: _Optional[bytes] = ...) -> None: ...
 
 class StableRegister(_message.Message):
-    __slots__ = ("node", "site", "boot", "version", "certificate", "peer_address", "inference_address", "labels", "capacity", "wan", "replicas", "artifacts", "suspicions", "sources", "seen_counter", "applied_counter", "copy_holder", "pipelines", "alarms", "min_reader", "counts", "verdicts", "last_good", "cordoned", "draining", "local_changes", "away_ms")
+    __slots__ = ("node", "site", "boot", "version", "certificate", "peer_address", "inference_address", "labels", "capacity", "wan", "replicas", "artifacts", "suspicions", "sources", "seen_counter", "applied_counter", "copy_holder", "pipelines", "alarms", "min_reader", "counts", "verdicts", "last_good", "cordoned", "draining", "local_changes", "away_ms", "admissions", "wanted")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -68,6 +68,8 @@ class StableRegister(_message.Message):
     DRAINING_FIELD_NUMBER: _ClassVar[int]
     LOCAL_CHANGES_FIELD_NUMBER: _ClassVar[int]
     AWAY_MS_FIELD_NUMBER: _ClassVar[int]
+    ADMISSIONS_FIELD_NUMBER: _ClassVar[int]
+    WANTED_FIELD_NUMBER: _ClassVar[int]
     node: str
     site: str
     boot: Boot
@@ -95,7 +97,9 @@ class StableRegister(_message.Message):
     draining: bool
     local_changes: _containers.RepeatedScalarFieldContainer[bytes]
     away_ms: int
-    def __init__(self, node: _Optional[str] = ..., site: _Optional[str] = ..., boot: _Optional[_Union[Boot, _Mapping]] = ..., version: _Optional[int] = ..., certificate: _Optional[bytes] = ..., peer_address: _Optional[str] = ..., inference_address: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., capacity: _Optional[_Union[Capacity, _Mapping]] = ..., wan: _Optional[bool] = ..., replicas: _Optional[_Iterable[_Union[ReplicaState, _Mapping]]] = ..., artifacts: _Optional[_Iterable[bytes]] = ..., suspicions: _Optional[_Iterable[_Union[Suspicion, _Mapping]]] = ..., sources: _Optional[_Iterable[str]] = ..., seen_counter: _Optional[int] = ..., applied_counter: _Optional[int] = ..., copy_holder: _Optional[str] = ..., pipelines: _Optional[_Iterable[_Union[PipelineState, _Mapping]]] = ..., alarms: _Optional[_Iterable[_Union[AlarmState, _Mapping]]] = ..., min_reader: _Optional[int] = ..., counts: _Optional[_Iterable[_Union[ServiceCount, _Mapping]]] = ..., verdicts: _Optional[_Iterable[_Union[ServiceVerdict, _Mapping]]] = ..., last_good: _Optional[_Iterable[_Union[ServicePlan, _Mapping]]] = ..., cordoned: _Optional[bool] = ..., draining: _Optional[bool] = ..., local_changes: _Optional[_Iterable[bytes]] = ..., away_ms: _Optional[int] = ...) -> None: ...
+    admissions: _containers.RepeatedScalarFieldContainer[bytes]
+    wanted: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, node: _Optional[str] = ..., site: _Optional[str] = ..., boot: _Optional[_Union[Boot, _Mapping]] = ..., version: _Optional[int] = ..., certificate: _Optional[bytes] = ..., peer_address: _Optional[str] = ..., inference_address: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., capacity: _Optional[_Union[Capacity, _Mapping]] = ..., wan: _Optional[bool] = ..., replicas: _Optional[_Iterable[_Union[ReplicaState, _Mapping]]] = ..., artifacts: _Optional[_Iterable[bytes]] = ..., suspicions: _Optional[_Iterable[_Union[Suspicion, _Mapping]]] = ..., sources: _Optional[_Iterable[str]] = ..., seen_counter: _Optional[int] = ..., applied_counter: _Optional[int] = ..., copy_holder: _Optional[str] = ..., pipelines: _Optional[_Iterable[_Union[PipelineState, _Mapping]]] = ..., alarms: _Optional[_Iterable[_Union[AlarmState, _Mapping]]] = ..., min_reader: _Optional[int] = ..., counts: _Optional[_Iterable[_Union[ServiceCount, _Mapping]]] = ..., verdicts: _Optional[_Iterable[_Union[ServiceVerdict, _Mapping]]] = ..., last_good: _Optional[_Iterable[_Union[ServicePlan, _Mapping]]] = ..., cordoned: _Optional[bool] = ..., draining: _Optional[bool] = ..., local_changes: _Optional[_Iterable[bytes]] = ..., away_ms: _Optional[int] = ..., admissions: _Optional[_Iterable[bytes]] = ..., wanted: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class LocalChange(_message.Message):
     __slots__ = ("mesh", "site", "base_counter", "base", "workload", "field", "value", "artifact", "counter", "made_unix_ms", "until_unix_ms", "reason", "operator")
@@ -234,16 +238,18 @@ class LoadRegister(_message.Message):
     def __init__(self, node: _Optional[str] = ..., boot: _Optional[_Union[Boot, _Mapping]] = ..., version: _Optional[int] = ..., services: _Optional[_Iterable[_Union[ServiceLoad, _Mapping]]] = ...) -> None: ...
 
 class ServiceLoad(_message.Message):
-    __slots__ = ("workload", "queue_delay_ms", "in_flight", "requests_per_second")
+    __slots__ = ("workload", "queue_delay_ms", "in_flight", "requests_per_second", "waiting")
     WORKLOAD_FIELD_NUMBER: _ClassVar[int]
     QUEUE_DELAY_MS_FIELD_NUMBER: _ClassVar[int]
     IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
     REQUESTS_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
     workload: str
     queue_delay_ms: int
     in_flight: int
     requests_per_second: int
-    def __init__(self, workload: _Optional[str] = ..., queue_delay_ms: _Optional[int] = ..., in_flight: _Optional[int] = ..., requests_per_second: _Optional[int] = ...) -> None: ...
+    waiting: int
+    def __init__(self, workload: _Optional[str] = ..., queue_delay_ms: _Optional[int] = ..., in_flight: _Optional[int] = ..., requests_per_second: _Optional[int] = ..., waiting: _Optional[int] = ...) -> None: ...
 
 class TrustBody(_message.Message):
     __slots__ = ("mesh", "generation", "authorities", "keys", "masters", "signed_unix_ms", "min_reader")
@@ -304,7 +310,7 @@ class Branch(_message.Message):
     def __init__(self, name: _Optional[str] = ..., digest: _Optional[bytes] = ..., index: _Optional[int] = ..., path: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class SiteBranch(_message.Message):
-    __slots__ = ("site", "roster", "plan", "labels")
+    __slots__ = ("site", "roster", "plan", "labels", "delegations")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -316,11 +322,79 @@ class SiteBranch(_message.Message):
     ROSTER_FIELD_NUMBER: _ClassVar[int]
     PLAN_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
+    DELEGATIONS_FIELD_NUMBER: _ClassVar[int]
     site: str
     roster: _containers.RepeatedCompositeFieldContainer[RosterEntry]
     plan: Plan
     labels: _containers.ScalarMap[str, str]
-    def __init__(self, site: _Optional[str] = ..., roster: _Optional[_Iterable[_Union[RosterEntry, _Mapping]]] = ..., plan: _Optional[_Union[Plan, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    delegations: _containers.RepeatedCompositeFieldContainer[Delegation]
+    def __init__(self, site: _Optional[str] = ..., roster: _Optional[_Iterable[_Union[RosterEntry, _Mapping]]] = ..., plan: _Optional[_Union[Plan, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., delegations: _Optional[_Iterable[_Union[Delegation, _Mapping]]] = ...) -> None: ...
+
+class Delegation(_message.Message):
+    __slots__ = ("id", "count", "until_unix_ms", "authority", "operator", "ended", "uses")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    AUTHORITY_FIELD_NUMBER: _ClassVar[int]
+    OPERATOR_FIELD_NUMBER: _ClassVar[int]
+    ENDED_FIELD_NUMBER: _ClassVar[int]
+    USES_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    count: int
+    until_unix_ms: int
+    authority: bytes
+    operator: str
+    ended: bool
+    uses: _containers.RepeatedCompositeFieldContainer[DelegationUse]
+    def __init__(self, id: _Optional[str] = ..., count: _Optional[int] = ..., until_unix_ms: _Optional[int] = ..., authority: _Optional[bytes] = ..., operator: _Optional[str] = ..., ended: _Optional[bool] = ..., uses: _Optional[_Iterable[_Union[DelegationUse, _Mapping]]] = ...) -> None: ...
+
+class DelegationUse(_message.Message):
+    __slots__ = ("number", "tls_key")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    TLS_KEY_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    tls_key: bytes
+    def __init__(self, number: _Optional[int] = ..., tls_key: _Optional[bytes] = ...) -> None: ...
+
+class KeptAdmissions(_message.Message):
+    __slots__ = ("certificates",)
+    CERTIFICATES_FIELD_NUMBER: _ClassVar[int]
+    certificates: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, certificates: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class AdmissionRequest(_message.Message):
+    __slots__ = ("tls_request",)
+    TLS_REQUEST_FIELD_NUMBER: _ClassVar[int]
+    tls_request: bytes
+    def __init__(self, tls_request: _Optional[bytes] = ...) -> None: ...
+
+class SiteSnapshot(_message.Message):
+    __slots__ = ("root_key", "trust", "state", "branches", "blobs", "masters", "neighbours", "admitted")
+    ROOT_KEY_FIELD_NUMBER: _ClassVar[int]
+    TRUST_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    BRANCHES_FIELD_NUMBER: _ClassVar[int]
+    BLOBS_FIELD_NUMBER: _ClassVar[int]
+    MASTERS_FIELD_NUMBER: _ClassVar[int]
+    NEIGHBOURS_FIELD_NUMBER: _ClassVar[int]
+    ADMITTED_FIELD_NUMBER: _ClassVar[int]
+    root_key: bytes
+    trust: bytes
+    state: bytes
+    branches: _containers.RepeatedCompositeFieldContainer[Branch]
+    blobs: _containers.RepeatedScalarFieldContainer[bytes]
+    masters: _containers.RepeatedScalarFieldContainer[str]
+    neighbours: _containers.RepeatedScalarFieldContainer[str]
+    admitted: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, root_key: _Optional[bytes] = ..., trust: _Optional[bytes] = ..., state: _Optional[bytes] = ..., branches: _Optional[_Iterable[_Union[Branch, _Mapping]]] = ..., blobs: _Optional[_Iterable[bytes]] = ..., masters: _Optional[_Iterable[str]] = ..., neighbours: _Optional[_Iterable[str]] = ..., admitted: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class AdmissionBundle(_message.Message):
+    __slots__ = ("certificate", "snapshot")
+    CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
+    certificate: bytes
+    snapshot: SiteSnapshot
+    def __init__(self, certificate: _Optional[bytes] = ..., snapshot: _Optional[_Union[SiteSnapshot, _Mapping]] = ...) -> None: ...
 
 class RosterEntry(_message.Message):
     __slots__ = ("node", "signing_key", "tls_key", "cordoned", "draining")

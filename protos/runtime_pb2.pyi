@@ -8,20 +8,24 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class RuntimeSpec(_message.Message):
-    __slots__ = ("replicas", "pipelines", "routes", "models", "revoked_tls_keys", "authorities")
+    __slots__ = ("replicas", "pipelines", "routes", "models", "revoked_tls_keys", "authorities", "delegated", "admitted_tls_keys")
     REPLICAS_FIELD_NUMBER: _ClassVar[int]
     PIPELINES_FIELD_NUMBER: _ClassVar[int]
     ROUTES_FIELD_NUMBER: _ClassVar[int]
     MODELS_FIELD_NUMBER: _ClassVar[int]
     REVOKED_TLS_KEYS_FIELD_NUMBER: _ClassVar[int]
     AUTHORITIES_FIELD_NUMBER: _ClassVar[int]
+    DELEGATED_FIELD_NUMBER: _ClassVar[int]
+    ADMITTED_TLS_KEYS_FIELD_NUMBER: _ClassVar[int]
     replicas: _containers.RepeatedCompositeFieldContainer[ReplicaSpec]
     pipelines: _containers.RepeatedCompositeFieldContainer[PipelineSpec]
     routes: _containers.RepeatedCompositeFieldContainer[Route]
     models: _containers.RepeatedCompositeFieldContainer[KnownModel]
     revoked_tls_keys: _containers.RepeatedScalarFieldContainer[bytes]
     authorities: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, replicas: _Optional[_Iterable[_Union[ReplicaSpec, _Mapping]]] = ..., pipelines: _Optional[_Iterable[_Union[PipelineSpec, _Mapping]]] = ..., routes: _Optional[_Iterable[_Union[Route, _Mapping]]] = ..., models: _Optional[_Iterable[_Union[KnownModel, _Mapping]]] = ..., revoked_tls_keys: _Optional[_Iterable[bytes]] = ..., authorities: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    delegated: _containers.RepeatedScalarFieldContainer[bytes]
+    admitted_tls_keys: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, replicas: _Optional[_Iterable[_Union[ReplicaSpec, _Mapping]]] = ..., pipelines: _Optional[_Iterable[_Union[PipelineSpec, _Mapping]]] = ..., routes: _Optional[_Iterable[_Union[Route, _Mapping]]] = ..., models: _Optional[_Iterable[_Union[KnownModel, _Mapping]]] = ..., revoked_tls_keys: _Optional[_Iterable[bytes]] = ..., authorities: _Optional[_Iterable[bytes]] = ..., delegated: _Optional[_Iterable[bytes]] = ..., admitted_tls_keys: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class ReplicaSpec(_message.Message):
     __slots__ = ("workload", "index", "config", "model", "model_version", "manifest", "files", "cores", "memory_bytes", "device", "max_latency_ms", "soak_ms")
@@ -72,28 +76,32 @@ class PipelineSpec(_message.Message):
     def __init__(self, workload: _Optional[str] = ..., config: _Optional[str] = ..., source_url: _Optional[str] = ..., service: _Optional[str] = ..., every_ms: _Optional[int] = ..., journal_on_change: _Optional[bool] = ..., journal_summary_every_ms: _Optional[int] = ..., threshold: _Optional[float] = ...) -> None: ...
 
 class Route(_message.Message):
-    __slots__ = ("workload", "node", "address", "dns_name", "queue_delay_ms")
+    __slots__ = ("workload", "node", "address", "dns_name", "queue_delay_ms", "certificate")
     WORKLOAD_FIELD_NUMBER: _ClassVar[int]
     NODE_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     DNS_NAME_FIELD_NUMBER: _ClassVar[int]
     QUEUE_DELAY_MS_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
     workload: str
     node: str
     address: str
     dns_name: str
     queue_delay_ms: int
-    def __init__(self, workload: _Optional[str] = ..., node: _Optional[str] = ..., address: _Optional[str] = ..., dns_name: _Optional[str] = ..., queue_delay_ms: _Optional[int] = ...) -> None: ...
+    certificate: bytes
+    def __init__(self, workload: _Optional[str] = ..., node: _Optional[str] = ..., address: _Optional[str] = ..., dns_name: _Optional[str] = ..., queue_delay_ms: _Optional[int] = ..., certificate: _Optional[bytes] = ...) -> None: ...
 
 class KnownModel(_message.Message):
-    __slots__ = ("workload", "model", "model_version")
+    __slots__ = ("workload", "model", "model_version", "may_sleep")
     WORKLOAD_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    MAY_SLEEP_FIELD_NUMBER: _ClassVar[int]
     workload: str
     model: str
     model_version: str
-    def __init__(self, workload: _Optional[str] = ..., model: _Optional[str] = ..., model_version: _Optional[str] = ...) -> None: ...
+    may_sleep: bool
+    def __init__(self, workload: _Optional[str] = ..., model: _Optional[str] = ..., model_version: _Optional[str] = ..., may_sleep: _Optional[bool] = ...) -> None: ...
 
 class ApplyRuntimeReply(_message.Message):
     __slots__ = ()
