@@ -55,6 +55,7 @@ class SimNode(SimRuntime):
 
     def __init__(self, world: World, site: str, name: str, sources: Sequence[str] = ()) -> None:
         super().__init__(world, contact_of(name, site), Disk())
+        self.id = name
         self.site = site
         self.sources = tuple(sources)
         self.cores = 4
@@ -90,7 +91,7 @@ class SimNode(SimRuntime):
         self.core_boot = Boot(counter=self.disk.boots, nonce=nonce)
         self.writers = {
             kind: BatchWriter(
-                LogKey(self.name, self.disk.boots, nonce, kind), identities.signer(self._uri)
+                LogKey(self.id, self.disk.boots, nonce, kind), identities.signer(self._uri)
             )
             for kind in ("record", "data")
         }
@@ -113,7 +114,7 @@ class SimNode(SimRuntime):
 
     @property
     def _uri(self) -> str:
-        return identities.node_identity(self.site, self.name).uri
+        return identities.node_identity(self.site, self.id).uri
 
     def refuses(self, other: Host) -> bool:
         """The other end is revoked."""
@@ -143,18 +144,18 @@ class SimNode(SimRuntime):
         heads = HeadsFlow(trust, state, names, branches, blobs)
         registers = self.known_registers(self._check)
         me = Self(
-            identities.node_keys(self.site, self.name), self.core_boot, identities.signer(self._uri)
+            identities.node_keys(self.site, self.id), self.core_boot, identities.signer(self._uri)
         )
         membership = Membership(me, registers, now)
-        config = PeerConfig(self.name, "node", self.site, self.core_boot, self._check)
-        logs = Logs(self.disk.tails(), own=self.name)
+        config = PeerConfig(self.id, "node", self.site, self.core_boot, self._check)
+        logs = Logs(self.disk.tails(), own=self.id)
         peer = Peer(config, heads, logs, membership, now)
         artifacts = Artifacts(
-            Swarm(self.name), lambda: trust.keys("release"), peer.neighbours, peer.masters
+            Swarm(self.id), lambda: trust.keys("release"), peer.neighbours, peer.masters
         )
         facts = NodeFacts(
-            certificate=identities.certificate(identities.node_identity(self.site, self.name)).der,
-            peer_address=f"{self.name}:7400",
+            certificate=identities.certificate(identities.node_identity(self.site, self.id)).der,
+            peer_address=f"{self.id}:7400",
             labels={},
             capacity=Capacity(cores=self.cores, memory_bytes=4 * GIB, devices=["CPU"]),
             sources=self.sources,

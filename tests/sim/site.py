@@ -27,10 +27,12 @@ from tests.sim.world import World
 class Site:
     """A master and one site in a world."""
 
-    def __init__(self, nodes: int, seed: int = 1) -> None:
-        self.world = World(seed)
+    def __init__(
+        self, nodes: int, seed: int = 1, kind: type[SimNode] = SimNode, world: World | None = None
+    ) -> None:
+        self.world = world or World(seed)
         self.master = SimMaster(self.world)
-        self.nodes = [SimNode(self.world, "south", f"south-{i + 1}") for i in range(nodes)]
+        self.nodes = [kind(self.world, "south", f"south-{i + 1}") for i in range(nodes)]
         self.replicas = 2
         self.envelope, self.chunks = face_detector()
 
@@ -110,6 +112,10 @@ class Site:
     def versions(self) -> dict[str, list[str]]:
         """Node to the versions that serve on it."""
         return {node.name: node.versions("faces") for node in self.nodes if node.up}
+
+    def serves(self) -> list[str]:
+        """The nodes on which something serves, each as often as replicas serve there."""
+        return [node.name for node in self.nodes if node.up for _ in range(node.serving("faces"))]
 
     def serving(self) -> int:
         return sum(node.serving("faces") for node in self.nodes)

@@ -144,7 +144,7 @@ class World:
             for here, there in ((one, other), (other, one)):
                 host = self.hosts.get(here)
                 if host is not None and host.up:
-                    host.feed(LinkDown(there, "broken"))
+                    host.feed(LinkDown(self.hosts[there].contact.name, "broken"))
 
     def send(self, source: str, target: str, data: bytes) -> None:
         """One frame, over the link, after a latency."""
@@ -159,7 +159,7 @@ class World:
         def arrive() -> None:
             same = self.linked.get(frozenset((source, target))) == link
             if same and self.reachable(source, target):
-                self.hosts[target].feed(Received(source, data))
+                self.hosts[target].feed(Received(self.hosts[source].contact.name, data))
 
         for _ in range(2 if self.duplicates and self.random.random() < self.duplicates else 1):
             earliest = self.now_ms + self.random.randint(*self.latency_ms)
@@ -169,7 +169,10 @@ class World:
 
 
 class Host:
-    """The edge of one peer: carries out instructions. `core` has `handle(event, now_ms)`."""
+    """The edge of one peer: carries out instructions. `core` has `handle(event, now_ms)`.
+
+    `name` is the machine's, `contact` says who it is: two machines may have one disk.
+    """
 
     def __init__(self, world: World, contact: Contact, disk: Any) -> None:
         self.world = world

@@ -7,38 +7,15 @@ from mesh.core.messages import ChangeMade
 from mesh.events import WriteJournal
 from mesh.hashing import sha256
 from mesh.heads.trust import Trust
-from mesh.site.changes import CHANGES_MAX, KIND, ChangeRefused, base_of
-from protos.documents_pb2 import Autonomy, LocalChange, ModelPlan
-from tests.sim.identities import MESH, signer
+from mesh.site.changes import CHANGES_MAX, ChangeRefused
+from protos.documents_pb2 import Autonomy, ModelPlan
+from tests.sim.identities import signer
 from tests.sim.nodes import SimNode
+from tests.sim.operators import local_change
 from tests.sim.site import Site, face_detector
 
 HOUR = 3_600_000
 ALLOWED = Autonomy(allow=["pin", "scale"], until_ms=24 * HOUR)
-
-
-def make(node: SimNode, by: str = "ann", **fields: object) -> bytes:
-    """A change that an operator makes of what that node goes by."""
-    core = node.core
-    now = core.unix_ms()
-    planned = core.in_force.planned.services
-    values = {
-        "mesh": MESH,
-        "site": "south",
-        "base_counter": core.in_force.counter,
-        "base": base_of(planned[0]) if planned else b"",
-        "workload": "faces",
-        "field": "scale",
-        "value": "3",
-        "counter": 1,
-        "made_unix_ms": now,
-        "until_unix_ms": now + HOUR,
-        "reason": "a queue at the door",
-        "operator": "ann",
-        **fields,
-    }
-    body = LocalChange(**values)  # type: ignore[arg-type]
-    return signer(by).sign(KIND, body.SerializeToString(deterministic=True))
 
 
 def settled(nodes: int, replicas: int = 1) -> Site:
@@ -68,7 +45,7 @@ def events(node: SimNode) -> list[tuple[str, str]]:
 def test_a_change_made_at_one_node_counts_at_all(nodes: int) -> None:
     site = settled(nodes)
     site.cut_wan()
-    submit(site.nodes[0], make(site.nodes[0], value="2"))
+    submit(site.nodes[0], local_change(site.nodes[0], value="2"))
     site.world.run_until(lambda: site.serving() == 2, 10_000, "two serve")
     assert all(held(node) == ["scale=2"] for node in site.nodes)
     assert all(("change.began", "a queue at the door") in events(node) for node in site.nodes)
@@ -77,7 +54,7 @@ def test_a_change_made_at_one_node_counts_at_all(nodes: int) -> None:
 def test_it_outlives_the_node_that_took_it_a_restart_and_the_outage() -> None:
     site = settled(3)
     site.cut_wan()
-    submit(site.nodes[0], make(site.nodes[0], value="2"))
+    submit(site.nodes[0], local_change(site.nodes[0], value="2"))
     site.world.run_until(lambda: site.serving() == 2, 10_000, "two serve")
     site.nodes[0].crash()
     site.nodes[1].crash()
@@ -93,7 +70,7 @@ def test_it_outlives_the_node_that_took_it_a_restart_and_the_outage() -> None:
 def test_it_ends_by_itself_and_all_is_as_planned() -> None:
     site = settled(3)
     node = site.nodes[0]
-    submit(node, make(node, until_unix_ms=node.core.unix_ms() + 20_000))
+    submit(node, local_change(node, until_unix_ms=node.core.unix_ms() + 20_000))
     site.world.run_until(lambda: site.serving() == 3, 10_000, "three serve")
     site.world.run(20_000)
     assert site.serving() > 1  # scaling steps down by its hysteresis, not at once
@@ -104,7 +81,7 @@ def test_it_ends_by_itself_and_all_is_as_planned() -> None:
 
 def test_a_plan_that_names_the_workload_ends_it_and_one_that_does_not_leaves_it() -> None:
     site = settled(3)
-    submit(site.nodes[0], make(site.nodes[0]))
+    submit(site.nodes[0], local_change(site.nodes[0]))
     site.world.run_until(lambda: site.serving() == 3, 10_000, "three serve")
     site.publish(replicas=1, most=4, autonomy=ALLOWED)  # another state, the same service
     site.world.run(5_000)
@@ -116,7 +93,7 @@ def test_a_plan_that_names_the_workload_ends_it_and_one_that_does_not_leaves_it(
 
 def test_a_plan_that_allows_it_no_more_ends_it() -> None:
     site = settled(2)
-    submit(site.nodes[0], make(site.nodes[0], value="2"))
+    submit(site.nodes[0], local_change(site.nodes[0], value="2"))
     site.world.run_until(lambda: site.serving() == 2, 10_000, "two serve")
     site.publish(replicas=1, most=4)
     site.world.run_until(lambda: site.serving() == 1, 15_000, "one serves")
@@ -127,13 +104,13 @@ def test_a_plan_that_allows_it_no_more_ends_it() -> None:
 def test_the_later_of_two_counts_and_an_empty_value_is_as_planned() -> None:
     site = settled(3)
     one, other = site.nodes[:2]
-    submit(one, make(one, value="2"))
-    submit(other, make(other, value="3", counter=2))
+    submit(one, local_change(one, value="2"))
+    submit(other, local_change(other, value="3", counter=2))
     site.world.run(8_000)
     assert all(held(n) == ["scale=3"] for n in site.nodes)
     with pytest.raises(ChangeRefused, match="made after it counts"):
-        one.core.changes.check(make(one, value="2"), one.core.unix_ms())
-    submit(one, make(one, value="", counter=3))
+        one.core.changes.check(local_change(one, value="2"), one.core.unix_ms())
+    submit(one, local_change(one, value="", counter=3))
     site.world.run_until(lambda: site.serving() == 1, 15_000, "as planned")
 
 
@@ -147,11 +124,11 @@ def test_a_pinned_version_rolls_out_and_comes_back() -> None:
     site.publish(replicas=2, most=4, autonomy=ALLOWED, others=(other,))
     site.world.run(5_000)
     node = site.nodes[0]
-    pin = make(node, field="pin", value="0.9.0", artifact=sha256(envelope))
+    pin = local_change(node, field="pin", value="0.9.0", artifact=sha256(envelope))
     submit(node, pin)
     old = {"south-1": ["0.9.0"], "south-2": ["0.9.0"]}
     site.world.run_until(lambda: site.versions() == old, 20_000, "the pinned version serves")
-    submit(node, make(node, field="pin", value="", counter=2))
+    submit(node, local_change(node, field="pin", value="", counter=2))
     new = {"south-1": ["1.0.0"], "south-2": ["1.0.0"]}
     site.world.run_until(lambda: site.versions() == new, 20_000, "the planned version serves")
 
@@ -159,25 +136,28 @@ def test_a_pinned_version_rolls_out_and_comes_back() -> None:
 def test_lies_in_a_register_count_nowhere_and_are_told_once() -> None:
     site = settled(2)
     liar, victim = site.nodes
-    lies = [make(liar, by="a thief"), make(liar, site="north"), b"\x00" * 2000]
+    lies = [local_change(liar, by="a thief"), local_change(liar, site="north"), b"\x00" * 2000]
     now = victim.core.unix_ms()
     told = victim.core.changes.heard(lies, liar.name, now)
     assert [type(one).__name__ for one in told] == ["Notice"] * 3
     assert victim.core.changes.heard(lies, liar.name, now) == []
-    many = [make(liar, by="a thief", counter=n + 2) for n in range(REFUSED_KEPT)]
+    many = [local_change(liar, by="a thief", counter=n + 2) for n in range(REFUSED_KEPT)]
     for one in many:
         assert len(victim.core.changes.heard([one], liar.name, now)) == 1
     assert victim.core.changes.heard(many[:1], liar.name, now) == []
     # What does not fit into the memory is checked, and told, again.
     assert len(victim.core.changes.heard(many[-1:], liar.name, now)) == 1
-    assert victim.core.changes.heard([make(liar, until_unix_ms=now + 1)], liar.name, now + 2) == []
+    assert (
+        victim.core.changes.heard([local_change(liar, until_unix_ms=now + 1)], liar.name, now + 2)
+        == []
+    )
     assert held(victim) == []
 
 
 def test_no_more_of_a_register_is_looked_at_than_can_count() -> None:
     site = settled(2)
     liar, victim = site.nodes
-    lies = [make(liar, by="a thief", counter=n + 1) for n in range(60)]
+    lies = [local_change(liar, by="a thief", counter=n + 1) for n in range(60)]
     told = victim.core.changes.heard(lies, liar.name, victim.core.unix_ms())
     assert len(told) == HELD_MAX
 
@@ -189,7 +169,7 @@ def test_what_was_refused_may_count_under_another_plan() -> None:
     site.publish(replicas=1, most=4)
     site.world.run_until(lambda: site.serving() == 1, 15_000, "one serves")
     node = site.nodes[0]
-    envelope = make(node, value="2")
+    envelope = local_change(node, value="2")
     submit(node, envelope)
     site.world.run(2_000)
     assert held(node) == []
@@ -204,25 +184,25 @@ def test_there_is_a_limit_to_how_many_count() -> None:
     node = site.nodes[0]
     core = node.core
     for number in range(CHANGES_MAX):
-        submit(node, make(node, workload=f"other-{number}"))
+        submit(node, local_change(node, workload=f"other-{number}"))
     assert len(core.changes.held) == CHANGES_MAX
     with pytest.raises(ChangeRefused, match=f"{CHANGES_MAX} changes count here already"):
-        core.changes.check(make(node), core.unix_ms())
+        core.changes.check(local_change(node), core.unix_ms())
     # Two halves of a split may each have had as many; above that nothing is taken.
     for number in range(2 * HELD_MAX):
-        submit(node, make(node, workload=f"more-{number}"))
+        submit(node, local_change(node, workload=f"more-{number}"))
     assert len(core.changes.held) == HELD_MAX
 
 
 def test_what_was_ended_does_not_come_back_with_a_node_that_was_away() -> None:
     site = settled(3)
     one, away = site.nodes[0], site.nodes[2]
-    submit(one, make(one, value="2", until_unix_ms=one.core.unix_ms() + 10 * HOUR))
+    submit(one, local_change(one, value="2", until_unix_ms=one.core.unix_ms() + 10 * HOUR))
     site.world.run(3_000)
     away.crash()
     site.world.run(8_000)
-    submit(one, make(one, value="", counter=one.core.changes.counter_after(("faces", "scale")),
-                     until_unix_ms=one.core.unix_ms() + 2_000))  # fmt: skip
+    counter, soon = one.core.changes.counter_after(("faces", "scale")), one.core.unix_ms() + 2_000
+    submit(one, local_change(one, value="", counter=counter, until_unix_ms=soon))
     site.world.run(6_000)
     assert held(one) == []
     one.crash()
@@ -239,7 +219,7 @@ def test_of_many_fields_the_last_ones_are_remembered() -> None:
     changes, now = node.core.changes, node.core.unix_ms()
     for number in range(SEEN_MAX + 3):
         body = {"workload": f"w-{number}", "until_unix_ms": now + 1}
-        changes.heard([make(node, made_unix_ms=now - 1, **body)], "south-2", now)
+        changes.heard([local_change(node, made_unix_ms=now - 1, **body)], "south-2", now)
         changes.look(now + 2)
     assert changes.counter_after(("w-0", "scale")) == 1
     assert changes.counter_after((f"w-{SEEN_MAX}", "scale")) == 2
@@ -248,7 +228,7 @@ def test_of_many_fields_the_last_ones_are_remembered() -> None:
 def test_what_was_made_under_a_state_to_come_waits_for_it() -> None:
     site = settled(2)
     node = site.nodes[0]
-    envelope = make(node, base_counter=node.core.in_force.counter + 1)
+    envelope = local_change(node, base_counter=node.core.in_force.counter + 1)
     with pytest.raises(ChangeRefused, match="a state that is not here yet"):
         node.core.changes.check(envelope, node.core.unix_ms())
     submit(node, envelope)
@@ -258,7 +238,7 @@ def test_what_was_made_under_a_state_to_come_waits_for_it() -> None:
 def test_who_is_no_operator_any_more_changed_nothing() -> None:
     site = settled(1)
     node = site.nodes[0]
-    submit(node, make(node))
+    submit(node, local_change(node))
     assert held(node) == ["scale=3"]
     node.core.changes._trust = Trust(signer("root").public_key)
     done = node.core.changes.authority_spoke()
@@ -269,7 +249,7 @@ def test_who_is_no_operator_any_more_changed_nothing() -> None:
 def test_without_a_plan_nothing_ends() -> None:
     site = settled(1)
     node = site.nodes[0]
-    submit(node, make(node))
+    submit(node, local_change(node))
     node.core.in_force.branch.Clear()
     assert node.core.changes.look(node.core.unix_ms() + 100 * HOUR) == []
     assert held(node) == ["scale=3"]
@@ -278,7 +258,7 @@ def test_without_a_plan_nothing_ends() -> None:
 def test_one_that_was_made_under_an_older_plan_is_refused_with_the_reason() -> None:
     site = settled(1)
     node = site.nodes[0]
-    envelope = make(node)
+    envelope = local_change(node)
     assert node.core.changes.check(envelope, node.core.unix_ms()).envelope == envelope
     site.publish(replicas=2, most=4, autonomy=ALLOWED)
     site.world.run(3_000)
