@@ -1,6 +1,8 @@
 """The artifacts that this node should hold: manifests first, then chunks by the swarm."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 
 from mesh.blobs.instructions import FetchChunks, TellClaim, TellHoldings
 from mesh.blobs.instructions import Instruction as SwarmInstruction
@@ -11,10 +13,12 @@ from mesh.core.messages import (
     ArtifactDamaged,
     ArtifactFailed,
     ArtifactFinished,
+    ArtifactRemoved,
     BeginArtifact,
     ChunksFailed,
     ChunkStored,
     FinishArtifact,
+    RemoveArtifact,
 )
 from mesh.events import Instruction, SaveBlob, Send, WriteJournal
 from mesh.exchange.frames import encode
@@ -26,7 +30,7 @@ ASK_MS = 1_000
 RETRY_MS = 15_000
 """After a disk refused an artifact."""
 
-Output = Instruction | BeginArtifact | FinishArtifact | FetchChunks
+Output = Instruction | BeginArtifact | FinishArtifact | FetchChunks | RemoveArtifact
 
 
 class Artifacts:
@@ -55,12 +59,29 @@ class Artifacts:
         self._missing: set[bytes] = set()
         """Those of both whose manifests are not known here, nor refused."""
         self._begun: set[bytes] = set()
+        self._lying: set[bytes] = set()
+        """Those that take room on this disk, whole or in part."""
+        self._going: dict[bytes, WriteJournal] = {}
+        """Those that are being removed, and what is journalled once they are gone."""
+        self._cramped: set[bytes] = set()
+        """Those that did not fit."""
         self._asked_ms = -ASK_MS
         self._stored: dict[bytes, int] = {}
         self._retry_ms: dict[bytes, int] = {}
 
-    def restored(self, envelopes: Iterable[bytes], complete: Iterable[bytes], now_ms: int) -> None:
-        """What the disk held at the start: manifests, and the artifacts that are whole."""
+    def restored(
+        self,
+        envelopes: Iterable[bytes],
+        complete: Iterable[bytes],
+        now_ms: int,
+        lying: Mapping[bytes, bytes] | None = None,
+    ) -> None:
+        """What the disk held at the start: manifests of what may have to run, the artifacts that
+        are whole, and the manifests, by digest, of all that takes room."""
+        self._lying = set(lying or ())
+        for digest, envelope in (lying or {}).items():
+            with suppress(ManifestRefused):  # of a key that releases no more: it only takes room
+                self.known[digest] = open_manifest(envelope, self._release_keys(), digest)
         for envelope in envelopes:
             digest = sha256(envelope)
             try:
@@ -75,8 +96,10 @@ class Artifacts:
         """The artifacts of the plan, whose manifests are kept, and those that this node holds."""
         self._planned, before = set(planned), self._needed
         self._needed = set(needed)
+        self.failed = {d: why for d, why in self.failed.items() if d in self._needed}
+        self._cramped &= self._needed
         both = self._planned | self._needed
-        self._missing = both - self.known.keys() - self.refused.keys()
+        self._missing = both - self.known.keys() - self.refused.keys() - self._going.keys()
         for digest in sorted(before - self._needed - self.complete):
             self.swarm.forget(digest, now_ms)
             self._begun.discard(digest)
@@ -88,6 +111,21 @@ class Artifacts:
     def held_chunks(self, digest: bytes) -> int:
         """How many chunks of an artifact that is being fetched are here."""
         return self._stored.get(digest, 0)
+
+    @property
+    def here(self) -> set[bytes]:
+        """Those that take room on this disk and are not being removed."""
+        return self._lying - self._going.keys()
+
+    @property
+    def is_removing(self) -> bool:
+        """Whether a removal is under way."""
+        return bool(self._going)
+
+    @property
+    def is_cramped(self) -> bool:
+        """Whether something that is needed does not fit on the disk."""
+        return bool(self._cramped)
 
     def fetching(self) -> list[bytes]:
         """Needed and not whole yet."""
@@ -119,6 +157,7 @@ class Artifacts:
     def begun(self, event: ArtifactBegun, now_ms: int) -> list[Output]:
         """The disk has room for it."""
         self.failed.pop(event.artifact, None)
+        self._cramped.discard(event.artifact)
         self._stored[event.artifact] = len(event.held)
         if event.artifact not in self._needed:
             return []
@@ -126,6 +165,10 @@ class Artifacts:
 
     def disk_refused(self, event: ArtifactFailed, now_ms: int) -> list[Output]:
         """The disk could not take it: tried again later, what is running goes on."""
+        if event.artifact not in self._needed:
+            return []
+        if event.full:
+            self._cramped.add(event.artifact)
         self._begun.discard(event.artifact)
         self.swarm.forget(event.artifact, now_ms)
         self.failed[event.artifact] = event.reason
@@ -150,6 +193,8 @@ class Artifacts:
 
     def finished(self, event: ArtifactFinished) -> list[Output]:
         """The artifact is whole and durable."""
+        if event.artifact in self._going:
+            return []
         self.complete.add(event.artifact)
         self._stored.pop(event.artifact, None)
         manifest = self.known[event.artifact].manifest
@@ -165,6 +210,34 @@ class Artifacts:
         outputs = self.carry(self.swarm.forget(event.artifact, now_ms))
         subject = event.artifact.hex()[:16]
         return [*outputs, WriteJournal("record", "artifact.damaged", subject, event.reason)]
+
+    def collect(self, digest: bytes, with_manifest: bool, cause: str, now_ms: int) -> list[Output]:
+        """Lets go of an artifact that nothing needs here: from now on it counts as gone."""
+        subject, fields = digest.hex()[:16], {}
+        if digest in self.known:
+            manifest = self.known[digest].manifest
+            fields = {"name": manifest.name, "version": manifest.version}
+        self._going[digest] = WriteJournal("record", "artifact.collected", subject, cause, fields)
+        self.complete.discard(digest)
+        self._begun.discard(digest)
+        self._stored.pop(digest, None)
+        if with_manifest:
+            self.known.pop(digest, None)
+        told = self.carry(self.swarm.forget(digest, now_ms))
+        return [*told, RemoveArtifact(digest, with_manifest, cause)]
+
+    def removed(self, event: ArtifactRemoved, now_ms: int) -> list[Output]:
+        """It is gone from the disk, or the disk refused. What did not fit is tried again at once;
+        what has come to be needed meanwhile is begun by the next `plan`."""
+        entry = self._going.pop(event.artifact)
+        if event.trouble:
+            return [replace(entry, event="artifact.failed", cause=event.trouble)]
+        self._lying.discard(event.artifact)
+        self._retry_ms |= dict.fromkeys(self._cramped, now_ms)
+        self._cramped.clear()
+        if not event.freed_bytes:
+            return []  # it had not fit, and left nothing
+        return [replace(entry, fields={**entry.fields, "bytes": str(event.freed_bytes)})]
 
     def tick(self, now_ms: int) -> list[Output]:
         """Time passed."""
@@ -207,7 +280,10 @@ class Artifacts:
 
     def _start(self, digest: bytes, now_ms: int) -> list[Output]:
         waiting = now_ms < self._retry_ms.get(digest, now_ms)
-        if digest in self.complete or digest in self._begun or digest not in self.known or waiting:
+        if digest in self.complete or digest in self._begun or digest in self._going:
+            return []
+        if digest not in self.known or waiting:
             return []
         self._begun.add(digest)
+        self._lying.add(digest)
         return [BeginArtifact(self.known[digest], "the plan needs it")]

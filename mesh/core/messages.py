@@ -40,7 +40,18 @@ class FinishArtifact:
     cause: str = ""
 
 
-NodeOutput = Instruction | BeginArtifact | FinishArtifact | FetchChunks | Run
+@dataclass(frozen=True, slots=True)
+class RemoveArtifact:
+    """Remove an artifact from the disk, with the small blob of its manifest where nobody asks for
+    that either, and report `ArtifactRemoved`."""
+
+    artifact: bytes
+    with_manifest: bool
+    cause: str = ""
+
+
+NodeOutput = Instruction | BeginArtifact | FinishArtifact | FetchChunks | RemoveArtifact | Run
+
 
 # ---- events ----
 
@@ -55,10 +66,30 @@ class ArtifactBegun:
 
 @dataclass(frozen=True, slots=True)
 class ArtifactFailed:
-    """The disk could not take the artifact: full, or failing. It is tried again after a while."""
+    """The disk could not take the artifact: full, or failing. It is tried again after a while.
+    `full`: it does not fit."""
 
     artifact: bytes
     reason: str
+    full: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactRemoved:
+    """It is gone from the disk, which has so many bytes more; or, with `trouble`, it is not whole
+    any more and still takes room."""
+
+    artifact: bytes
+    freed_bytes: int
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DiskRoom:
+    """Whether the disk has less room left than is reserved for state and journals. Said again and
+    again for as long as it is short."""
+
+    short: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +186,8 @@ NodeEvent = (
     | ArtifactFailed
     | ArtifactFinished
     | ArtifactDamaged
+    | ArtifactRemoved
+    | DiskRoom
     | ChunkStored
     | ChunksFailed
     | RuntimeReported

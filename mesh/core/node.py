@@ -14,6 +14,7 @@ from mesh.core.alarms import Alarms
 from mesh.core.artifacts import Artifacts
 from mesh.core.authority import Authority
 from mesh.core.changes import LocalChanges
+from mesh.core.collecting import Collecting
 from mesh.core.conditions import conditions
 from mesh.core.conflicts import Conflicts
 from mesh.core.cordon import Cordon
@@ -24,10 +25,12 @@ from mesh.core.messages import (
     ArtifactDamaged,
     ArtifactFailed,
     ArtifactFinished,
+    ArtifactRemoved,
     ChangeMade,
     ChunksFailed,
     ChunkStored,
     CordonAsked,
+    DiskRoom,
     Leaving,
     NeighbourSilent,
     NodeEvent,
@@ -106,6 +109,7 @@ class NodeCore:
             rollouts,
             now_ms,
         )
+        self.collecting = Collecting(artifacts)
         self.outage = OutageWatch(now_ms)
         self.wan = False
         self.synced_ms: int | None = None
@@ -174,8 +178,16 @@ class NodeCore:
             case ChangeMade():
                 self.stale = "an operator changed something here"
                 return self.changes.heard([event.envelope], self.name, self.unix_ms())
-            case ArtifactBegun() | ArtifactFailed() | ArtifactFinished() | ArtifactDamaged():
+            case (
+                ArtifactBegun()
+                | ArtifactFailed()
+                | ArtifactFinished()
+                | ArtifactDamaged()
+                | ArtifactRemoved()
+            ):
                 return reports.artifact(self, event, now_ms)
+            case DiskRoom():
+                return reports.disk_room(self, event)
             case ChunkStored():
                 return self.artifacts.stored(event, now_ms)
             case ChunksFailed():
@@ -235,12 +247,15 @@ class NodeCore:
             outputs += self.publish(now_ms)  # placement counts on what registers say, ours too
         outputs += self.share.decide(cause, now_ms)
         planned = self.share.artifacts_planned()
-        outputs += self.artifacts.plan(planned, self.work.artifacts, now_ms)
+        going = self.collecting.look(self, planned, now_ms)
+        needed = self.work.artifacts | self.collecting.fetches
+        outputs += self.artifacts.plan(planned, needed, now_ms)
         outputs += self.cordon.look(self.runtime, cause)
         outputs += conditions(self)
         outputs += self.share.tell_runtime(view.routes_of(self), cause)
-        self._quiet.decided(self, bool(outputs), now_ms)
-        return outputs + self.publish(now_ms)  # a register that is another is looked at again
+        self._quiet.decided(self, bool(outputs or going), now_ms)
+        # A register that is another is looked at again. What goes is named by none any more.
+        return [*outputs, *self.publish(now_ms), *going]
 
     def publish(self, now_ms: int) -> list[NodeOutput]:
         """Says what is so now, if it is another than was said last."""

@@ -1,6 +1,8 @@
 """The services as they ran last, by configuration: kept on disk, so that an agent that starts anew
 can go on with a replica of an older configuration until its successor's model is here."""
 
+from collections.abc import Iterable
+
 from google.protobuf.message import DecodeError
 
 from mesh.core.messages import Run
@@ -27,6 +29,14 @@ class Ran:
         """The service in the replica's configuration, `now` being its present plan; None if
         nobody remembers it."""
         return now if service_config(now) == key.config else self._services.get(key.config)
+
+    def covers(self, keys: Iterable[ReplicaKey]) -> bool:
+        """Whether the configuration of each of these replicas is remembered."""
+        return all(key.config in self._services for key in keys)
+
+    def artifacts(self) -> set[bytes]:
+        """The artifacts of what the runtime was told last."""
+        return {service.artifact for service in self._services.values()}
 
     def told(self, run: Run) -> list[Instruction]:
         """The runtime is told this: remembered, where it differs in configurations."""

@@ -9,7 +9,9 @@ from mesh.core.messages import (
     ArtifactDamaged,
     ArtifactFailed,
     ArtifactFinished,
+    ArtifactRemoved,
     CordonAsked,
+    DiskRoom,
     Leaving,
     NeighbourSilent,
     NodeOutput,
@@ -45,6 +47,14 @@ def wan_path(core: "NodeCore", event: WanPath, now_ms: int) -> Sequence[NodeOutp
     return core.artifacts.carry(core.artifacts.swarm.wan_sources(sources, now_ms))
 
 
+def disk_room(core: "NodeCore", event: DiskRoom) -> Sequence[NodeOutput]:
+    """Whether the disk is short of room."""
+    core.collecting.room(event.short)
+    if event.short:
+        core.stale = "the disk is short of room"
+    return []
+
+
 def told_by_hand(core: "NodeCore", event: Trouble | CordonAsked) -> Sequence[NodeOutput]:
     """What the edge noticed, or an operator said here."""
     if isinstance(event, CordonAsked):
@@ -68,7 +78,7 @@ def away(core: "NodeCore", event: Leaving | NeighbourSilent, now_ms: int) -> Seq
 
 def artifact(
     core: "NodeCore",
-    event: ArtifactBegun | ArtifactFailed | ArtifactFinished | ArtifactDamaged,
+    event: ArtifactBegun | ArtifactFailed | ArtifactFinished | ArtifactDamaged | ArtifactRemoved,
     now_ms: int,
 ) -> Sequence[NodeOutput]:
     """What became of an artifact on this disk."""
@@ -81,6 +91,10 @@ def artifact(
         case ArtifactFinished():
             core.stale = "an artifact is whole"
             return core.artifacts.finished(event)
+        case ArtifactRemoved():
+            core.stale = "an artifact is gone"
+            core.collecting.removed()
+            return core.artifacts.removed(event, now_ms)
         case _:
             core.stale = "an artifact is damaged"
             core.share.not_told(event.untold)

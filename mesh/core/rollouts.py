@@ -68,6 +68,12 @@ class Rollouts:
         self._begun: dict[str, str] = {}
         self.coming = Turns()
 
+    def good_artifacts(self) -> set[bytes]:
+        """Of the versions that this node may go back to: the last good ones, and the ones before
+        them."""
+        good = [*self.last_good.values(), *self._before.values()]
+        return {service.artifact for service in good}
+
     # ---- what runs says ----
 
     def learn(self, runtime: RuntimeView, plan: Plan) -> list[Instruction]:

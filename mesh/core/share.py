@@ -21,7 +21,7 @@ from mesh.core.runtime_view import RuntimeView
 from mesh.events import Instruction
 from mesh.exchange.membership import Membership
 from mesh.site.handover import Handover, moved_and_served
-from mesh.site.local import LocalWork, ReplicaKey, artifacts_for, decide
+from mesh.site.local import RUNS, LocalWork, ReplicaKey, artifacts_for, decide, uses_of
 from mesh.site.placement import Placement, rank
 from mesh.site.views import NodeView
 from protos.documents_pb2 import Plan, ServicePlan
@@ -170,6 +170,17 @@ class Share:
         planned = {model.artifact for model in base.models}
         planned |= {service.artifact for service in base.services}  # a pinned one may be no model's
         return planned | {service.artifact for service in self.plan.services}
+
+    def uses(self) -> dict[bytes, str]:
+        """The artifacts that this node has a use for, and which."""
+        placement, base = self._placing.placement, self._in_force.branch.plan
+        uses = dict.fromkeys(sorted(self.ran.artifacts()), RUNS)
+        for plan in (self.plan, base):
+            for artifact, use in uses_of(self._name, plan, placement).items():
+                uses.setdefault(artifact, use)
+        for artifact in sorted(self.rollouts.good_artifacts()):
+            uses.setdefault(artifact, "a last good version")
+        return uses
 
     def _orders(self, base: Plan) -> dict[str, list[str]]:
         """The nodes that run each service, in the order in which they take their turns: those first

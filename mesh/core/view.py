@@ -37,7 +37,7 @@ def register_content(core: "NodeCore") -> StableRegister:
         capacity=core.facts.capacity,
         wan=core.wan and not core.leaving,  # the gateway hands over before it goes
         replicas=_replica_states(core),
-        artifacts=sorted(core.artifacts.complete & core.work.artifacts),
+        artifacts=core.collecting.claims,
         sources=sorted(core.facts.sources),
         seen_counter=heads.seen.counter if heads.seen else 0,
         applied_counter=heads.applied.counter if heads.applied else 0,

@@ -17,6 +17,8 @@ from mesh.site.placement import Placement
 from mesh.site.views import NodeView
 from protos.documents_pb2 import PipelinePlan, Plan, ServicePlan
 
+RUNS = "runs here"
+"""The use of an artifact whose model a node runs."""
 CONFIGS_KEPT = 1024
 """Digests of services remembered, about 0.5 KB each: they are asked for at each decision."""
 
@@ -111,11 +113,21 @@ def decide(
 
 def artifacts_for(node: str, plan: Plan, placement: Placement) -> frozenset[bytes]:
     """The artifacts that the node must hold: of its replicas, its spares, and what is staged."""
-    needed = {model.artifact for model in plan.models if model.staged}
+    return frozenset(uses_of(node, plan, placement))
+
+
+def uses_of(node: str, plan: Plan, placement: Placement) -> dict[bytes, str]:
+    """The same, with the use that each has, for people."""
+    uses: dict[bytes, str] = {}
     for service in plan.services:
-        if placement.count(node, service.name) or node in placement.spares.get(service.name, ()):
-            needed.add(service.artifact)
-    return frozenset(needed)
+        if placement.count(node, service.name):
+            uses[service.artifact] = RUNS
+        elif node in placement.spares.get(service.name, ()):
+            uses.setdefault(service.artifact, f"spare of {service.name}")
+    for model in plan.models:
+        if model.staged:
+            uses.setdefault(model.artifact, "staged")
+    return uses
 
 
 def _last_good(service: str, old: set[ReplicaKey], good: set[ReplicaKey]) -> dict[int, ReplicaKey]:

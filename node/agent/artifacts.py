@@ -17,10 +17,12 @@ from mesh.core.messages import (
     ArtifactBegun,
     ArtifactFailed,
     ArtifactFinished,
+    ArtifactRemoved,
     BeginArtifact,
     ChunksFailed,
     ChunkStored,
     FinishArtifact,
+    RemoveArtifact,
 )
 from node.agent.tasks import Background
 from node.disk.blobs import (
@@ -30,7 +32,7 @@ from node.disk.blobs import (
     ManifestContradicts,
     UnknownArtifact,
 )
-from node.disk.errors import DiskError
+from node.disk.errors import DiskError, DiskFull
 
 FLUSH_BYTES = 64 * 1024 * 1024
 """Fetched again at most, when the power fails in a long fetch."""
@@ -71,6 +73,10 @@ class Artifacts:
         """Checks and publishes whole files."""
         self._background.start(self._finish(self._known(i.artifact)))
 
+    def remove(self, i: RemoveArtifact) -> None:
+        """Takes it off the disk."""
+        self._background.start(self._remove(i))
+
     def fetch(self, i: FetchChunks) -> None:
         """Gets chunks from one source."""
         self._background.start(self._get(i))
@@ -84,7 +90,8 @@ class Artifacts:
         try:
             held = await self._in_thread(self._blobs.begin, artifact)
         except DiskError as error:
-            self._feed(ArtifactFailed(artifact.digest, str(error)))
+            full = isinstance(error, DiskFull)
+            self._feed(ArtifactFailed(artifact.digest, str(error), full))
             return
         self._feed(ArtifactBegun(artifact.digest, frozenset(held)))
 
@@ -99,6 +106,17 @@ class Artifacts:
             self._feed(ArtifactFailed(artifact.digest, str(error)))
             return
         self._feed(ArtifactFinished(artifact.digest))
+
+    async def _remove(self, i: RemoveArtifact) -> None:
+        try:
+            freed = await self._in_thread(self._blobs.remove, i.artifact)
+            if i.with_manifest:
+                await self._in_thread(self._blobs.discard, i.artifact)
+        except DiskError as error:
+            log.error("an artifact cannot be removed", error=str(error))
+            self._feed(ArtifactRemoved(i.artifact, 0, str(error)))
+            return
+        self._feed(ArtifactRemoved(i.artifact, freed))
 
     async def _get(self, i: FetchChunks) -> None:
         left = list(i.chunks)

@@ -1,5 +1,6 @@
 """What a node does now and then for its own disk: tell of damage, trim, remember.
 
+- How much room is left is looked at: where it is short, what nobody needs goes.
 - What the journal store found damaged or dropped becomes a record, so that it reaches the master.
 - Entries that a master acknowledged seven days ago are removed; copies of others' at once, where
   they take much room.
@@ -14,7 +15,7 @@ from typing import Any
 
 import structlog
 
-from mesh.core.messages import Trouble
+from mesh.core.messages import DiskRoom, Trouble
 from mesh.journals.logs import Logs
 from node.agent.edge import now_ms
 from node.disk.errors import DiskError
@@ -37,9 +38,9 @@ InThread = Callable[..., Awaitable[Any]]
 
 
 class Housekeeping:
-    """Looks after the journals on this node's disk.
+    """Looks after the journals on this node's disk, and the room on it.
 
-    `save` keeps a document, or returns False while the disk refuses; `write` takes an entry of the
+    `is_short` says whether the room that is reserved is being used up; `save` keeps a document, or returns False while the disk refuses; `write` takes an entry of the
     node's own journal.
     """
 
@@ -51,6 +52,7 @@ class Housekeeping:
         save: Callable[[str, bytes], bool],
         write: Write,
         feed: Callable[[Any], None],
+        is_short: Callable[[], bool],
     ) -> None:
         self._journals = journals
         self._logs = logs
@@ -58,12 +60,21 @@ class Housekeeping:
         self._save = save
         self._write = write
         self._feed = feed
+        self._is_short = is_short
+        self._was_short = False
         self._kept = b""
 
     async def run(self) -> None:
         """Keeps at it. Cancel to end."""
-        due_s = {self.tell: 0.0, self.relieve: 0.0, self.keep: KEEP_S, self.trim: 0.0}
+        due_s = {
+            self.look: 0.0,
+            self.tell: 0.0,
+            self.relieve: 0.0,
+            self.keep: KEEP_S,
+            self.trim: 0.0,
+        }
         every_s = {
+            self.look: REPORTS_S,
             self.tell: REPORTS_S,
             self.relieve: REPORTS_S,
             self.keep: KEEP_S,
@@ -77,6 +88,17 @@ class Housekeeping:
                     due_s[work] += every_s[work]
                     await work()
             await asyncio.sleep(REPORTS_S)
+
+    async def look(self) -> None:
+        """Tells whether the disk is short of room: every time while it is, and once when not."""
+        try:
+            short = await self._in_thread(self._is_short)
+        except DiskError as error:
+            log.error("the room on the disk is not known", error=str(error))
+            return
+        if short or self._was_short:
+            self._feed(DiskRoom(short))
+        self._was_short = short
 
     async def tell(self) -> None:
         """Records what was damaged or dropped since the last time."""

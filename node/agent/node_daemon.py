@@ -15,7 +15,14 @@ from mesh.core.artifacts import Artifacts as CoreArtifacts
 from mesh.core.changes import LOCAL_CHANGES
 from mesh.core.conflicts import BOOT_FLOOR
 from mesh.core.cordon import CORDON
-from mesh.core.messages import BeginArtifact, FinishArtifact, Leaving, Run, Trouble
+from mesh.core.messages import (
+    BeginArtifact,
+    FinishArtifact,
+    Leaving,
+    RemoveArtifact,
+    Run,
+    Trouble,
+)
 from mesh.core.node import NodeCore, NodeFacts
 from mesh.desired.units import parse_duration, parse_size
 from mesh.events import SaveDocument, WriteJournal

@@ -36,6 +36,20 @@ class Disk:
         """Where each log ends."""
         return {key: Tail(log[-1].last, log[-1].digest) for key, log in self.logs.items()}
 
+    def lying(self) -> dict[bytes, bytes]:
+        """The manifests of all artifacts of which anything is here."""
+        named = self.complete | {artifact for artifact, _ in self.chunks}
+        return {digest: self.blobs[digest] for digest in named if digest in self.blobs}
+
+    def remove(self, artifact: bytes, with_manifest: bool) -> int:
+        """Takes an artifact off the disk; gives the bytes of its chunks."""
+        self.complete.discard(artifact)
+        gone = [key for key in self.chunks if key[0] == artifact]
+        freed = sum(len(self.chunks.pop(key)) for key in gone)
+        if with_manifest:
+            self.blobs.pop(artifact, None)
+        return freed
+
     def whole(self, artifact: bytes) -> bool:
         """Whether all of an artifact is here."""
         return artifact in self.complete

@@ -12,6 +12,7 @@ from mesh.core.cordon import CORDON, document
 from mesh.core.messages import (
     ArtifactBegun,
     ArtifactFinished,
+    ArtifactRemoved,
     ChunksFailed,
     ChunkStored,
     CordonAsked,
@@ -96,7 +97,8 @@ class SimNode(SimRuntime):
             for kind in ("record", "data")
         }
         core = self._core()
-        core.artifacts.restored(self._manifests(core), self.disk.complete, self.clock_ms())
+        lying = self.disk.lying()
+        core.artifacts.restored(self._manifests(core), self.disk.complete, self.clock_ms(), lying)
         self._wan_held_ms = self.world.now_ms
         self.start(core)
         self.greet_runtime()
@@ -226,6 +228,10 @@ class SimNode(SimRuntime):
     def do_FinishArtifact(self, i: Any) -> None:  # noqa: N802
         self.disk.complete.add(i.artifact)
         self.later(5, lambda: self.feed(ArtifactFinished(i.artifact)))
+
+    def do_RemoveArtifact(self, i: Any) -> None:  # noqa: N802
+        freed = self.disk.remove(i.artifact, i.with_manifest)
+        self.later(5, lambda: self.feed(ArtifactRemoved(i.artifact, freed)))
 
     def do_FetchChunks(self, i: Any) -> None:  # noqa: N802
         def failed(fault: Fault) -> None:

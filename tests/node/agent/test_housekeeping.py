@@ -43,8 +43,15 @@ class Rig:
         self.wrote: list[tuple[str, ...]] = []
         self.fed: list[Any] = []
         self.takes = True
+        self.short = False
         self.keeper = Housekeeping(
-            self.store, self.logs, asyncio.to_thread, self.save, self.write, self.fed.append
+            self.store,
+            self.logs,
+            asyncio.to_thread,
+            self.save,
+            self.write,
+            self.fed.append,
+            lambda: self.short,
         )
 
     def save(self, name: str, data: bytes) -> bool:

@@ -8,6 +8,7 @@ from mesh.core.messages import (
     ArtifactBegun,
     ArtifactFailed,
     ArtifactFinished,
+    ArtifactRemoved,
     ChunksFailed,
     ChunkStored,
     Trouble,
@@ -233,6 +234,17 @@ class RoughNode(RoughRuntime):
                 self.feed(ArtifactFinished(i.artifact))
 
         self.later(self.disk_ms(), finish)
+
+    def do_RemoveArtifact(self, i: Any) -> None:  # noqa: N802
+        def remove() -> None:
+            if self.disk_refuses:
+                self.disk.complete.discard(i.artifact)
+                self.feed(ArtifactRemoved(i.artifact, 0, FULL))
+            else:
+                freed = self.disk.remove(i.artifact, i.with_manifest)
+                self.feed(ArtifactRemoved(i.artifact, freed))
+
+        self.later(self.disk_ms(), remove)
 
     def do_FetchChunks(self, i: Any) -> None:  # noqa: N802
         source = self.world.hosts[i.source]

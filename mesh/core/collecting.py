@@ -1,0 +1,116 @@
+"""A node's collection of artifacts: what is known of their use, since when there is none, and when
+they go. The rule is in mesh/site/collection.py."""
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from mesh.core.artifacts import Artifacts, Output
+from mesh.site import collection
+from mesh.site.collection import Judgement, Known, judge
+
+if TYPE_CHECKING:
+    from mesh.core.node import NodeCore
+
+
+class Collecting:
+    """What this node keeps and why, and what it lets go."""
+
+    def __init__(self, artifacts: Artifacts) -> None:
+        self._artifacts = artifacts
+        self._judged = Judgement()
+        self._known = Known("", {}, (), (), (), {})
+        self._idle_since: dict[bytes, int] = {}
+        self._short = False
+
+    @property
+    def fetches(self) -> frozenset[bytes]:
+        """What this node is to hold for its site, whether it uses it or not."""
+        return self._judged.fetch
+
+    @property
+    def claims(self) -> list[bytes]:
+        """Of the artifacts that are whole here, those that the register names: all that this node
+        keeps, and what others may count on it for."""
+        said = self._judged.keep.keys() | set(self._known.planned) | set(self._known.good)
+        return sorted(self._artifacts.complete & said)
+
+    def room(self, short: bool) -> None:
+        """The disk is short of room, or not any more."""
+        self._short = short
+
+    def removed(self) -> None:
+        """Something is gone: whether the disk is still short is to be told anew."""
+        self._short = False
+
+    def look(self, core: "NodeCore", planned: Collection[bytes], now_ms: int) -> list[Output]:
+        """Judges anew what is here; gives what is to be done about what goes. To be done after the
+        register that does not name it any more was sent."""
+        self._known = known_of(core, planned)
+        self._judged = judge(self._known, self._artifacts.here)
+        if not self._known.unknown:
+            since = self._idle_since
+            self._idle_since = {one: since.get(one, now_ms) for one in self._judged.idle}
+        outputs: list[Output] = []
+        for artifact, cause in self._due(now_ms):
+            with_manifest = artifact not in self._known.planned
+            outputs += self._artifacts.collect(artifact, with_manifest, cause, now_ms)
+        return outputs
+
+    def why(self, artifact: bytes, now_ms: int) -> str:
+        """Why an artifact is here, for people."""
+        if artifact in self._judged.keep:
+            return self._judged.keep[artifact]
+        hindrance = self._judged.idle.get(artifact)
+        if hindrance is None:
+            return ""
+        since_ms = self._idle_since.get(artifact, now_ms)
+        left_min = max(0, collection.GRACE_MS - (now_ms - since_ms)) // 60_000
+        return f"waits to be collected: {hindrance or f'in {left_min} min'}"
+
+    def _due(self, now_ms: int) -> list[tuple[bytes, str]]:
+        """What goes now, what was unneeded for the longest time first, and why."""
+        free = sorted((self._idle_since[d], d) for d, why in self._judged.idle.items() if not why)
+        late = [d for since_ms, d in free if now_ms - since_ms >= collection.GRACE_MS]
+        if late:
+            minutes = collection.GRACE_MS // 60_000
+            return [(d, f"nothing has needed it for {minutes} min") for d in late]
+        pressed = self._short or self._artifacts.is_cramped
+        if not pressed or self._artifacts.is_removing:
+            return []
+        ripe = [d for since_ms, d in free if now_ms - since_ms >= collection.PRESSED_MS]
+        return [(d, "the disk is short of room, and nothing needs it") for d in ripe[:1]]
+
+
+def known_of(core: "NodeCore", planned: Collection[bytes]) -> Known:
+    """What a node knows now that its keeping rests on; `planned` are the artifacts of the plan."""
+    records = core.membership.registers.records()
+    live = set(core.membership.liveness.live())
+    state = core.in_force.counter
+    return Known(
+        node=core.name,
+        uses=core.share.uses(),
+        planned=frozenset(planned),
+        good=frozenset(good.artifact for r in records for good in r.body.last_good),
+        roster=frozenset(entry.node for entry in core.branch.roster),
+        holders={
+            r.body.node: frozenset(r.body.artifacts)
+            for r in records
+            if r.body.node in live and r.body.applied_counter == state
+        },
+        unknown=_unknown(core),
+    )
+
+
+def _unknown(core: "NodeCore") -> str:
+    """What is not known that something might be needed for; "" where all is."""
+    if not core.branch.site:
+        return "no plan is in force"
+    if core.name in core.conflicts.clones:
+        return "somebody else poses as this node"
+    if core.runtime.gone or not core.share.ran.covers(core.runtime.keys()):
+        return "what the runtime runs is not known"
+    roster = {entry.node for entry in core.branch.roster}
+    if core.name not in roster:
+        return "this node is not in the roster"
+    missing = roster - {r.body.node for r in core.membership.registers.records()}
+    return f"nothing is known of {min(missing)}" if missing else ""
