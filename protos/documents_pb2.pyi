@@ -170,7 +170,7 @@ class Capacity(_message.Message):
     def __init__(self, cores: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., devices: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ReplicaState(_message.Message):
-    __slots__ = ("workload", "index", "config", "phase", "reason", "model", "model_version", "soaked")
+    __slots__ = ("workload", "index", "config", "phase", "reason", "model", "model_version", "soaked", "quarantined")
     WORKLOAD_FIELD_NUMBER: _ClassVar[int]
     INDEX_FIELD_NUMBER: _ClassVar[int]
     CONFIG_FIELD_NUMBER: _ClassVar[int]
@@ -179,6 +179,7 @@ class ReplicaState(_message.Message):
     MODEL_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     SOAKED_FIELD_NUMBER: _ClassVar[int]
+    QUARANTINED_FIELD_NUMBER: _ClassVar[int]
     workload: str
     index: int
     config: str
@@ -187,7 +188,8 @@ class ReplicaState(_message.Message):
     model: str
     model_version: str
     soaked: bool
-    def __init__(self, workload: _Optional[str] = ..., index: _Optional[int] = ..., config: _Optional[str] = ..., phase: _Optional[_Union[Phase, str]] = ..., reason: _Optional[str] = ..., model: _Optional[str] = ..., model_version: _Optional[str] = ..., soaked: _Optional[bool] = ...) -> None: ...
+    quarantined: bool
+    def __init__(self, workload: _Optional[str] = ..., index: _Optional[int] = ..., config: _Optional[str] = ..., phase: _Optional[_Union[Phase, str]] = ..., reason: _Optional[str] = ..., model: _Optional[str] = ..., model_version: _Optional[str] = ..., soaked: _Optional[bool] = ..., quarantined: _Optional[bool] = ...) -> None: ...
 
 class PipelineState(_message.Message):
     __slots__ = ("workload", "config", "phase", "reason")
@@ -212,18 +214,20 @@ class Suspicion(_message.Message):
     def __init__(self, node: _Optional[str] = ..., boot: _Optional[_Union[Boot, _Mapping]] = ..., version: _Optional[int] = ...) -> None: ...
 
 class AlarmState(_message.Message):
-    __slots__ = ("kind", "subject", "message", "severity", "since_unix_ms")
+    __slots__ = ("kind", "subject", "message", "severity", "since_unix_ms", "count")
     KIND_FIELD_NUMBER: _ClassVar[int]
     SUBJECT_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     SEVERITY_FIELD_NUMBER: _ClassVar[int]
     SINCE_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
     kind: str
     subject: str
     message: str
     severity: str
     since_unix_ms: int
-    def __init__(self, kind: _Optional[str] = ..., subject: _Optional[str] = ..., message: _Optional[str] = ..., severity: _Optional[str] = ..., since_unix_ms: _Optional[int] = ...) -> None: ...
+    count: int
+    def __init__(self, kind: _Optional[str] = ..., subject: _Optional[str] = ..., message: _Optional[str] = ..., severity: _Optional[str] = ..., since_unix_ms: _Optional[int] = ..., count: _Optional[int] = ...) -> None: ...
 
 class LoadRegister(_message.Message):
     __slots__ = ("node", "boot", "version", "services")
