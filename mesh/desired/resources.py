@@ -34,6 +34,8 @@ MEMORY_BYTES_MIN = 16 * 1024**2
 MEMORY_BYTES_MAX = 1024 * 1024**3
 SPARES_MAX = 16
 """Nodes beside the replicas' own that keep a model staged."""
+EVERY_MS_MIN = 10
+"""Between two pictures of a pipeline: what its process takes at least (node/vision/limits.py)."""
 AUTONOMY_MS_MAX = 400 * DAY_MS
 """Longer than any outage that the mesh is made for: a year, and a month to come back."""
 
@@ -190,7 +192,7 @@ class PipelineSpec(Section):
     sites: Sites
     source: Name
     service: Name
-    every: Annotated[int, duration(1, DAY_MS)] = 200
+    every: Annotated[int, duration(EVERY_MS_MIN, DAY_MS)] = 200
     journal: Journal = Journal()
     exclusive: bool = False
     on_split: Literal["stop", "run"] = "stop"

@@ -52,8 +52,8 @@ def refusals(text: str) -> list[str]:
             id="no unit",
         ),
         pytest.param(
-            PIPELINE + GOOD_PIPELINE + "every: 0ms}",
-            "faces.yaml:4:50: spec.every: 0ms is out of range; write one from 1ms to 1d",
+            PIPELINE + GOOD_PIPELINE + "every: 9ms}",
+            "faces.yaml:4:50: spec.every: 9ms is out of range; write one from 10ms to 1d",
             id="duration out of range",
         ),
         pytest.param(

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mesh.desired import resources
+from node.vision import limits
 from node.vision.detections import detections
 from node.vision.journal import Changes, Summary, Trouble
 from node.vision.limits import CANDIDATES_MAX, TROUBLE_EVERY_MS
@@ -184,3 +186,7 @@ def test_windows_that_agree_are_one_detection() -> None:
 )
 def test_windows_become_detections(rows: list[list[float]], count: int) -> None:
     assert len(merged(rows)) == count
+
+
+def test_a_resource_may_ask_for_no_more_pictures_than_the_process_takes() -> None:
+    assert resources.EVERY_MS_MIN == limits.EVERY_MS_MIN
