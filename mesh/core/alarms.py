@@ -1,10 +1,22 @@
-"""Alarms: conditions that a person should know of now, active until cleared."""
+"""Alarms: conditions that a person should know of now, active until cleared.
+
+docs/alarms.md lists the kinds: what sets and what clears each, and the way out.
+"""
 
 from mesh.events import Instruction, WriteJournal
 from protos.documents_pb2 import AlarmState
 
 ALARMS_MAX = 128
-"""Active at once on one node: its register has room for 256 entries of each kind."""
+"""In the list of one node, whose register has room for 256 entries of each kind. How many there are
+beyond them is told by the last one."""
+COUNTED_MAX = 512
+"""Conditions whose count is remembered after they were cleared, about 200 bytes each. Of more than
+these the one that was set longest ago begins at one again."""
+MESSAGE_CHARACTERS_MAX = 400
+"""Of a message; the journal has all of it. A register has room for some 25 of that length."""
+CRITICAL = "critical"
+MORE = "More"
+"""The kind that says how many alarms are not in the list."""
 
 
 class Alarms:
@@ -12,20 +24,36 @@ class Alarms:
 
     def __init__(self) -> None:
         self._active: dict[tuple[str, str], AlarmState] = {}
+        self._counts: dict[tuple[str, str], int] = {}
         self.generation = 0
-        """Grows with each alarm that is raised or cleared."""
+        """Grows with each alarm that is raised, cleared or says something else."""
 
     def set(
         self, kind: str, subject: str, message: str, severity: str, unix_ms: int
     ) -> list[Instruction]:
         """Raises the alarm, or does nothing if it is active already."""
-        if (kind, subject) in self._active or len(self._active) >= ALARMS_MAX:
+        key = kind, subject
+        if key in self._active:
             return []
         self.generation += 1
-        self._active[kind, subject] = AlarmState(
-            kind=kind, subject=subject, message=message, severity=severity, since_unix_ms=unix_ms
+        self._active[key] = AlarmState(
+            kind=kind,
+            subject=subject,
+            message=message[:MESSAGE_CHARACTERS_MAX],
+            severity=severity,
+            since_unix_ms=unix_ms,
+            count=self._counted(key),
         )
-        return [WriteJournal("record", "alarm.set", subject, message, {"kind": kind})]
+        fields = {"kind": kind, "severity": severity, "count": str(self._active[key].count)}
+        return [WriteJournal("record", "alarm.set", subject, message, fields)]
+
+    def _counted(self, key: tuple[str, str]) -> int:
+        """How often the condition was set by now, this time included."""
+        count = self._counts.pop(key, 0) + 1
+        self._counts[key] = count
+        if len(self._counts) > COUNTED_MAX:
+            del self._counts[next(iter(self._counts))]
+        return count
 
     def clear(self, kind: str, subject: str, why: str) -> list[Instruction]:
         """Ends the alarm, or does nothing if there is none."""
@@ -44,8 +72,28 @@ class Alarms:
             instructions += self.clear(kind, subject, "the condition is over")
         for subject in sorted(active):
             instructions += self.set(kind, subject, active[subject], severity, unix_ms)
+            self._say(kind, subject, active[subject][:MESSAGE_CHARACTERS_MAX])
         return instructions
 
+    def _say(self, kind: str, subject: str, message: str) -> None:
+        """What an alarm that is active says now."""
+        alarm = self._active.get((kind, subject))
+        if alarm is not None and alarm.message != message:
+            alarm.message = message
+            self.generation += 1
+
     def states(self) -> list[AlarmState]:
-        """The active alarms, sorted."""
-        return [self._active[key] for key in sorted(self._active)]
+        """The active alarms, sorted, the critical ones first."""
+        keys = sorted(self._active, key=lambda key: (self._active[key].severity != CRITICAL, key))
+        states = [self._active[key] for key in keys]
+        if len(states) <= ALARMS_MAX:
+            return states
+        return [*states[: ALARMS_MAX - 1], more(len(states) - ALARMS_MAX + 1)]
+
+
+def more(left_out: int) -> AlarmState:
+    """The alarm that so many others are not in the list."""
+    message = f"{left_out} more are active here: `meshctl events` at this node shows each alarm.set"
+    return AlarmState(
+        kind=MORE, subject="alarms", message=message, severity="warning", count=left_out
+    )

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mesh.core.messages import Run
+from mesh.core.alarms import MORE, more
 from mesh.core.ran import Ran
 from mesh.exchange.membership import AWAY_MS
 from mesh.heads.revocations import Revoked
@@ -65,7 +66,15 @@ def _shorten(content: StableRegister) -> None:
 
 
 def _an_alarm(content: StableRegister) -> bool:
-    return bool(content.alarms) and bool(content.alarms.pop())
+    """The last, which are the least severe; how many went is said in their place."""
+    if not content.alarms:
+        return False
+    last = content.alarms.pop()
+    left_out = last.count if last.kind == MORE else 1
+    if content.alarms:
+        content.alarms.pop()
+        content.alarms.append(more(left_out + 1))
+    return True
 
 
 def _a_reason(content: StableRegister) -> bool:

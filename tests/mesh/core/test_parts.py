@@ -76,9 +76,34 @@ def test_pipelines_are_told_too() -> None:
 def test_loads_are_quantised() -> None:
     view = RuntimeView()
     load = ServiceLoad(workload="faces", queue_delay_ms=13, in_flight=4, requests_per_second=27)
-    view.update(RuntimeState(loads=[load]))
+    waits = ServiceLoad(workload="doors", waiting=3)
+    view.update(RuntimeState(replicas=[status(Phase.SERVING)], loads=[load, waits]))
     (told,) = view.loads()
     assert (told.queue_delay_ms, told.in_flight, told.requests_per_second) == (10, 0, 20)
+
+
+@pytest.mark.parametrize(
+    ("load", "expected"),
+    [
+        pytest.param(ServiceLoad(), 0, id="nobody asks"),
+        pytest.param(ServiceLoad(requests_per_second=2), 1, id="few do"),
+        pytest.param(ServiceLoad(in_flight=1), 1, id="one is at work for long"),
+    ],
+)
+def test_any_request_at_all_is_told(load: ServiceLoad, expected: int) -> None:
+    view = RuntimeView()
+    load.workload = "faces"
+    view.update(RuntimeState(replicas=[status(Phase.SERVING)], loads=[load]))
+    assert view.loads()[0].requests_per_second == expected
+
+
+def test_what_waits_is_told_by_a_runtime_that_is_there() -> None:
+    view = RuntimeView()
+    loads = [ServiceLoad(workload="faces", waiting=2), ServiceLoad(workload="doors")]
+    view.update(RuntimeState(loads=loads))
+    assert view.waiting() == {"faces"}
+    view.update(None)
+    assert view.waiting() == set()
 
 
 # ---- alarms, refusals, conflicts, outage ----
@@ -93,6 +118,8 @@ def test_an_alarm_is_journalled_when_it_begins_and_ends() -> None:
     for number in range(ALARMS_MAX + 5):
         alarms.set("Disk", str(number), "full", "critical", 1)
     assert len(alarms.states()) == ALARMS_MAX
+    assert alarms.states()[-1].kind == "More"
+    assert alarms.states()[-1].message.startswith("6 more")
 
 
 def test_refusals_are_told_at_once_then_counted() -> None:
