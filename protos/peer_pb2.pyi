@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Frame(_message.Message):
-    __slots__ = ("hello", "fingerprint", "digests", "want", "documents", "probe", "probe_answer", "holdings", "claim", "journal_offer", "journal_want", "journal_batches")
+    __slots__ = ("hello", "fingerprint", "digests", "want", "documents", "probe", "probe_answer", "holdings", "claim", "journal_offer", "journal_want", "journal_batches", "lease_ask", "lease_grant")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     DIGESTS_FIELD_NUMBER: _ClassVar[int]
@@ -21,6 +21,8 @@ class Frame(_message.Message):
     JOURNAL_OFFER_FIELD_NUMBER: _ClassVar[int]
     JOURNAL_WANT_FIELD_NUMBER: _ClassVar[int]
     JOURNAL_BATCHES_FIELD_NUMBER: _ClassVar[int]
+    LEASE_ASK_FIELD_NUMBER: _ClassVar[int]
+    LEASE_GRANT_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     fingerprint: Fingerprint
     digests: Digests
@@ -33,7 +35,9 @@ class Frame(_message.Message):
     journal_offer: JournalOffer
     journal_want: JournalWant
     journal_batches: JournalBatches
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., fingerprint: _Optional[_Union[Fingerprint, _Mapping]] = ..., digests: _Optional[_Union[Digests, _Mapping]] = ..., want: _Optional[_Union[Want, _Mapping]] = ..., documents: _Optional[_Union[Documents, _Mapping]] = ..., probe: _Optional[_Union[Probe, _Mapping]] = ..., probe_answer: _Optional[_Union[ProbeAnswer, _Mapping]] = ..., holdings: _Optional[_Union[Holdings, _Mapping]] = ..., claim: _Optional[_Union[Claim, _Mapping]] = ..., journal_offer: _Optional[_Union[JournalOffer, _Mapping]] = ..., journal_want: _Optional[_Union[JournalWant, _Mapping]] = ..., journal_batches: _Optional[_Union[JournalBatches, _Mapping]] = ...) -> None: ...
+    lease_ask: LeaseAsk
+    lease_grant: LeaseGrant
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., fingerprint: _Optional[_Union[Fingerprint, _Mapping]] = ..., digests: _Optional[_Union[Digests, _Mapping]] = ..., want: _Optional[_Union[Want, _Mapping]] = ..., documents: _Optional[_Union[Documents, _Mapping]] = ..., probe: _Optional[_Union[Probe, _Mapping]] = ..., probe_answer: _Optional[_Union[ProbeAnswer, _Mapping]] = ..., holdings: _Optional[_Union[Holdings, _Mapping]] = ..., claim: _Optional[_Union[Claim, _Mapping]] = ..., journal_offer: _Optional[_Union[JournalOffer, _Mapping]] = ..., journal_want: _Optional[_Union[JournalWant, _Mapping]] = ..., journal_batches: _Optional[_Union[JournalBatches, _Mapping]] = ..., lease_ask: _Optional[_Union[LeaseAsk, _Mapping]] = ..., lease_grant: _Optional[_Union[LeaseGrant, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("protocol", "boot", "role")
@@ -190,6 +194,46 @@ class JournalBatches(_message.Message):
     BATCHES_FIELD_NUMBER: _ClassVar[int]
     batches: _containers.RepeatedScalarFieldContainer[bytes]
     def __init__(self, batches: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class LeaseAsk(_message.Message):
+    __slots__ = ("workload", "boot", "number", "release", "state")
+    WORKLOAD_FIELD_NUMBER: _ClassVar[int]
+    BOOT_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    RELEASE_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    workload: str
+    boot: _documents_pb2.Boot
+    number: int
+    release: bool
+    state: int
+    def __init__(self, workload: _Optional[str] = ..., boot: _Optional[_Union[_documents_pb2.Boot, _Mapping]] = ..., number: _Optional[int] = ..., release: _Optional[bool] = ..., state: _Optional[int] = ...) -> None: ...
+
+class LeaseGrant(_message.Message):
+    __slots__ = ("workload", "boot", "number", "granted", "reason", "granter", "earlier")
+    WORKLOAD_FIELD_NUMBER: _ClassVar[int]
+    BOOT_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    GRANTED_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    GRANTER_FIELD_NUMBER: _ClassVar[int]
+    EARLIER_FIELD_NUMBER: _ClassVar[int]
+    workload: str
+    boot: _documents_pb2.Boot
+    number: int
+    granted: bool
+    reason: str
+    granter: _documents_pb2.Boot
+    earlier: _containers.RepeatedCompositeFieldContainer[EarlierRoster]
+    def __init__(self, workload: _Optional[str] = ..., boot: _Optional[_Union[_documents_pb2.Boot, _Mapping]] = ..., number: _Optional[int] = ..., granted: _Optional[bool] = ..., reason: _Optional[str] = ..., granter: _Optional[_Union[_documents_pb2.Boot, _Mapping]] = ..., earlier: _Optional[_Iterable[_Union[EarlierRoster, _Mapping]]] = ...) -> None: ...
+
+class EarlierRoster(_message.Message):
+    __slots__ = ("nodes", "until")
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    nodes: _containers.RepeatedScalarFieldContainer[str]
+    until: int
+    def __init__(self, nodes: _Optional[_Iterable[str]] = ..., until: _Optional[int] = ...) -> None: ...
 
 class ChunkRequest(_message.Message):
     __slots__ = ("artifact", "chunks")

@@ -56,7 +56,7 @@ class ReplicaSpec(_message.Message):
     def __init__(self, workload: _Optional[str] = ..., index: _Optional[int] = ..., config: _Optional[str] = ..., model: _Optional[str] = ..., model_version: _Optional[str] = ..., manifest: _Optional[str] = ..., files: _Optional[_Iterable[str]] = ..., cores: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., device: _Optional[str] = ..., max_latency_ms: _Optional[int] = ..., soak_ms: _Optional[int] = ...) -> None: ...
 
 class PipelineSpec(_message.Message):
-    __slots__ = ("workload", "config", "source_url", "service", "every_ms", "journal_on_change", "journal_summary_every_ms", "threshold")
+    __slots__ = ("workload", "config", "source_url", "service", "every_ms", "journal_on_change", "journal_summary_every_ms", "threshold", "deadline_ms")
     WORKLOAD_FIELD_NUMBER: _ClassVar[int]
     CONFIG_FIELD_NUMBER: _ClassVar[int]
     SOURCE_URL_FIELD_NUMBER: _ClassVar[int]
@@ -65,6 +65,7 @@ class PipelineSpec(_message.Message):
     JOURNAL_ON_CHANGE_FIELD_NUMBER: _ClassVar[int]
     JOURNAL_SUMMARY_EVERY_MS_FIELD_NUMBER: _ClassVar[int]
     THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    DEADLINE_MS_FIELD_NUMBER: _ClassVar[int]
     workload: str
     config: str
     source_url: str
@@ -73,7 +74,8 @@ class PipelineSpec(_message.Message):
     journal_on_change: bool
     journal_summary_every_ms: int
     threshold: float
-    def __init__(self, workload: _Optional[str] = ..., config: _Optional[str] = ..., source_url: _Optional[str] = ..., service: _Optional[str] = ..., every_ms: _Optional[int] = ..., journal_on_change: _Optional[bool] = ..., journal_summary_every_ms: _Optional[int] = ..., threshold: _Optional[float] = ...) -> None: ...
+    deadline_ms: int
+    def __init__(self, workload: _Optional[str] = ..., config: _Optional[str] = ..., source_url: _Optional[str] = ..., service: _Optional[str] = ..., every_ms: _Optional[int] = ..., journal_on_change: _Optional[bool] = ..., journal_summary_every_ms: _Optional[int] = ..., threshold: _Optional[float] = ..., deadline_ms: _Optional[int] = ...) -> None: ...
 
 class Route(_message.Message):
     __slots__ = ("workload", "node", "address", "dns_name", "queue_delay_ms", "certificate")
@@ -125,6 +127,24 @@ class RestartWorkloadReply(_message.Message):
     restarted: int
     def __init__(self, restarted: _Optional[int] = ...) -> None: ...
 
+class RenewRequest(_message.Message):
+    __slots__ = ("deadlines",)
+    DEADLINES_FIELD_NUMBER: _ClassVar[int]
+    deadlines: _containers.RepeatedCompositeFieldContainer[PipelineDeadline]
+    def __init__(self, deadlines: _Optional[_Iterable[_Union[PipelineDeadline, _Mapping]]] = ...) -> None: ...
+
+class PipelineDeadline(_message.Message):
+    __slots__ = ("workload", "deadline_ms")
+    WORKLOAD_FIELD_NUMBER: _ClassVar[int]
+    DEADLINE_MS_FIELD_NUMBER: _ClassVar[int]
+    workload: str
+    deadline_ms: int
+    def __init__(self, workload: _Optional[str] = ..., deadline_ms: _Optional[int] = ...) -> None: ...
+
+class RenewReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
 class StopRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
@@ -144,20 +164,22 @@ class RuntimeEvent(_message.Message):
     def __init__(self, state: _Optional[_Union[RuntimeState, _Mapping]] = ..., journal: _Optional[_Union[JournalItem, _Mapping]] = ..., beat: _Optional[bool] = ...) -> None: ...
 
 class RuntimeState(_message.Message):
-    __slots__ = ("replicas", "pipelines", "loads", "inference_address", "peer_inference_address", "pid")
+    __slots__ = ("replicas", "pipelines", "loads", "inference_address", "peer_inference_address", "pid", "keeps_deadlines")
     REPLICAS_FIELD_NUMBER: _ClassVar[int]
     PIPELINES_FIELD_NUMBER: _ClassVar[int]
     LOADS_FIELD_NUMBER: _ClassVar[int]
     INFERENCE_ADDRESS_FIELD_NUMBER: _ClassVar[int]
     PEER_INFERENCE_ADDRESS_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
+    KEEPS_DEADLINES_FIELD_NUMBER: _ClassVar[int]
     replicas: _containers.RepeatedCompositeFieldContainer[ReplicaStatus]
     pipelines: _containers.RepeatedCompositeFieldContainer[PipelineStatus]
     loads: _containers.RepeatedCompositeFieldContainer[_documents_pb2.ServiceLoad]
     inference_address: str
     peer_inference_address: str
     pid: int
-    def __init__(self, replicas: _Optional[_Iterable[_Union[ReplicaStatus, _Mapping]]] = ..., pipelines: _Optional[_Iterable[_Union[PipelineStatus, _Mapping]]] = ..., loads: _Optional[_Iterable[_Union[_documents_pb2.ServiceLoad, _Mapping]]] = ..., inference_address: _Optional[str] = ..., peer_inference_address: _Optional[str] = ..., pid: _Optional[int] = ...) -> None: ...
+    keeps_deadlines: bool
+    def __init__(self, replicas: _Optional[_Iterable[_Union[ReplicaStatus, _Mapping]]] = ..., pipelines: _Optional[_Iterable[_Union[PipelineStatus, _Mapping]]] = ..., loads: _Optional[_Iterable[_Union[_documents_pb2.ServiceLoad, _Mapping]]] = ..., inference_address: _Optional[str] = ..., peer_inference_address: _Optional[str] = ..., pid: _Optional[int] = ..., keeps_deadlines: _Optional[bool] = ...) -> None: ...
 
 class ReplicaStatus(_message.Message):
     __slots__ = ("state", "pid", "started_unix_ms", "restarts", "requests", "resident_bytes")
@@ -190,7 +212,7 @@ class PipelineStatus(_message.Message):
     def __init__(self, state: _Optional[_Union[_documents_pb2.PipelineState, _Mapping]] = ..., pid: _Optional[int] = ..., started_unix_ms: _Optional[int] = ..., restarts: _Optional[int] = ..., frames: _Optional[int] = ...) -> None: ...
 
 class JournalItem(_message.Message):
-    __slots__ = ("kind", "event", "subject", "cause", "fields")
+    __slots__ = ("kind", "event", "subject", "cause", "fields", "unix_ms")
     class FieldsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -203,12 +225,14 @@ class JournalItem(_message.Message):
     SUBJECT_FIELD_NUMBER: _ClassVar[int]
     CAUSE_FIELD_NUMBER: _ClassVar[int]
     FIELDS_FIELD_NUMBER: _ClassVar[int]
+    UNIX_MS_FIELD_NUMBER: _ClassVar[int]
     kind: str
     event: str
     subject: str
     cause: str
     fields: _containers.ScalarMap[str, str]
-    def __init__(self, kind: _Optional[str] = ..., event: _Optional[str] = ..., subject: _Optional[str] = ..., cause: _Optional[str] = ..., fields: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    unix_ms: int
+    def __init__(self, kind: _Optional[str] = ..., event: _Optional[str] = ..., subject: _Optional[str] = ..., cause: _Optional[str] = ..., fields: _Optional[_Mapping[str, str]] = ..., unix_ms: _Optional[int] = ...) -> None: ...
 
 class WorkerRequest(_message.Message):
     __slots__ = ("id", "load", "infer", "ping")
