@@ -2,9 +2,12 @@
 
 from collections.abc import Collection, Sequence
 
+from mesh.core.demand import Demand
+from mesh.core.runtime_view import RuntimeView
 from mesh.events import Instruction, WriteJournal
 from mesh.registers.store import Record, Registers
-from mesh.site.scaling import Scaler, agreed, delay, keeper
+from mesh.site.local import service_config
+from mesh.site.scaling import Scaler, agreed, delay, keeper, may_sleep
 from protos.documents_pb2 import Phase, Plan, ServiceCount, ServicePlan
 
 LOOK_EVERY_MS = 500
@@ -14,16 +17,33 @@ LOOK_EVERY_MS = 500
 class Counts:
     """The counts of the plan's services, as this node sees them, and those that it keeps."""
 
-    def __init__(self, node: str, registers: Registers, now_ms: int) -> None:
+    def __init__(self, node: str, registers: Registers, runtime: RuntimeView, now_ms: int) -> None:
         self._node = node
         self._registers = registers
+        self.demand = Demand(node, registers, runtime)
         self._kept: dict[str, Scaler] = {}
         self._looked_ms = now_ms
 
     def of(self, plan: Plan, live: Collection[str]) -> dict[str, int]:
         """Service to how many replicas there should be."""
         records = [r for r in self._registers.records() if r.body.node in live]
-        return {s.name: agreed(s, live, self._said(s, records)) for s in plan.services}
+        return {s.name: self._agreed(s, live, records) for s in plan.services}
+
+    def look(self, plan: Plan, live: Collection[str]) -> None:
+        """Takes what waits at this node's runtime now: until the keeper has heard of it, or nothing
+        waits any more, this node's register says that it is wanted."""
+        records = [r for r in self._registers.records() if r.body.node in live]
+        sleepers = [s for s in plan.services if may_sleep(s)]
+        kept = {s.name: agreed(s, live, self._said(s, records)) for s in sleepers}
+        self.demand.look(kept)
+
+    def _agreed(self, service: ServicePlan, live: Collection[str], records: list[Record]) -> int:
+        said = self._said(service, records)
+        if not may_sleep(service):
+            return agreed(service, live, said)
+        wanted = bool(self.demand.wanted_by(service.name, live))
+        serves = wanted or self.demand.serves(service.name, live)
+        return agreed(service, live, said, wanted, serves)
 
     def kept(self) -> list[ServiceCount]:
         """What this node's register says: the counts that it keeps."""
@@ -63,13 +83,40 @@ class Counts:
         if scaler is None:
             # Whoever follows a keeper adopts the highest count that is said.
             said = self._said(service, self._registers.records())
-            scaler = self._kept[service.name] = Scaler(max(said.values(), default=count))
+            adopted = max(said.values(), default=count)
+            serves = may_sleep(service) and self.demand.serves(service.name, live)
+            scaler = self._kept[service.name] = Scaler(max(adopted, int(serves)))
         before = scaler.count
-        why = scaler.update(service, self._delay(service.name, live), now_ms)
+        needed, idle = "", False
+        if may_sleep(service):
+            needed = self._needed(service, live)
+            idle = self.demand.is_idle(service.name, live)
+        why = scaler.update(service, self._delay(service.name, live), now_ms, needed, idle)
         if scaler.count == before:
             return []
         fields = {"before": str(before), "replicas": str(scaler.count)}
         return [WriteJournal("record", "service.scaled", service.name, why, fields)]
+
+    def _needed(self, service: ServicePlan, live: Collection[str]) -> str:
+        """Why a service that may sleep must not; "" if it may."""
+        waits = self.demand.wanted_by(service.name, live)
+        if waits:
+            return f"a request waits for it at {waits}"
+        if service.paused or self._is_known(service):
+            return ""
+        return "its configuration has not been tried in this site yet"
+
+    def _is_known(self, service: ServicePlan) -> bool:
+        """Whether a node has run its present configuration, well or badly."""
+        config = service_config(service)
+        return any(
+            any(v.workload == service.name and v.config == config for v in record.body.verdicts)
+            or any(
+                good.name == service.name and service_config(good) == config
+                for good in record.body.last_good
+            )
+            for record in self._registers.records()
+        )
 
     def _said(self, service: ServicePlan, records: Sequence[Record]) -> dict[str, int]:
         said = {}

@@ -78,15 +78,23 @@ class RuntimeView:
             if count >= CRASHES_ALARMED
         }
 
+    def waiting(self) -> set[str]:
+        """Services that requests wait for here, because no node serves them."""
+        return set() if self.gone else {load.workload for load in self.state.loads if load.waiting}
+
     def loads(self) -> list[ServiceLoad]:
-        """The load of each service, quantised."""
+        """The load of each service that runs here, quantised. Any request at all is told."""
         loads = []
+        here = {status.state.workload for status in self.state.replicas}
         for load in self.state.loads:
+            if load.workload not in here:
+                continue
             quantised = ServiceLoad()
             quantised.CopyFrom(load)
             quantised.queue_delay_ms = load.queue_delay_ms // DELAY_STEP_MS * DELAY_STEP_MS
-            quantised.in_flight = 0
-            quantised.requests_per_second = load.requests_per_second // 10 * 10
+            quantised.in_flight = quantised.waiting = 0
+            asked = bool(load.requests_per_second or load.in_flight)
+            quantised.requests_per_second = load.requests_per_second // 10 * 10 or int(asked)
             loads.append(quantised)
         return loads
 

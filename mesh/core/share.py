@@ -23,6 +23,7 @@ from mesh.exchange.membership import Membership
 from mesh.site.handover import Handover, moved_and_served
 from mesh.site.local import RUNS, LocalWork, ReplicaKey, artifacts_for, decide, uses_of
 from mesh.site.placement import Placement, rank
+from mesh.site.scaling import may_sleep
 from mesh.site.views import NodeView
 from protos.documents_pb2 import Plan, ServicePlan
 
@@ -58,7 +59,7 @@ class Share:
         self._cordon = cordon
         self.work = LocalWork((), (), (), frozenset())
         self.ran = Ran(ran)
-        self.counts = Counts(name, membership.registers, now_ms)
+        self.counts = Counts(name, membership.registers, runtime, now_ms)
         self.rollouts = Rollouts(name, membership.registers, rollouts)
         self.plan = Plan()
         self._placing = Placing()
@@ -202,6 +203,7 @@ class Share:
     def _place(self, cause: str) -> list[Instruction]:
         before, base = self.placement, self._in_force.branch.plan
         able = set(self._membership.liveness.live()) - self._conflicts.clones
+        self.counts.look(base, able)
         counted = _counted(base, self.counts.of(base, able))
         if counted != self._counted:
             self._counted = counted
@@ -221,7 +223,8 @@ class Share:
         if not self._settled():
             return []
         revoked = self._in_force.revoked
-        run = view.run_instruction(self.work, self.ran, self.plan, routes, revoked, cause)
+        sleepers = {s.name for s in self._in_force.branch.plan.services if may_sleep(s)}
+        run = view.run_instruction(self.work, self.ran, self.plan, sleepers, routes, revoked, cause)
         if run is None or (self._told is not None and view.same_run(run, self._told)):
             return []
         self._told = run

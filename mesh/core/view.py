@@ -1,5 +1,6 @@
 """What a node says: its register's content to its peers, and the work to its runtime."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -51,7 +52,9 @@ def register_content(core: "NodeCore") -> StableRegister:
         away_ms=AWAY_MS if core.leaving else 0,
         cordoned=core.cordon.draining is not None,
         draining=bool(core.cordon.draining),
+        wanted=core.share.counts.demand.wanted,
         local_changes=core.changes.envelopes(),
+        admissions=_admissions(core),
         last_good=[good for _, good in sorted(core.share.rollouts.last_good.items())],
     )
     _shorten(content)
@@ -157,9 +160,16 @@ def _bounded(state: ReplicaState) -> ReplicaState:
 
 
 def run_instruction(
-    work: LocalWork, ran: Ran, plan: Plan, routes: Routes, revoked: Revoked, cause: str
+    work: LocalWork,
+    ran: Ran,
+    plan: Plan,
+    sleepers: Collection[str],
+    routes: Routes,
+    revoked: Revoked,
+    cause: str,
 ) -> Run | None:
     """All that the runtime should run now, with the neighbours that serve what it may not.
+    `sleepers`: services that may have no replica, and then wake for a request.
 
     None where it cannot be said: a replica of an older configuration is to be kept, and nobody
     remembers that configuration. Then the runtime is left as it is.
@@ -177,7 +187,12 @@ def run_instruction(
         pipelines=tuple(pipelines[name] for name in work.pipelines),
         routes=routes,
         models=tuple(
-            KnownModel(workload=s.name, model=s.model, model_version=s.model_version)
+            KnownModel(
+                workload=s.name,
+                model=s.model,
+                model_version=s.model_version,
+                may_sleep=s.name in sleepers,
+            )
             for s in plan.services
         ),
         cause=cause,

@@ -6,7 +6,10 @@ the same nodes computes the same answer, and a node lost or added moves only wha
 - Replicas of a service spread: each node that fits takes one before any takes a second. They share
   a node where there are not enough; what fits nowhere is pending.
 - Spares are the next nodes in the ranking: they hold the model, so a failover downloads nothing.
+  Of a service that sleeps the node that would run it is one, so that waking it downloads nothing.
 - A pipeline runs on the first node that has its source.
+- A node where a service's configuration crashes again and again (it is *quarantined* there) runs it
+  only where no other node has room for it.
 - A cordoned node takes no more than it has begun. A draining one keeps of that only what fits on no
   other: that *stays*, so that draining never takes a service below what is asked for.
 """
@@ -93,7 +96,8 @@ def place(plan: Plan, nodes: Sequence[NodeView]) -> Placement:
         _place_service(service, ranking, draft)
         free = [node for node in ranking if not draft.views[node].cordoned]
         used = {node for node in free if draft.replicas.get(node, {}).get(service.name)}
-        spares[service.name] = [node for node in free if node not in used][: service.spares]
+        kept = service.spares + (service.replicas_min == 0 < service.replicas_max)
+        spares[service.name] = [node for node in free if node not in used][:kept]
     for pipeline in sorted(plan.pipelines, key=lambda one: one.name):
         _place_pipeline(pipeline, nodes, draft)
     return Placement(draft.replicas, spares, draft.pipelines, draft.pending, draft.stays)

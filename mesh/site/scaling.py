@@ -10,6 +10,12 @@ One node keeps the count: the first by rendezvous among the live ones. It says i
 Whoever follows it adopts the highest count that any register says, and steps down from there by
 hysteresis, so that a change of keeper never takes a replica away at once. Whatever a register
 claims is bounded by the plan: a keeper that lies can choose between `min` and `max`, no more.
+
+Where the plan's `min` is 0, the last replica goes as well, once no node that serves has had a
+request for `downAfter`: the service is *asleep*. Any live node wakes it by saying in its register
+that a request waits there: from then on everybody counts at least one, before its keeper has heard
+of it, and the keeper takes it up. A configuration that nobody in the site has tried yet is awake
+until it has passed its gate or failed it, so that the first request meets none that is untested.
 """
 
 import statistics
@@ -36,14 +42,27 @@ def bounded(count: int, service: ServicePlan) -> int:
     return max(service.replicas_min, min(count, service.replicas_max))
 
 
-def agreed(service: ServicePlan, live: Collection[str], said: Mapping[str, int]) -> int:
+def agreed(
+    service: ServicePlan,
+    live: Collection[str],
+    said: Mapping[str, int],
+    wanted: bool = False,
+    serves: bool = False,
+) -> int:
     """The count that everybody goes by: the keeper's, or, while it has not spoken, the highest
-    that a live node says. `said`: node to the count in its register."""
+    that a live node says. `said`: node to the count in its register; `wanted`: a request waits for
+    the service at a live node; `serves`: a live node serves it, so that a keeper that starts anew
+    puts nothing to sleep before it knows."""
     keeping = keeper(service.name, live)
     if keeping is not None and keeping in said:
-        return bounded(said[keeping], service)
+        return bounded(max(said[keeping], int(wanted)), service)
     highest = max((said[node] for node in live if node in said), default=service.replicas_min)
-    return bounded(highest, service)
+    return bounded(max(highest, int(wanted or serves)), service)
+
+
+def may_sleep(service: ServicePlan) -> bool:
+    """Whether the plan allows the service no replica at all, and one when it is asked for."""
+    return service.replicas_min == 0 and service.replicas_max > 0
 
 
 def delay(delays_ms: Iterable[int]) -> int:
@@ -61,13 +80,26 @@ class Scaler:
     _low_since_ms: int | None = None
     _stepped_ms: int | None = None
 
-    def update(self, service: ServicePlan, delay_ms: int, now_ms: int) -> str:
-        """Takes the delay of now; returns why the count changed, or nothing."""
+    def update(
+        self,
+        service: ServicePlan,
+        delay_ms: int,
+        now_ms: int,
+        needed: str = "",
+        idle: bool = False,
+    ) -> str:
+        """Takes the delay of now; returns why the count changed, or nothing. `needed`: why one
+        replica at least is needed whatever the load; `idle`: it serves, and nobody asks for it."""
         before, self.count = self.count, bounded(self.count, service)
         if self.count != before:
             return "the plan's bounds changed"
+        if needed and self.count == 0 and service.replicas_max:
+            self._step(+1, now_ms)
+            return needed
         high = service.queue_delay_ms > 0 and delay_ms > service.queue_delay_ms
         low = delay_ms * LOW_SHARE <= service.queue_delay_ms
+        if self.count == 1:  # the last one goes only where nobody would miss it
+            low = low and idle and not needed
         self._high_since_ms = _since(self._high_since_ms, high, now_ms)
         self._low_since_ms = _since(self._low_since_ms, low, now_ms)
         if self._may_grow(service, now_ms):
@@ -75,6 +107,8 @@ class Scaler:
             return f"{delay_ms} ms in the queue, more than {service.queue_delay_ms} ms"
         if self._may_shrink(service, now_ms):
             self._step(-1, now_ms)
+            if not self.count:
+                return f"no request at any node for {service.down_after_ms} ms"
             return f"{delay_ms} ms in the queue, low for {service.down_after_ms} ms"
         return ""
 

@@ -21,6 +21,7 @@ class SimRuntime(Host):
         self.runs: dict[Any, ReplicaStatus] = {}
         self.wanted: set[Any] = set()
         self.loads: list[ServiceLoad] = []
+        self.requests: dict[str, tuple[int, int]] = {}
         self.starts: list[tuple[int, str]] = []
         self.tried_versions: set[str] = set()
         self._pids = 100
@@ -119,7 +120,7 @@ class SimRuntime(Host):
     def _state(self) -> RuntimeState:
         return RuntimeState(
             replicas=list(self.runs.values()),
-            loads=self.loads,
+            loads=[*self.loads, *self._asked()],
             peer_inference_address=f"{self.name}:7412",
         )
 
@@ -132,6 +133,18 @@ class SimRuntime(Host):
         names = sorted({key.workload for key in self.runs})
         self.loads = [ServiceLoad(workload=n, queue_delay_ms=queue_delay_ms) for n in names]
         self._report()
+
+    def asked(self, workload: str, waiting: int = 0, per_second: int = 0) -> None:
+        """From now on so many requests for a service wait here, and so many come in a second."""
+        self.requests[workload] = (waiting, per_second)
+        self._report()
+
+    def _asked(self) -> list[ServiceLoad]:
+        return [
+            ServiceLoad(workload=name, waiting=waiting, requests_per_second=rate)
+            for name, (waiting, rate) in sorted(self.requests.items())
+            if waiting or self.serving(name)
+        ]
 
     def versions(self, workload: str) -> list[str]:
         """The versions of a service that serve here."""

@@ -3,8 +3,11 @@
 import pytest
 
 from mesh.core.counts import LOOK_EVERY_MS, Counts
+from mesh.core.demand import WANTED_MAX
+from mesh.core.runtime_view import RuntimeView
 from mesh.events import WriteJournal
 from mesh.registers.store import NodeKeys, Registers
+from mesh.site.local import service_config
 from mesh.site.scaling import UP_AFTER_MS, keeper
 from protos.documents_pb2 import (
     Boot,
@@ -17,6 +20,7 @@ from protos.documents_pb2 import (
     ServicePlan,
     StableRegister,
 )
+from protos.runtime_pb2 import RuntimeState
 from tests.sim import identities
 
 BOOT = Boot(counter=1, nonce=b"12345678")
@@ -48,21 +52,36 @@ class World:
         self.now_ms = 0
 
     def say(
-        self, node: str, count: int | None = None, serves: str = "", delay_ms: int | None = None
+        self,
+        node: str,
+        count: int | None = None,
+        serves: str = "",
+        delay_ms: int | None = None,
+        rate: int | None = None,
+        wanted: str = "",
+        known: str = "",
     ) -> None:
-        """What a node says: a count, what it serves, the load of that."""
+        """What a node says: a count, what it serves, the load of that; what is wanted there, and
+        whether it knows the sleeper's configuration as good or bad."""
         body = StableRegister(node=node, site="south", boot=BOOT, version=1)
         if count is not None:
             body.counts.add(workload="faces", replicas=count)
             body.counts.add(workload="doors", replicas=9)
+        if wanted:
+            body.wanted.append(wanted)
+        if known == "good":
+            body.last_good.extend([ServicePlan(name="doors"), SLEEPER.services[0]])
+        if known == "bad":
+            body.verdicts.add(workload="doors", config=CONFIG)
+            body.verdicts.add(workload="faces", config=CONFIG)
         if serves:
             body.replicas.append(ReplicaState(workload=serves, phase=Phase.SERVING))
             body.replicas.append(ReplicaState(workload="faces", phase=Phase.LOADING))
         self.registers.publish(body, identities.signer(node), keys(node))
-        if delay_ms is not None:
+        if delay_ms is not None or rate is not None:
             loads = [
-                ServiceLoad(workload="doors", queue_delay_ms=10**9),
-                ServiceLoad(workload="faces", queue_delay_ms=delay_ms),
+                ServiceLoad(workload="doors", queue_delay_ms=10**9, requests_per_second=9),
+                ServiceLoad(workload="faces", queue_delay_ms=delay_ms, requests_per_second=rate),
             ]
             load = LoadRegister(node=node, boot=BOOT, version=1, services=loads)
             self.registers.publish_load(load, identities.signer(node))
@@ -81,7 +100,7 @@ class World:
 def test_only_the_keeper_keeps_the_count() -> None:
     world = World()
     for node in sorted(LIVE):
-        counts = Counts(node, world.registers, 0)
+        counts = Counts(node, world.registers, RuntimeView(), 0)
         world.look(counts, LOOK_EVERY_MS)
         kept = [ServiceCount(workload="faces", replicas=1)] if node == KEEPER else []
         assert counts.kept() == kept
@@ -101,7 +120,7 @@ def test_the_count_that_a_node_goes_by(said: dict[str, int], live: set[str], exp
     world = World()
     for node, count in said.items():
         world.say(node, count)
-    assert Counts("z", world.registers, 0).of(PLAN, live) == {"faces": expected}
+    assert Counts("z", world.registers, RuntimeView(), 0).of(PLAN, live) == {"faces": expected}
 
 
 @pytest.mark.parametrize(
@@ -118,7 +137,7 @@ def test_what_follows_from_loads(loads: dict[str, int | None], expected: int) ->
     world = World()
     for node, delay_ms in loads.items():
         world.say(node, serves="faces", delay_ms=delay_ms)
-    counts = Counts(KEEPER, world.registers, 0)
+    counts = Counts(KEEPER, world.registers, RuntimeView(), 0)
     world.look(counts, UP_AFTER_MS + LOOK_EVERY_MS)
     assert counts.of(PLAN, LIVE) == {"faces": expected}
 
@@ -126,19 +145,19 @@ def test_what_follows_from_loads(loads: dict[str, int | None], expected: int) ->
 def test_a_node_that_serves_something_else_says_nothing_of_this_service() -> None:
     world = World()
     world.say(OTHER, serves="doors", delay_ms=10**9)
-    counts = Counts(KEEPER, world.registers, 0)
+    counts = Counts(KEEPER, world.registers, RuntimeView(), 0)
     assert world.look(counts, 4 * UP_AFTER_MS) == []
 
 
 def test_a_new_keeper_adopts_the_highest_count_also_of_the_one_that_died() -> None:
     world = World()
     world.say("dead", 3)
-    counts = Counts(KEEPER, world.registers, 0)
+    counts = Counts(KEEPER, world.registers, RuntimeView(), 0)
     assert world.look(counts, LOOK_EVERY_MS) == []
     assert counts.kept()[0].replicas == 3
     liars = World()
     liars.say("dead", 10**6)
-    kept = Counts(KEEPER, liars.registers, 0)
+    kept = Counts(KEEPER, liars.registers, RuntimeView(), 0)
     assert liars.look(kept, LOOK_EVERY_MS) == ["the plan's bounds changed"]
     assert kept.kept()[0].replicas == 4
 
@@ -146,7 +165,7 @@ def test_a_new_keeper_adopts_the_highest_count_also_of_the_one_that_died() -> No
 def test_who_is_the_keeper_no_longer_says_nothing_more() -> None:
     world = World()
     heir = keeper("faces", LIVE - {KEEPER}) or ""
-    counts = Counts(heir, world.registers, 0)
+    counts = Counts(heir, world.registers, RuntimeView(), 0)
     world.look(counts, LOOK_EVERY_MS, LIVE - {KEEPER})
     assert counts.kept()
     world.look(counts, LOOK_EVERY_MS)
@@ -155,6 +174,114 @@ def test_who_is_the_keeper_no_longer_says_nothing_more() -> None:
 
 def test_between_two_looks_nothing_is_computed() -> None:
     world = World()
-    counts = Counts(KEEPER, world.registers, 0)
+    counts = Counts(KEEPER, world.registers, RuntimeView(), 0)
     assert counts.tick(PLAN, LIVE, LOOK_EVERY_MS - 1) == []
     assert counts.kept() == []
+
+
+# ---- services that may sleep ----
+
+SLEEPER = Plan(services=[ServicePlan(name="faces", replicas_max=4, down_after_ms=4_000)])
+CONFIG = service_config(SLEEPER.services[0])
+
+
+def waits(*names: str) -> RuntimeView:
+    """A runtime where requests wait for these services."""
+    runtime = RuntimeView()
+    loads = [ServiceLoad(workload=name, waiting=1) for name in names]
+    runtime.update(RuntimeState(loads=loads))
+    return runtime
+
+
+def test_a_node_says_what_is_wanted_until_the_keeper_has_taken_it_up() -> None:
+    world = World()
+    counts = Counts(OTHER, world.registers, waits("faces", "unknown"), 0)
+    counts.look(SLEEPER, LIVE)
+    assert counts.demand.wanted == ["faces"]
+    assert counts.of(SLEEPER, LIVE) == {"faces": 1}
+    counts.demand._runtime.update(RuntimeState())
+    counts.look(SLEEPER, LIVE)
+    assert counts.demand.wanted == ["faces"], "it gave up, and the keeper has not heard yet"
+    world.say(KEEPER, 1)
+    counts.look(SLEEPER, LIVE)
+    assert counts.demand.wanted == []
+
+
+def test_what_may_not_sleep_any_more_is_not_said_to_be_wanted() -> None:
+    counts = Counts(OTHER, World().registers, waits("faces"), 0)
+    counts.look(SLEEPER, LIVE)
+    counts.look(PLAN, LIVE)
+    assert counts.demand.wanted == []
+
+
+def test_so_many_services_are_said_to_be_wanted_and_no_more() -> None:
+    names = [f"s{number:03}" for number in range(WANTED_MAX + 1)]
+    plan = Plan(services=[ServicePlan(name=name, replicas_max=1) for name in names])
+    counts = Counts(OTHER, World().registers, waits(*names), 0)
+    counts.look(plan, LIVE)
+    assert counts.demand.wanted == names[:WANTED_MAX]
+    assert set(counts.of(plan, LIVE).values()) == {1}, "this node itself goes by all"
+
+
+@pytest.mark.parametrize(
+    ("said", "live", "expected"),
+    [
+        pytest.param({"wanted": "faces"}, LIVE, 1, id="a live node wants it"),
+        pytest.param({"wanted": "doors"}, LIVE, 0, id="it wants another"),
+        pytest.param({"wanted": "faces"}, {KEEPER}, 0, id="a dead one wants it"),
+        pytest.param({"serves": "faces"}, LIVE, 1, id="before the keeper spoke, what serves stays"),
+        pytest.param({"serves": "faces"}, {KEEPER}, 0, id="the dead serve nothing"),
+    ],
+)
+def test_what_others_say_of_a_service_that_may_sleep(
+    said: dict[str, str], live: set[str], expected: int
+) -> None:
+    world = World()
+    world.say(OTHER, **said)
+    counts = Counts(KEEPER, world.registers, RuntimeView(), 0)
+    assert counts.of(SLEEPER, live) == {"faces": expected}
+    counts.tick(SLEEPER, live, LOOK_EVERY_MS)
+    kept = 1 if said.get("wanted") != "faces" or expected else 0
+    assert counts.numbers()["faces"] in (kept, 1)
+
+
+def test_an_untried_configuration_is_tried_and_one_that_was_tried_may_sleep() -> None:
+    untried = World()
+    counts = Counts(KEEPER, untried.registers, RuntimeView(), 0)
+    (entry,) = counts.tick(SLEEPER, LIVE, LOOK_EVERY_MS)
+    assert isinstance(entry, WriteJournal)
+    assert "not been tried" in entry.cause
+    for known in ("good", "bad"):
+        tried = World()
+        tried.say(OTHER, known=known)
+        counts = Counts(KEEPER, tried.registers, RuntimeView(), 0)
+        assert counts.tick(SLEEPER, LIVE, LOOK_EVERY_MS) == []
+        assert counts.numbers() == {"faces": 0}
+
+
+def test_what_is_untried_sleeps_on_while_its_rollout_is_paused() -> None:
+    paused = Plan()
+    paused.CopyFrom(SLEEPER)
+    paused.services[0].paused = True
+    counts = Counts(KEEPER, World().registers, RuntimeView(), 0)
+    assert counts.tick(paused, LIVE, LOOK_EVERY_MS) == []
+
+
+@pytest.mark.parametrize(
+    ("loads", "expected"),
+    [
+        pytest.param({OTHER: 0, THIRD: 0}, 0, id="all say that nobody asks"),
+        pytest.param({OTHER: 0, THIRD: 1}, 1, id="one is asked"),
+        pytest.param({OTHER: 0, THIRD: None}, 1, id="one has not spoken"),
+        pytest.param({}, 1, id="what serves nowhere is not idle: its alarm stays"),
+    ],
+)
+def test_when_the_last_replica_goes(loads: dict[str, int | None], expected: int) -> None:
+    world = World()
+    world.say(KEEPER, 1, known="good")
+    for node, rate in loads.items():
+        world.say(node, serves="faces", rate=rate)
+    counts = Counts(KEEPER, world.registers, RuntimeView(), 0)
+    for now_ms in range(LOOK_EVERY_MS, 6_000, LOOK_EVERY_MS):
+        counts.tick(SLEEPER, LIVE, now_ms)
+    assert counts.numbers() == {"faces": expected}

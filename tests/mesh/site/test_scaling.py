@@ -2,7 +2,16 @@
 
 import pytest
 
-from mesh.site.scaling import STEP_MS, UP_AFTER_MS, Scaler, agreed, bounded, delay, keeper
+from mesh.site.scaling import (
+    STEP_MS,
+    UP_AFTER_MS,
+    Scaler,
+    agreed,
+    bounded,
+    delay,
+    keeper,
+    may_sleep,
+)
 from protos.documents_pb2 import ServicePlan
 
 LIVE = ["a", "b", "c"]
@@ -127,3 +136,61 @@ def test_why_the_count_changed_is_told() -> None:
 
 def test_a_service_without_a_queue_delay_never_grows() -> None:
     assert after(Scaler(1), faces(queue_ms=0), 10**6, 60_000) == 1
+
+
+# ---- to zero ----
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "expected"),
+    [
+        pytest.param(0, 2, True, id="the plan allows none"),
+        pytest.param(1, 2, False, id="one at least"),
+        pytest.param(0, 0, False, id="none wanted at all: nothing wakes it"),
+    ],
+)
+def test_which_services_may_sleep(least: int, most: int, expected: bool) -> None:
+    assert may_sleep(faces(least, most)) == expected
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted", "serves", "expected"),
+    [
+        pytest.param({"keeper": 0}, False, True, 0, id="the keeper's word counts"),
+        pytest.param({"keeper": 0}, True, False, 1, id="but where a request waits"),
+        pytest.param({"keeper": 2}, True, False, 2, id="which asks for no more than one"),
+        pytest.param({}, False, True, 1, id="before the keeper spoke, what serves stays"),
+        pytest.param({}, True, False, 1, id="before it spoke a request wakes it too"),
+        pytest.param({}, False, False, 0, id="what sleeps sleeps on"),
+    ],
+)
+def test_which_count_of_a_service_that_may_sleep_everybody_goes_by(
+    said: dict[str, int], wanted: bool, serves: bool, expected: int
+) -> None:
+    counts = {keeper("faces", LIVE) or "": count for count in said.values()}
+    assert agreed(faces(0), LIVE, counts, wanted, serves) == expected
+    assert agreed(faces(0, 0), LIVE, counts, wanted, serves) == 0, "none are allowed"
+
+
+def rested(needed: str = "", idle: bool = True, least: int = 0) -> Scaler:
+    scaler = Scaler(1)
+    for now_ms in range(0, 4_001, TICK_MS):
+        scaler.update(faces(least), 0, now_ms, needed, idle)
+    return scaler
+
+
+def test_the_last_replica_goes_only_where_nobody_would_miss_it() -> None:
+    assert rested().count == 0
+    assert rested(idle=False).count == 1, "an empty queue is not enough: requests come"
+    assert rested(needed="one waits").count == 1
+    assert rested(least=1).count == 1
+
+
+def test_why_the_last_replica_went_and_came_is_told() -> None:
+    scaler = Scaler(1)
+    scaler.update(faces(0), 0, 0, idle=True)
+    assert scaler.update(faces(0), 0, 4_000, idle=True) == "no request at any node for 4000 ms"
+    assert scaler.update(faces(0), 0, 4_500) == ""
+    assert scaler.update(faces(0), 0, 4_500, needed="one waits") == "one waits"
+    assert scaler.count == 1
+    assert Scaler(0).update(faces(0, 0), 0, 0, needed="one waits") == "", "none are allowed"

@@ -1,0 +1,71 @@
+"""Who asks for services that may sleep: requests that wait here, and what the others say.
+
+A node whose runtime has a request for a service that nobody serves says so in its register, which
+is announced at once. It says so until nothing waits and the keeper has counted at least one, so
+that a request with little patience wakes the service as well, if not for itself.
+"""
+
+from collections.abc import Collection, Mapping
+
+from mesh.core.runtime_view import RuntimeView
+from mesh.registers.store import Registers
+from protos.documents_pb2 import Phase
+
+WANTED_MAX = 32
+"""Services that a node says at once to be wanted: 2 KiB of its register. Those beyond wait until
+one of these is awake."""
+
+
+class Demand:
+    """What is asked for at this node, and at the others."""
+
+    def __init__(self, node: str, registers: Registers, runtime: RuntimeView) -> None:
+        self._node = node
+        self._registers = registers
+        self._runtime = runtime
+        self._wanted: set[str] = set()
+
+    @property
+    def wanted(self) -> list[str]:
+        """What this node's register says."""
+        return sorted(self._wanted)[:WANTED_MAX]
+
+    def look(self, kept: Mapping[str, int]) -> None:
+        """Takes what waits here. `kept`: of each service that may sleep, the count that is kept."""
+        waits = self._runtime.waiting() & kept.keys()
+        self._wanted = waits | {name for name in self._wanted if kept.get(name) == 0}
+
+    def wanted_by(self, service: str, live: Collection[str]) -> str:
+        """A live node at which a request waits for the service; "" if there is none."""
+        if service in self._wanted:
+            return self._node
+        saying = (r.body.node for r in self._registers.records() if service in r.body.wanted)
+        return next((node for node in saying if node in live and node != self._node), "")
+
+    def serves(self, service: str, live: Collection[str]) -> bool:
+        """Whether a live node serves it."""
+        return self._serves_here(service) or bool(self._serving(service, live))
+
+    def is_idle(self, service: str, live: Collection[str]) -> bool:
+        """Whether it serves, and every live node that serves it says that nobody asks. What does
+        not serve is not idle: it has an alarm that is to stay. Who has not spoken is not either."""
+        nodes = self._serving(service, live)
+        return bool(nodes) and not any(self._is_asked(service, node) for node in nodes)
+
+    def _is_asked(self, service: str, node: str) -> bool:
+        load = self._registers.load(node)
+        said = [one for one in load.services if one.workload == service] if load else []
+        return not said or any(one.requests_per_second for one in said)
+
+    def _serves_here(self, service: str) -> bool:
+        return any(key.workload == service for key in self._runtime.serving())
+
+    def _serving(self, service: str, live: Collection[str]) -> list[str]:
+        return [
+            record.body.node
+            for record in self._registers.records()
+            if record.body.node in live
+            and any(
+                r.workload == service and r.phase == Phase.SERVING for r in record.body.replicas
+            )
+        ]
