@@ -54,7 +54,6 @@ def register_content(core: "NodeCore") -> StableRegister:
         draining=bool(core.cordon.draining),
         wanted=core.share.counts.demand.wanted,
         local_changes=core.changes.envelopes(),
-        admissions=_admissions(core),
         last_good=[good for _, good in sorted(core.share.rollouts.last_good.items())],
     )
     _shorten(content)
