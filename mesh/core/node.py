@@ -56,6 +56,9 @@ from protos.documents_pb2 import Capacity, ServicePlan, SiteBranch, StableRegist
 
 DECIDE_GAP_MS = 50
 """Between two decisions: what comes in a burst is decided about together, a tick later at most."""
+RUNTIME_MS = 1_000
+"""After the start, the longest wait for the first word of the runtime or that there is none: it
+comes in 0.1 s, and of a runtime that is frozen not for three."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,7 @@ class NodeCore:
         self.loads = Loads(self.name, peer.config.boot, membership, now_ms)
         self.suppliers = Suppliers()
         self._quiet = Quiet(now_ms)
-        self._decided_ms = now_ms - DECIDE_GAP_MS
+        self._begun_ms = self._decide_ms = now_ms
         self.stale = "start"  # why there is to be decided anew; "" where nothing changed
         self.authority = Authority(self)
         self.authority.start(self, now_ms)
@@ -161,9 +164,14 @@ class NodeCore:
             outputs = self._look_at(self._dispatch(event, now_ms), now_ms)
         if isinstance(event, Tick):
             outputs += self._on_tick(event, now_ms)
-        if self.stale and now_ms - self._decided_ms >= DECIDE_GAP_MS:
+        if self.stale and now_ms >= self._decide_ms and self._knows_its_runtime(now_ms):
             outputs += self._decide(now_ms)
         return outputs
+
+    def _knows_its_runtime(self, now_ms: int) -> bool:
+        """Whether this node knows what runs on it, or need not wait for that any more. What it says
+        first is the whole: an agent that starts anew would else seem to have lost all its work."""
+        return self.runtime.heard or now_ms >= self._begun_ms + RUNTIME_MS
 
     def _dispatch(self, event: Event | NodeEvent, now_ms: int) -> Sequence[NodeOutput]:
         match event:
@@ -241,7 +249,7 @@ class NodeCore:
     # ---- deciding ----
 
     def _decide(self, now_ms: int) -> list[NodeOutput]:
-        cause, self.stale, self._decided_ms = self.stale, "", now_ms
+        cause, self.stale, self._decide_ms = self.stale, "", now_ms + DECIDE_GAP_MS
         outputs: list[NodeOutput] = []
         if self.membership.registers.get(self.name) is None:
             outputs += self.publish(now_ms)  # placement counts on what registers say, ours too

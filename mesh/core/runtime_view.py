@@ -23,16 +23,19 @@ class RuntimeChange:
 
 
 class RuntimeView:
-    """The runtime's last word. `gone` until it has said something, and after it went away."""
+    """The runtime's last word. `gone` until it has said something, and after it went away; `heard`
+    once it is known whether there is one."""
 
     def __init__(self) -> None:
         self.state = RuntimeState()
         self.gone = True
+        self.heard = False
         self.told_loads: list[ServiceLoad] = []
         self._failures: dict[ReplicaKey, int] = {}
 
     def update(self, state: RuntimeState | None) -> list[RuntimeChange]:
         """Takes the runtime's state; returns what changed of replicas and pipelines."""
+        self.heard = True
         if state is None:
             was, self.gone = self.gone, True
             return [] if was else [RuntimeChange("runtime.gone", "runtime", "it is not heard")]

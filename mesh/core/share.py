@@ -31,6 +31,7 @@ SETTLE_MS = 1_000
 """After the start, how long to wait for the registers of the roster before the runtime is told
 anything: a node that knows only itself would start all that the site runs. Dialling who is
 remembered takes a quarter of it; with everybody known it is not waited for at all."""
+NOTHING = Run((), (), (), ())
 
 
 class Share:
@@ -70,6 +71,7 @@ class Share:
         self._remembered = {r.body.node: r.digest for r in membership.registers.records()}
         self._settle_ms: int | None = now_ms + SETTLE_MS
         self._told: Run | None = None
+        self._told_before = NOTHING
 
     @property
     def placement(self) -> Placement:
@@ -91,6 +93,11 @@ class Share:
         """What the runtime was told last, by replica."""
         return dict(self._told.replicas) if self._told else {}
 
+    @property
+    def told_last(self) -> Run:
+        """What the runtime was told last, or the one before it, which is gone."""
+        return self._told or self._told_before
+
     def died(self, node: str) -> None:
         """A node is dead: what its register says of what serves there is out of date until it has
         said something else."""
@@ -105,8 +112,8 @@ class Share:
         self._remembered.pop(node, None)
 
     def runtime_gone(self) -> None:
-        """The runtime went away: whatever it was told is forgotten."""
-        self._told = None
+        """The runtime went away: the next one was told nothing."""
+        self._told_before, self._told = self.told_last, None
 
     def not_told(self, key: ReplicaKey | None) -> None:
         """The runtime was not told this replica after all: it is told once it can be."""

@@ -4,14 +4,15 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from mesh.core import begun
 from mesh.core.messages import Run
 from mesh.core.alarms import MORE, more
 from mesh.core.ran import Ran
 from mesh.exchange.membership import AWAY_MS
 from mesh.heads.revocations import Revoked
 from mesh.registers.store import Record
-from mesh.site.local import LocalWork, ReplicaKey
-from protos.documents_pb2 import Phase, Plan, ReplicaState, ServicePlan, StableRegister
+from mesh.site.local import LocalWork
+from protos.documents_pb2 import Phase, Plan, ReplicaState, StableRegister
 from protos.runtime_pb2 import KnownModel, Route
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def register_content(core: "NodeCore") -> StableRegister:
         seen_counter=heads.seen.counter if heads.seen else 0,
         applied_counter=heads.applied.counter if heads.applied else 0,
         copy_holder=core.copy_holder(),
-        pipelines=[] if core.runtime.gone else [p.state for p in core.runtime.state.pipelines],
+        pipelines=begun.pipelines(core),
         alarms=core.alarms.states(),
         min_reader=READER_MIN,
         counts=core.share.counts.kept(),
@@ -108,45 +109,14 @@ def _a_verdict(content: StableRegister) -> bool:
 
 
 def _replica_states(core: "NodeCore") -> list[ReplicaState]:
-    """Of the runtime, and those that wait for their artifact."""
-    states = [] if core.runtime.gone else [_bounded(s.state) for s in core.runtime.state.replicas]
-    if core.cordon.draining is not None:
-        states += _begun(core)
+    """Of what runs, and of what waits for its artifact."""
     services = {service.name: service for service in core.share.plan.services}
     waiting = [(key, services[key.workload]) for key in core.work.waiting]
-    return states + [
-        _state(key, plan, Phase.FETCHING, core.artifacts.failed.get(plan.artifact, ""))
+    failed = core.artifacts.failed
+    return [_bounded(state) for state in begun.replicas(core)] + [
+        begun.replica_state(key, plan, Phase.FETCHING, failed.get(plan.artifact, ""))
         for key, plan in waiting
     ]
-
-
-def _begun(core: "NodeCore") -> list[ReplicaState]:
-    """What a cordoned node has begun and its runtime does not say now: placement leaves it here, so
-    it must be said, also while the runtime starts anew."""
-    if core.runtime.gone:
-        return [_failed(status.state) for status in core.runtime.state.replicas]
-    known = set(core.runtime.keys())
-    told = core.share.told_services
-    return [_state(key, told[key], Phase.LOADING, "") for key in sorted(told.keys() - known)]
-
-
-def _failed(state: ReplicaState) -> ReplicaState:
-    failed = ReplicaState()
-    failed.CopyFrom(state)
-    failed.phase, failed.reason, failed.soaked = Phase.FAILED, "the runtime is gone", False
-    return failed
-
-
-def _state(key: ReplicaKey, plan: ServicePlan, phase: Phase, reason: str) -> ReplicaState:
-    return ReplicaState(
-        workload=key.workload,
-        index=key.index,
-        config=key.config,
-        phase=phase,
-        reason=reason,
-        model=plan.model,
-        model_version=plan.model_version,
-    )
 
 
 def _bounded(state: ReplicaState) -> ReplicaState:

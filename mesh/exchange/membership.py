@@ -48,7 +48,7 @@ class Membership:
         self.registers = registers
         self.liveness = Liveness(me.keys.node, now_ms)
         self._relayed = RelayedProbes()
-        self._content = StableRegister()
+        self._content: StableRegister | None = None
         self._linked: set[str] = set()
         self._version = 0
         self._suspected: list[Suspicion] = []
@@ -60,11 +60,13 @@ class Membership:
     def publish(self, content: StableRegister | None = None, again: bool = False) -> Record | None:
         """Says `content` (or what was said last) with the suspicions of now.
 
-        Returns the new record, or None if nothing changed and it need not be said `again`.
+        Returns the new record, or None if nothing changed and it need not be said `again`, or
+        nothing was ever said.
         """
-        if content is None and not again and self._said_at == self._generations():
+        said = content if content is not None else self._content
+        if said is None or (content is None and not again and self._said_at == self._generations()):
             return None
-        record = self._publish(content, again)
+        record = self._publish(said, again)
         self._said_at = self._generations()
         return record
 
@@ -72,15 +74,15 @@ class Membership:
         """What suspicions rest on: as long as it is the same, so are they."""
         return (self.liveness.generation, self.registers.generation)
 
-    def _publish(self, content: StableRegister | None, again: bool) -> Record | None:
+    def _publish(self, content: StableRegister, again: bool) -> Record | None:
         suspicions = self._suspicions()
         held = self.registers.get(self._me.keys.node)
-        if content is None and not again and held is not None and suspicions == self._suspected:
+        known = content is self._content and held is not None and suspicions == self._suspected
+        if known and not again:
             return None
-        self._suspected = suspicions
+        self._suspected, self._content = suspicions, content
         body = StableRegister()
-        body.CopyFrom(content if content is not None else self._content)
-        self._content = content if content is not None else self._content
+        body.CopyFrom(content)
         body.node, body.site = self._me.keys.node, self._me.keys.site
         body.boot.CopyFrom(self._me.boot)
         body.ClearField("suspicions")

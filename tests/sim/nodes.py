@@ -60,18 +60,19 @@ class SimNode(SimRuntime):
         self.site = site
         self.sources = tuple(sources)
         self.cores = 4
+        self.heard_after_ms = 0
         self._dialled_ms = 0
         self._wan_ms = -WAN_RETRY_MS
 
     def boot(self) -> None:
         """Starts from the disk, as the daemon does."""
-        self.runs = {}
+        self.runs, self.pipelines = {}, {}
         self.start_agent()
 
     def power_off(self) -> None:
         """The machine dies, with all that runs on it."""
         self.crash()
-        self.runs = {}
+        self.runs, self.pipelines = {}, {}
 
     def leave(self) -> None:
         """The agent ends as planned: it says so, and its workers go on."""
@@ -104,8 +105,11 @@ class SimNode(SimRuntime):
         self.greet_runtime()
 
     def greet_runtime(self) -> None:
-        """The agent that starts finds its runtime."""
-        self.feed(RuntimeReported(self._state()))
+        """The agent that starts finds its runtime, at once or a while after its first tick."""
+        if not self.heard_after_ms:
+            self.feed(RuntimeReported(self._state()))
+            return
+        self.later(self.heard_after_ms, lambda: self.feed(RuntimeReported(self._state())))
 
     def _manifests(self, core: NodeCore) -> list[bytes]:
         """As node/agent/from_disk.py."""

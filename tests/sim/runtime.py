@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from mesh.core.messages import RuntimeReported
+from mesh.core.messages import Run, RuntimeReported
 from mesh.peer import Contact
-from protos.documents_pb2 import Phase, ReplicaState, ServiceLoad
-from protos.runtime_pb2 import ReplicaStatus, RuntimeState
+from mesh.site.local import pipeline_config
+from protos.documents_pb2 import Phase, PipelineState, ReplicaState, ServiceLoad
+from protos.runtime_pb2 import PipelineStatus, ReplicaStatus, RuntimeState
 from tests.sim.disk import Disk
 from tests.sim.world import Host, World
 
@@ -19,6 +20,7 @@ class SimRuntime(Host):
     def __init__(self, world: World, contact: Contact, disk: Disk) -> None:
         super().__init__(world, contact, disk)
         self.runs: dict[Any, ReplicaStatus] = {}
+        self.pipelines: dict[str, PipelineStatus] = {}
         self.wanted: set[Any] = set()
         self.loads: list[ServiceLoad] = []
         self.requests: dict[str, tuple[int, int]] = {}
@@ -38,7 +40,18 @@ class SimRuntime(Host):
             if key not in self.runs:
                 self._start_replica(key, plan)
         self._drop_superseded()
+        self._run_pipelines(i)
         self._report()
+
+    def _run_pipelines(self, run: Run) -> None:
+        wanted = {p.name: pipeline_config(p) for p in run.pipelines}
+        for name in sorted(self.pipelines):
+            if wanted.get(name) != self.pipelines[name].state.config:
+                del self.pipelines[name]
+        for name in sorted(wanted.keys() - self.pipelines.keys()):
+            self._pids += 1
+            state = PipelineState(workload=name, config=wanted[name], phase=Phase.SERVING)
+            self.pipelines[name] = PipelineStatus(state=state, pid=self._pids)
 
     def _drop_superseded(self) -> None:
         for key in list(self.runs):
@@ -96,7 +109,7 @@ class SimRuntime(Host):
 
     def lose_runtime(self) -> None:
         """The runtime dies with all that it runs; the agent starts another."""
-        self.runs = {}
+        self.runs, self.pipelines = {}, {}
         self.feed(RuntimeReported(None))
         self.world.after(LOAD_MS, lambda: self.feed(RuntimeReported(self._state())))
 
@@ -120,6 +133,7 @@ class SimRuntime(Host):
     def _state(self) -> RuntimeState:
         return RuntimeState(
             replicas=list(self.runs.values()),
+            pipelines=[self.pipelines[name] for name in sorted(self.pipelines)],
             loads=[*self.loads, *self._asked()],
             peer_inference_address=f"{self.name}:7412",
         )

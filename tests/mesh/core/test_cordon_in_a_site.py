@@ -3,8 +3,9 @@
 import pytest
 
 from mesh.core.cordon import CORDON
+from mesh.core.node import RUNTIME_MS
 from mesh.site.handover import LINGER_MS
-from protos.documents_pb2 import PipelinePlan
+from protos.documents_pb2 import Phase, PipelinePlan
 from tests.sim.nodes import SimNode
 from tests.sim.site import Site
 
@@ -188,17 +189,91 @@ def test_a_drained_gateway_and_copy_holder_hand_over() -> None:
     assert writer.core.copy_holder() != ""
 
 
-def test_a_pipeline_leaves_a_draining_node() -> None:
+def with_a_pipeline() -> tuple[Site, SimNode]:
+    """A site of three, two with the source of a pipeline, and the one of them on which it runs."""
     site = Site(3)
     for node in site.nodes[:2]:
         node.sources = ("camera",)
-    site.settle(2)
+    site.settle(3)
     door = PipelinePlan(name="door", source="camera", service="faces", every_ms=200)
-    site.publish(replicas=2, pipelines=(door,))
-    seen = site.nodes[2].core
-    site.world.run_until(lambda: "door" in seen.placement.pipelines, 5_000, "it is placed")
-    at = seen.placement.pipelines["door"]
-    site.node(at).hold_back(True)
+    site.publish(replicas=3, pipelines=(door,))
+    site.world.run_until(lambda: bool(readers(site)), 5_000, "it runs")
+    site.world.run(1_000)
+    (at,) = readers(site)
+    return site, site.node(at)
+
+
+def readers(site: Site) -> list[str]:
+    """The nodes on which the pipeline runs."""
+    return [node.name for node in site.nodes if "door" in node.pipelines]
+
+
+def agreed(site: Site) -> set[str]:
+    """Where the nodes that are up place the pipeline."""
+    return {n.core.placement.pipelines.get("door", "") for n in site.nodes if n.up}
+
+
+def test_a_cordoned_node_keeps_its_pipeline_while_its_runtime_starts_anew() -> None:
+    site, node = with_a_pipeline()
+    node.hold_back(False)
+    site.world.run(2_000)
+    node.lose_runtime()
+    for _ in range(100):
+        site.world.run(50)
+        assert set(readers(site)) <= {node.name}
+        assert agreed(site) == {node.name}
+    assert readers(site) == [node.name]
+    (said,) = node.core.register.pipelines
+    assert (said.workload, said.phase) == ("door", Phase.SERVING)
+
+
+@pytest.mark.parametrize("late_ms", [0, 300, 900])
+def test_a_cordoned_node_keeps_its_work_over_a_restart_of_its_agent_that_hears_its_runtime_late(
+    late_ms: int,
+) -> None:
+    site, node = with_a_pipeline()
+    node.hold_back(False)
+    site.world.run(2_000)
+    ran = dict(node.pipelines), {key: status.pid for key, status in node.runs.items()}
+    node.heard_after_ms = late_ms
+    node.restart_agent()
+    for _ in range(100):
+        site.world.run(50)
+        assert readers(site) == [node.name]
+        assert site.serving() == 3
+    assert ran == (node.pipelines, {key: status.pid for key, status in node.runs.items()})
+    assert agreed(site) == {node.name}
+
+
+def test_an_agent_that_starts_says_nothing_before_it_knows_what_runs_or_for_a_second() -> None:
+    site, node = with_a_pipeline()
+    neighbour = site.nodes[2].core.membership.registers
+    for after_ms, begins_ms in ((400, 400), (60_000, RUNTIME_MS)):
+        node.heard_after_ms = after_ms
+        node.restart_agent()
+        site.world.run(begins_ms - 50)
+        assert neighbour.get(node.name).body.boot.counter < node.core_boot.counter
+        site.world.run(500)
+        assert neighbour.get(node.name).body.boot == node.core_boot
+
+
+def test_what_a_cordoned_node_has_begun_is_said_before_its_runtime_knows_of_it() -> None:
+    site, node = with_a_pipeline()
+    node.hold_back(False)
+    site.world.run(2_000)
+    node.lose_runtime()
+    node.runs, node.do_Run = {}, lambda _: None  # type: ignore[method-assign]
+    site.world.run(2_000)
+    said = node.core.register
+    assert [(p.workload, p.phase) for p in said.pipelines] == [("door", Phase.LOADING)]
+    assert [(r.workload, r.phase) for r in said.replicas] == [("faces", Phase.LOADING)]
+    assert agreed(site) == {node.name}
+
+
+def test_a_pipeline_leaves_a_draining_node() -> None:
+    site, node = with_a_pipeline()
+    at, seen = node.name, site.nodes[2].core
+    node.hold_back(True)
     site.world.run_until(lambda: seen.placement.pipelines["door"] != at, 2_000, "it leaves")
     site.world.run(1_000)
     assert len({n.core.placement.pipelines["door"] for n in site.nodes}) == 1

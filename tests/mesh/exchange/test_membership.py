@@ -47,13 +47,21 @@ def test_nothing_new_is_not_said_again_unless_asked() -> None:
     assert (first.body.version, again.body.version) == (1, 2)
 
 
+def test_who_has_said_nothing_yet_says_no_suspicions_either() -> None:
+    membership = me(known(1))
+    membership.unreachable("n0", GRACE_MS)
+    assert membership.publish() is None
+    assert membership.publish(again=True) is None
+    assert membership.registers.get("me") is None
+
+
 def test_suspicions_are_bounded_and_the_undecided_come_first() -> None:
     membership = me(known(SUSPICIONS_MAX + 3))
     for number in range(SUSPICIONS_MAX + 3):
         membership.unreachable(f"n{number}", GRACE_MS)
     for now_ms in range(GRACE_MS, GRACE_MS + 900, 100):
         membership.tick(now_ms)
-    record = membership.publish()
+    record = membership.publish(StableRegister())
     assert record is not None
     assert len(record.body.suspicions) == SUSPICIONS_MAX
 
@@ -62,7 +70,7 @@ def test_a_suspect_that_is_forgotten_is_suspected_no_more() -> None:
     membership = me(known(1))
     membership.unreachable("n0", GRACE_MS)
     membership.registers.forget(["n0"])
-    record = membership.publish()
+    record = membership.publish(StableRegister())
     assert record is not None
     assert list(record.body.suspicions) == []
     membership.forget(["n0"], GRACE_MS)

@@ -3,9 +3,9 @@
 from typing import Any
 
 from mesh.core.messages import Run, RuntimeReported
-from mesh.site.local import ReplicaKey, pipeline_config
-from protos.documents_pb2 import Phase, PipelineState, ServiceLoad
-from protos.runtime_pb2 import PipelineStatus, RuntimeState
+from mesh.site.local import ReplicaKey
+from protos.documents_pb2 import Phase, ServiceLoad
+from protos.runtime_pb2 import RuntimeState
 from tests.sim.checks.facts import ReplicaStopped, WorkerStarted
 from tests.sim.nodes import SimNode
 from tests.sim.rough.daemon import Daemon
@@ -27,7 +27,6 @@ class RoughRuntime(Daemon, SimNode):
         self.runtime_up = False
         self.runtime_frozen = False
         self.busy_ms = 0
-        self.pipelines: dict[str, PipelineStatus] = {}
         self.reported: frozenset[ReplicaKey] = frozenset()
         self._newest: Run | None = None
         self._applied: Run | None = None
@@ -61,7 +60,6 @@ class RoughRuntime(Daemon, SimNode):
                 least = plans.get(key.workload, 0)
                 fact = ReplicaStopped(self.world.now_ms, self.name, key.workload, least)
                 self.world.watch(fact)
-        self._run_pipelines(run)
 
     def _start_replica(self, key: ReplicaKey, plan: Any) -> None:
         whole = self.disk.whole(plan.artifact)
@@ -69,25 +67,12 @@ class RoughRuntime(Daemon, SimNode):
         self.world.watch(WorkerStarted(self.world.now_ms, self.name, key, plan, whole))
         SimNode._start_replica(self, key, plan)
 
-    def _run_pipelines(self, run: Run) -> None:
-        wanted = {p.name: pipeline_config(p) for p in run.pipelines}
-        for name in sorted(self.pipelines):
-            if wanted.get(name) != self.pipelines[name].state.config:
-                del self.pipelines[name]
-        for name in sorted(wanted.keys() - self.pipelines.keys()):
-            self._pids += 1
-            state = PipelineState(workload=name, config=wanted[name], phase=Phase.SERVING)
-            self.pipelines[name] = PipelineStatus(state=state, pid=self._pids)
-        self._report()
-
     def _state(self) -> RuntimeState:
         serving = {k.workload for k, s in self.runs.items() if s.state.phase == Phase.SERVING}
         self.loads = [
             ServiceLoad(workload=name, queue_delay_ms=self.busy_ms) for name in sorted(serving)
         ]
-        state = SimNode._state(self)
-        state.pipelines.extend(self.pipelines[name] for name in sorted(self.pipelines))
-        return state
+        return SimNode._state(self)
 
     def _report(self) -> None:
         if self.runtime_up and not self.runtime_frozen:
