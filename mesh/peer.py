@@ -37,6 +37,7 @@ from mesh.exchange.membership import Membership
 from mesh.exchange.register_flow import RegisterFlow
 from mesh.hashing import first, ranked
 from mesh.journals.logs import Logs
+from mesh.journals.writers import Writers
 from mesh.registers.store import NodeKeys, Registers
 from protos.documents_pb2 import Boot, StableRegister
 from protos.peer_pb2 import Documents, Frame, Hello, JournalOffer, JournalWant
@@ -79,12 +80,12 @@ class Peer:
         self.heads = heads
         self.logs = logs
         self.membership = membership
-        self.roster_keys: dict[str, bytes] = {}
         self._links = Links(config.name)
         self.links = self._links.open
         self._registers = RegisterFlow(
             config.name, config.site, membership, config.check_certificate, self._links
         )
+        self.writers = Writers(self._registers.signing_key_of)
         self._comparison = Comparison(
             config.name,
             self._links,
@@ -95,7 +96,7 @@ class Peer:
             now_ms,
             config.wan_exchange_ms,
         )
-        self._journals = JournalIntake(logs, self._signing_key_of, config.archive)
+        self._journals = JournalIntake(logs, self.writers.keys_of, config.archive)
         self._flow = self._journals.flow
         self._due = {"offer": now_ms, "resume": now_ms}
         self._round = 0
@@ -137,9 +138,6 @@ class Peer:
             able = registers.with_wan.intersection(liveness.live())
             self._gateway = first("gateway", able - registers.draining or able)
         return self._gateway
-
-    def _signing_key_of(self, node: str) -> bytes | None:
-        return self._registers.signing_key_of(node) or self.roster_keys.get(node)
 
     # ---- the boundary ----
 

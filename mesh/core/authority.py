@@ -18,6 +18,7 @@ class Authority:
 
     def start(self, core: "NodeCore", now_ms: int) -> None:
         """What the disk holds of it is in force before anything else happens."""
+        core.admissions.unix_ms = core.unix_ms()
         _use_branch(core, "disk")
         core.changes.authority_spoke()
         self._shut_out(core, now_ms)  # who was revoked may be remembered from before
@@ -31,6 +32,17 @@ class Authority:
             entries.append(WriteJournal("record", "plan.applied", site, notice.cause, fields))
         core.stale = core.stale or f"{notice.what} {notice.subject}, {notice.cause}"
         return [*entries, *self._shut_out(core, now_ms), *_changes_anew(core)]
+
+    def look_at_boxes(self, core: "NodeCore", now_ms: int) -> list[NodeOutput]:
+        """Takes in the boxes that an operator at the site admitted, and shuts out at once those
+        whose place they take."""
+        core.admissions.unix_ms = core.unix_ms()
+        entries = core.admissions.look()
+        if not entries:
+            return []
+        core.in_force.use_replaced(core.admissions.replaced())
+        core.stale = core.stale or "a box was admitted"
+        return [*entries, *self._shut_out(core, now_ms)]
 
     def _shut_out(self, core: "NodeCore", now_ms: int) -> list[NodeOutput]:
         """Closes the links of revoked peers and forgets what they, and those whose certificates
@@ -51,7 +63,8 @@ class Authority:
 
 def _rests_on(core: "NodeCore") -> object:
     """What it depends on who is shut out, to be compared."""
-    return core.peer.heads.trust.generation, core.revoked.tls_keys
+    boxes = core.admissions.tls_keys
+    return core.peer.heads.trust.generation, core.revoked.tls_keys, boxes
 
 
 def _use_branch(core: "NodeCore", cause: str) -> None:
@@ -59,8 +72,10 @@ def _use_branch(core: "NodeCore", cause: str) -> None:
     if core.in_force.use(core.peer.heads.contents(), applied.counter if applied else 0):
         # Those of nodes that were shut out stay: what they journalled before lies with their
         # neighbours, and is handed over as long as somebody can check it.
-        roster = {e.node: e.signing_key for e in core.branch.roster}
-        core.peer.roster_keys = core.peer.roster_keys | roster
+        for entry in core.branch.roster:
+            core.peer.writers.remember(entry.node, entry.signing_key)
+        core.admissions.use(core.branch)
+        core.in_force.use_replaced(core.admissions.replaced())
     core.stale = f"the plan, {cause}"
 
 

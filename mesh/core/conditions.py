@@ -30,6 +30,7 @@ def active(core: "NodeCore") -> Active:
         ("Offline", _offline(core), "critical"),
         ("Pending", dict(core.placement.pending), "warning"),
         ("Drain", _stays(core), "warning"),
+        ("Admission", core.admissions.clashes, "critical"),
         ("Disk", held_back, "critical"),
         ("RefusedArtifact", refused, "critical"),
         ("RefusedState", _refused_state(core), "critical"),
@@ -50,6 +51,8 @@ def _offline(core: "NodeCore") -> dict[str, str]:
     """The dead of the roster; a node that the authority took out of it is not missed."""
     dead = core.membership.liveness.dead()
     roster = {entry.node for entry in core.branch.roster} if dead else set()
+    if roster:
+        roster |= core.admissions.nodes.keys()
     return {
         node: "no answer, directly or through others: see to its power and its network"
         for node in dead

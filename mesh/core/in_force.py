@@ -27,7 +27,8 @@ class InForce:
         self.branch = SiteBranch()
         self.planned = Plan()
         self.counter = 0
-        self.revoked = Revoked(b"")
+        self.revoked = Revoked()
+        self._revocations = b""
         self.held_back: HeldBack = {}
         self.refused = ""
 
@@ -37,13 +38,15 @@ class InForce:
         blob = contents.get(site_branch_name(self._site))
         if blob is None:
             return False
+        revocations = contents.get(REVOCATIONS, b"")
         try:
             branch = open_site_branch(blob, self._site)
-            revoked = Revoked(contents.get(REVOCATIONS, b""))
+            revoked = Revoked(revocations)
         except BranchRefused as refused:
             self.refused = f"{refused}; the last good state stays in force"
             return False
         self.branch, self.revoked, self.refused = branch, revoked, ""
+        self._revocations = revocations
         self.planned, self.counter = branch.plan, counter
         self.held_back = {
             entry.node: entry.draining
@@ -51,6 +54,11 @@ class InForce:
             if entry.cordoned or entry.draining
         }
         return True
+
+    def use_replaced(self, replaced: Mapping[bytes, str]) -> None:
+        """Makes `revoked` name the nodes of this site as well whose place another has taken: their
+        TLS keys, and why."""
+        self.revoked = Revoked(self._revocations, replaced)
 
     def use_changes(self, changes: Mapping[Key, Change]) -> None:
         """Makes `branch` what these local changes make of the plan."""

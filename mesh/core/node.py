@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from mesh.addresses import as_reached
 from mesh.core import notices, reports, view
+from mesh.core.admissions import Admissions
 from mesh.core.alarms import Alarms
 from mesh.core.artifacts import Artifacts
 from mesh.core.authority import Authority
@@ -87,6 +88,7 @@ class NodeCore:
         rollouts: bytes = b"",
         cordon: bytes = b"",
         changes: bytes = b"",
+        admissions: Admissions | None = None,
     ) -> None:
         self.peer = peer
         self.membership = membership
@@ -100,6 +102,7 @@ class NodeCore:
         self.cordon = Cordon(self.name, self.in_force, cordon)
         site, trust = peer.config.site, peer.heads.trust
         self.changes = LocalChanges(site, trust, self.in_force, changes)
+        self.admissions = admissions or Admissions(site, trust, b"")
         self.share = Share(
             self.name,
             membership,
@@ -222,6 +225,7 @@ class NodeCore:
         outputs += self.outage.watch(gateway, site, self.alarms, self.wall_ms, now_ms)
         outputs += self.loads.tick(self.runtime, self.peer.neighbours(), now_ms)
         outputs += self.refusals.tick(now_ms)
+        outputs += self.authority.look_at_boxes(self, now_ms)
         outputs += self._end_changes()
         outputs += self.share.count(now_ms)
         if self.share.has_settled(now_ms):

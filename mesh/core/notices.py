@@ -53,6 +53,7 @@ def _register_changed(core: "NodeCore", notice: Notice, now_ms: int) -> list[Nod
     if notice.subject == core.name:
         return core.suppliers.tell(core, now_ms)
     core.stale = f"the register of {notice.subject}"
+    core.admissions.heard(notice.data.body.admissions)
     changes = notice.data.body.local_changes
     made = core.changes.heard(changes, notice.subject, core.unix_ms()) if changes else []
     return [*made, *core.conflicts.heard(notice.data), *core.suppliers.tell(core, now_ms)]

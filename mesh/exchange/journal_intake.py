@@ -4,7 +4,7 @@ A batch is taken from anyone who carries it: its writer's signature says whose i
 before it is passed on, and a master acknowledges it only once it is on the master's disk.
 """
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 from mesh.events import Acknowledge, Instruction, Notice, SaveBatch, Send
@@ -32,18 +32,19 @@ TAKEN_MAX = 1024
 class JournalIntake:
     """The receiving side of journals.
 
-    `signing_key_of` gives a node's raw Ed25519 key, or None; `archive` is set on a master.
+    `signing_keys_of` gives the raw Ed25519 keys of those that have, or had, an ID; `archive` is set
+    on a master.
     """
 
     def __init__(
         self,
         logs: Logs,
-        signing_key_of: Callable[[str], bytes | None],
+        signing_keys_of: Callable[[str], Sequence[bytes]],
         archive: bool,
     ) -> None:
         self.logs = logs
         self.flow = JournalFlow(logs)
-        self._signing_key_of = signing_key_of
+        self._signing_keys_of = signing_keys_of
         self._archive = archive
         self._due: dict[LogKey, int] = dict(logs.unacknowledged()) if archive else {}
         self._taken: set[bytes] = set()  # acknowledgements
@@ -55,7 +56,7 @@ class JournalIntake:
         instructions: list[Instruction] = []
         for envelope in message.batches:
             try:
-                batch = open_batch(envelope, self._signing_key_of)
+                batch = open_batch(envelope, self._signing_keys_of)
             except BatchRefused as refused:
                 instructions.append(Notice("refused", peer, f"journal: {refused}"))
                 continue

@@ -6,8 +6,10 @@ nothing. A branch is good whole or not at all.
 """
 
 from mesh.heads import checks
+from mesh.heads.delegations import check_delegation
 from mesh.heads.identity import Identity, IdentityRefused
 from mesh.heads.limits import (
+    DELEGATIONS_MAX,
     NUMBER_MAX,
     REASON_MAX,
     RELEASED_MAX,
@@ -41,7 +43,7 @@ def site_branch_name(site: str) -> str:
 
 
 def open_site_branch(data: bytes, site: str) -> SiteBranch:
-    """The roster, labels and plan of `site`. Raises BranchRefused."""
+    """The roster, labels, delegations and plan of `site`. Raises BranchRefused."""
     branch = checks.parse(SiteBranch, data, "the site's branch")
     if branch.site != site:
         raise checks.refused("site", f"is {branch.site[:64]!r} in the branch of {site!r}")
@@ -52,6 +54,10 @@ def open_site_branch(data: bytes, site: str) -> SiteBranch:
     checks.unique("roster's signing keys", (entry.signing_key for entry in branch.roster))
     checks.unique("roster's TLS keys", (entry.tls_key for entry in branch.roster))
     checks.labels("labels", branch.labels)
+    checks.between("delegations.size", len(branch.delegations), 0, DELEGATIONS_MAX)
+    for delegation in branch.delegations:
+        check_delegation(delegation)
+    checks.rising("delegations", [(one.id,) for one in branch.delegations])
     if branch.HasField("plan"):
         check_plan(branch.plan, site)
     return branch

@@ -23,8 +23,11 @@ from mesh.heads.limits import CERTIFICATE_MAX_BYTES, KEY_BYTES
 SIGNING_KEY_EXTENSION = ObjectIdentifier("2.25.152466317085842637906911271384106927713")
 """Names the extension with the signing key. Under 2.25 any UUID is an identifier (ITU-T X.667)."""
 
+REPLACES_EXTENSION = ObjectIdentifier("2.25.188940325176034467128420935115370162853")
+"""Names the extension with the TLS key of the node whose place a node takes."""
+
 SIGNING_KEY_HEADER = b"\x04\x20"
-"""What stands before the key in its extension: DER for "a string of 32 octets"."""
+"""What stands before a key in its extension: DER for "a string of 32 octets"."""
 
 USES = frozenset({ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH})
 """A peer both dials and is dialled."""
@@ -38,6 +41,7 @@ _EXTENSIONS_KNOWN = frozenset(
         x509.SubjectKeyIdentifier.oid,
         x509.AuthorityKeyIdentifier.oid,
         SIGNING_KEY_EXTENSION,
+        REPLACES_EXTENSION,
     }
 )
 
@@ -59,13 +63,16 @@ class Certified:
 
     `tls_key` is the SHA-256 of the TLS key's SubjectPublicKeyInfo (32 bytes; the form in which
     rosters and revocations name it), `signing_key` a raw Ed25519 public key (32 bytes), `der` the
-    certificate itself.
+    certificate itself, `serial` its number, `replaces` the TLS key of the node whose place this one
+    takes, or empty.
     """
 
     identity: Identity
     tls_key: bytes
     signing_key: bytes
     der: bytes
+    serial: int
+    replaces: bytes
 
 
 def parse(der: bytes) -> x509.Certificate:
@@ -132,9 +139,13 @@ def _leaf(certificate: x509.Certificate) -> Certified:
     if not USES.issubset(extensions.get_extension_for_class(x509.ExtendedKeyUsage).value):
         raise misshapen("it is not for servers and clients alike")
     identity = _identity(extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
-    signing_key = _signing_key(extensions.get_extension_for_oid(SIGNING_KEY_EXTENSION).value)
+    signing_key = _key(extensions.get_extension_for_oid(SIGNING_KEY_EXTENSION).value, "signing key")
+    replaces = b"".join(
+        _key(one.value, "replaced key") for one in extensions if one.oid == REPLACES_EXTENSION
+    )
     der = certificate.public_bytes(Encoding.DER)
-    return Certified(identity, tls_key_digest(_p256(certificate)), signing_key, der)
+    tls_key = tls_key_digest(_p256(certificate))
+    return Certified(identity, tls_key, signing_key, der, certificate.serial_number, replaces)
 
 
 def _constraints(certificate: x509.Certificate) -> x509.BasicConstraints:
@@ -160,12 +171,12 @@ def _identity(names: x509.SubjectAlternativeName) -> Identity:
     return identity
 
 
-def _signing_key(extension: x509.ExtensionType) -> bytes:
+def _key(extension: x509.ExtensionType, what: str) -> bytes:
     value = extension.public_bytes()
     if len(value) != len(SIGNING_KEY_HEADER) + KEY_BYTES:
-        raise misshapen(f"its signing key has {len(value)} bytes instead of 2 + 32")
+        raise misshapen(f"its {what} has {len(value)} bytes instead of 2 + 32")
     if not value.startswith(SIGNING_KEY_HEADER):
-        raise misshapen("its signing key is not 32 octets in DER")
+        raise misshapen(f"its {what} is not 32 octets in DER")
     return value.removeprefix(SIGNING_KEY_HEADER)
 
 

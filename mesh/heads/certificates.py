@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from mesh.heads.certificate_shape import (
+    REPLACES_EXTENSION,
     SIGNING_KEY_EXTENSION,
     SIGNING_KEY_HEADER,
     USES,
@@ -34,15 +35,22 @@ from mesh.heads.limits import PEM_MAX_BYTES
 
 __all__ = [
     "Certified",
+    "UnknownIssuer",
     "check_authority",
     "check_certificate",
     "der_from_pem",
+    "is_issued_by",
     "issue",
     "make_authority",
     "pem",
     "read_certificate",
     "tls_key_digest",
 ]
+
+
+class UnknownIssuer(IdentityRefused):
+    """A certificate that no authority of the trust head issued. A delegated one may have."""
+
 
 VALID_FROM = datetime(1970, 1, 1, tzinfo=UTC)
 VALID_UNTIL = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
@@ -72,13 +80,15 @@ def issue(
     tls_public_key: ec.EllipticCurvePublicKey,
     signing_key: bytes,
     serial: int,
+    replaces: bytes = b"",
 ) -> bytes:
     """A certificate (DER) that binds `identity` to both keys.
 
     `signing_key` is a raw Ed25519 public key (32 bytes); `serial` is positive and unique to the
-    authority. What was made is read back: raises IdentityRefused where it would not be a good
-    certificate (a TLS key that is not on P-256, a signing key of another length), or where
-    `authority_der` is of another key or mesh.
+    authority; `replaces` is the TLS key (SHA-256 of its SubjectPublicKeyInfo) of the node whose
+    place this one takes, or empty. What was made is read back: raises IdentityRefused where it
+    would not be a good certificate (a TLS key that is not on P-256, a signing key of another
+    length), or where `authority_der` is of another key or mesh.
     """
     authority = check_authority(authority_der, identity.mesh)
     if authority.public_key() != authority_key.public_key():
@@ -92,7 +102,11 @@ def issue(
     names = [x509.UniformResourceIdentifier(identity.uri), x509.DNSName(identity.dns_name)]
     builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     binding = x509.UnrecognizedExtension(SIGNING_KEY_EXTENSION, SIGNING_KEY_HEADER + signing_key)
-    der = _sign(builder.add_extension(binding, critical=False), authority_key)
+    builder = builder.add_extension(binding, critical=False)
+    if replaces:
+        replaced = x509.UnrecognizedExtension(REPLACES_EXTENSION, SIGNING_KEY_HEADER + replaces)
+        builder = builder.add_extension(replaced, critical=False)
+    der = _sign(builder, authority_key)
     read_certificate(der)
     return der
 
@@ -121,7 +135,7 @@ def check_certificate(der: bytes, authorities: Sequence[bytes], mesh: str) -> Ce
         )
     if any(_issued_by(certificate, check_authority(one, mesh)) for one in authorities):
         return certified
-    raise IdentityRefused(
+    raise UnknownIssuer(
         f"the certificate of {identity.uri} was issued by no authority of this mesh: forged, or "
         "of another mesh with the same name, or of an authority that was replaced; "
         "if the machine is yours, enrol it again"
@@ -134,6 +148,12 @@ def check_authority(der: bytes, mesh: str) -> x509.Certificate:
     Raises IdentityRefused if it is none, of another mesh, or not on P-256.
     """
     return read_authority(parse(der), mesh)
+
+
+def is_issued_by(der: bytes, authority: bytes) -> bool:
+    """Whether the authority whose certificate (DER) is given issued the one in `der`. Raises
+    IdentityRefused if one of them is no certificate."""
+    return _issued_by(parse(der), parse(authority))
 
 
 def pem(der: bytes) -> bytes:

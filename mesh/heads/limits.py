@@ -71,6 +71,14 @@ DURATION_MS_MAX = 24 * 3600 * 1000
 AUTONOMY_MS_MAX = 400 * 24 * 3600 * 1000
 """How long into an outage a site may change things: a year and some."""
 
+DELEGATIONS_MAX = 16
+"""Of a site, ended ones whose boxes are still enrolled among them: each certificate that is checked
+may cost a signature check for each, 0.1 ms, once. 2.5 KiB each at worst, of a branch's blob."""
+
+DELEGATED_MAX = 16
+"""Boxes of one delegation: more than anybody replaces in one outage. A node keeps 16 times 16
+certificates at worst, 0.5 MiB."""
+
 LABELS_MAX = 32
 """Labels of a site or a selector, 128 bytes each."""
 

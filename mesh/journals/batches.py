@@ -60,21 +60,21 @@ class Batch:
         return self.first - self.dropped
 
 
-def open_batch(envelope: bytes, signing_key_of: Callable[[str], bytes | None]) -> Batch:
+def open_batch(envelope: bytes, signing_keys_of: Callable[[str], Sequence[bytes]]) -> Batch:
     """The batch in `envelope`, if the node that it names signed it.
 
-    `signing_key_of` gives a node's raw Ed25519 key, None for a node that is not known. Raises
-    BatchRefused.
+    `signing_keys_of` gives the raw Ed25519 keys of those that had a node's ID, none for a node that
+    is not known. Raises BatchRefused.
     """
     if len(envelope) > limits.ENVELOPE_BYTES_MAX:
         raise BatchRefused("too large", f"{len(envelope)} bytes")
     try:
         # The name is needed to find the key; everything else is used only once it is verified.
         node = _parse(open_envelope(envelope, BATCH).payload).log.node
-        key = signing_key_of(node)
-        if key is None:
+        keys = signing_keys_of(node)
+        if not keys:
             raise BatchRefused("unknown node", f"{node[:80]!r} is not in the roster known here")
-        payload = verify(envelope, BATCH, [key]).payload
+        payload = verify(envelope, BATCH, keys).payload
     except SignatureRefused as refused:
         raise BatchRefused(refused.reason, str(refused)) from None
     return _checked(_parse(payload), sha256(payload), envelope)

@@ -204,8 +204,8 @@ class MasterDaemon:
             if envelope == self._announced:
                 return
             # Of revoked nodes too: their history before that lies with their neighbours.
-            enrolled = self.authority.content.nodes.values()
-            self.peer.roster_keys = {record.node: record.signing_key for record in enrolled}
+            for node, signing_key in self.authority.content.signing_keys():
+                self.peer.writers.remember(node, signing_key)
             try:
                 documents = await asyncio.to_thread(self._all_branches)
             except DiskError as error:

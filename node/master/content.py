@@ -14,6 +14,7 @@ from mesh.desired.history import History, Version
 from mesh.desired.holds import Holds, SiteService
 from mesh.desired.parse import from_json, to_json
 from mesh.desired.resources import Pipeline, Resource, Service
+from mesh.heads.identity import Identity
 from node.master.records import HoldRecord, NodeRecord, ReleaseRecord, RevocationRecord
 from node.master.store import Store, Write
 from protos.documents_pb2 import Revocation, RosterEntry
@@ -89,6 +90,14 @@ class Content:
                 )
                 roster.append(entry)
         return rosters
+
+    def signing_keys(self) -> list[tuple[str, bytes]]:
+        """Each node's ID and signing key, before it those of machines that had the ID earlier."""
+        revoked = sorted(self.revocations.values(), key=lambda one: one.unix_ms)
+        return [
+            *((Identity.from_uri(one.subject).name, one.signing_key) for one in revoked),
+            *((record.node, record.signing_key) for record in self.nodes.values()),
+        ]
 
     def known_sites(self) -> set[str]:
         """Every site that has a node, or that a resource names."""

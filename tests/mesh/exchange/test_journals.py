@@ -136,8 +136,8 @@ def test_logs_with_impossible_names_are_left_out() -> None:
 
 def intake(archive: bool = False, per_node_max: int = 1000) -> JournalIntake:
     logs = Logs({}, own="me", archive=archive, per_node_max=per_node_max)
-    keys = {"n1": SIGNER.public_key}
-    return JournalIntake(logs, keys.get, archive)
+    keys = {"n1": (SIGNER.public_key,)}
+    return JournalIntake(logs, lambda node: keys.get(node, ()), archive)
 
 
 def take(
@@ -203,7 +203,7 @@ def test_only_a_master_owes_acknowledgements_and_only_for_what_is_on_its_disk() 
 def test_a_master_that_starts_owes_for_what_it_holds() -> None:
     (batch,) = batches(1)
     logs = Logs({batch.key: holding(batch).held(batch.key) or _never()}, archive=True)
-    (due,) = JournalIntake(logs, lambda _: None, True).acknowledge_due()
+    (due,) = JournalIntake(logs, lambda _: (), True).acknowledge_due()
     assert isinstance(due, Acknowledge)
     assert due.tails == ((key(), 1),)
 

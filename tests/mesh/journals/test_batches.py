@@ -23,8 +23,8 @@ RECORDS = LogKey("north-1", 3, NONCE, "record")
 READINGS = LogKey("north-1", 3, NONCE, "data")
 
 
-def signing_key_of(node: str) -> bytes | None:
-    return {"north-1": NODE_KEY.public_key}.get(node)
+def signing_keys_of(node: str) -> list[bytes]:
+    return {"north-1": [NODE_KEY.public_key]}.get(node, [])
 
 
 def entry(event: str = "workload.started") -> JournalEntry:
@@ -46,8 +46,8 @@ def test_what_a_writer_makes_opens_as_what_was_written() -> None:
     writer = BatchWriter(RECORDS, NODE_KEY)
     first = writer.batch([entry("one"), entry("two")])
     second = writer.batch([entry("three")])
-    assert open_batch(first.envelope, signing_key_of) == first
-    opened = open_batch(second.envelope, signing_key_of)
+    assert open_batch(first.envelope, signing_keys_of) == first
+    opened = open_batch(second.envelope, signing_keys_of)
     assert (opened.key, opened.first, opened.last) == (RECORDS, 3, 3)
     assert opened.previous == first.digest
     assert [item.event for item in opened.entries] == ["three"]
@@ -60,7 +60,7 @@ def test_dropped_entries_have_sequences_of_their_own() -> None:
     writer.batch([entry()])
     later = writer.batch([entry()], dropped=5)
     assert (later.start, later.first, later.last, later.dropped) == (2, 7, 7, 5)
-    assert open_batch(later.envelope, signing_key_of) == later
+    assert open_batch(later.envelope, signing_keys_of) == later
 
 
 def test_a_writer_goes_on_where_it_is_told() -> None:
@@ -108,7 +108,7 @@ def test_the_largest_entries_fill_batches_that_fit_their_envelope() -> None:
     assert [len(batch.entries) for batch in batches] == [2, 2, 1]
     for batch in batches:
         assert len(batch.envelope) <= ENVELOPE_BYTES_MAX
-        assert open_batch(batch.envelope, signing_key_of) == batch
+        assert open_batch(batch.envelope, signing_keys_of) == batch
 
 
 def test_entries_are_cut_to_the_limits_and_made_valid_text() -> None:
@@ -200,7 +200,7 @@ def test_names_out_of_bounds_are_refused(changes: dict[str, object]) -> None:
 )  # fmt: skip
 def test_bad_batches_are_refused_by_reason(envelope: bytes, reason: str) -> None:
     with pytest.raises(BatchRefused) as caught:
-        open_batch(envelope, signing_key_of)
+        open_batch(envelope, signing_keys_of)
     assert caught.value.reason == reason
 
 
@@ -212,4 +212,4 @@ def test_a_flipped_bit_anywhere_in_the_payload_is_noticed() -> None:
         bad = Envelope(payload_type=good.payload_type, payload=bytes(flipped))
         bad.signatures.extend(good.signatures)
         with pytest.raises(BatchRefused):
-            open_batch(bad.SerializeToString(), signing_key_of)
+            open_batch(bad.SerializeToString(), signing_keys_of)
