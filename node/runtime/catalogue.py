@@ -51,6 +51,10 @@ class Catalogue:
         """The name of the model that a service serves; "" if it is not known."""
         return next((m.model for m in self._of(workload) if m.model), "")
 
+    def may_sleep(self, workload: str) -> bool:
+        """Whether the plan allows a service no replica: then a request for it waits for one."""
+        return any(m.may_sleep for m in self._of(workload))
+
     def find(self, name: str, version: str) -> Target:
         """Raises RequestFailed: NOT_FOUND, or UNAVAILABLE while nothing is known."""
         if not self.known:

@@ -45,6 +45,8 @@ from protos.runtime_pb2_grpc import add_RuntimeServicer_to_server
 
 log = logging.getLogger(__name__)
 
+IDLE = Load(0, 0, 0)
+"""Of a service that nothing serves here."""
 ENDING = (signal.SIGTERM, signal.SIGINT)
 """The signals that end the runtime in good order."""
 
@@ -62,8 +64,9 @@ class Runtime:
         self.peers = Peers(config, tls, address) if tls and address else None
         dialler = self.peers.dialler if self.peers else NoDialler()
         self.neighbours = Neighbours(dialler, self._route_refused)
-        self.dispatcher = Dispatcher(self.catalogue, self.neighbours, self._coming)
         self.hub = Hub(self.state)
+        wanted = self.hub.state_changed
+        self.dispatcher = Dispatcher(self.catalogue, self.neighbours, self._coming, wanted)
         self.supervisor = Supervisor(
             lambda workload: self.dispatcher.queues[workload],
             self.hub,
@@ -81,13 +84,16 @@ class Runtime:
             peer_inference_address=self.peer_address,
             pid=os.getpid(),
         )
-        for workload, load in sorted(self._loads.items()):
+        shown = +self.dispatcher.waking.shown
+        for workload in sorted(self._loads.keys() | shown.keys()):
+            load = self._loads.get(workload, IDLE)
             state.loads.append(
                 ServiceLoad(
                     workload=workload,
                     queue_delay_ms=load.queue_delay_ms,
                     in_flight=load.in_flight,
                     requests_per_second=load.requests_per_second,
+                    waiting=shown[workload],
                 )
             )
         return state

@@ -23,6 +23,7 @@ from node.runtime.neighbours import HOP, Neighbours
 from node.runtime.replica import Queue
 from node.runtime.service_queue import NoReplica, QueueFull, ServiceQueue
 from node.runtime.tensors import Tensor
+from node.runtime.waking import Waking
 from node.runtime.worker_link import WorkerGone
 from node.runtime.worker_process import WorkerProcess
 from protos.inference_pb2 import ModelInferRequest, ModelInferResponse
@@ -57,12 +58,18 @@ class Dispatcher:
     """Brings requests to who can answer them."""
 
     def __init__(
-        self, catalogue: Catalogue, neighbours: Neighbours, coming: Callable[[str], bool]
+        self,
+        catalogue: Catalogue,
+        neighbours: Neighbours,
+        coming: Callable[[str], bool],
+        wanted: Callable[[], None],
     ) -> None:
-        """`coming` says whether a replica of a workload here will soon serve."""
+        """`coming` says whether a replica of a workload here will soon serve; `wanted` is called
+        when requests for a service that sleeps wait, or none do any more."""
         self.catalogue = catalogue
         self.neighbours = neighbours
         self._coming = coming
+        self.waking = Waking(self.available, wanted)
         self.queues: defaultdict[str, Queue] = defaultdict(lambda: ServiceQueue(time.monotonic))
         self._running: set[asyncio.Task[Worked]] = set()
 
@@ -72,6 +79,10 @@ class Dispatcher:
             target.version
         )
         return here or self.neighbours.reachable(target.workload)
+
+    def ready(self, target: Target) -> bool:
+        """Whether a request would be answered: at once, or by a service that wakes for it."""
+        return self.available(target) or self.catalogue.may_sleep(target.workload)
 
     async def infer(
         self, request: ModelInferRequest, deadline: Deadline, *, hop: bool
@@ -91,7 +102,7 @@ class Dispatcher:
                     return await self._elsewhere(target, request, deadline)
                 except RequestFailed as failure:
                     refusal = _worse(refusal, failure)
-            await self.wait_here(target, refusal, deadline, hop=hop)
+            await self.wait(target, refusal, deadline, hop=hop, size=request.ByteSize())
 
     async def _here(
         self, target: Target, request: ModelInferRequest, attempts: Attempts
@@ -168,12 +179,22 @@ class Dispatcher:
         response.model_name = request.model_name
         return response
 
-    async def wait_here(
-        self, target: Target, refusal: RequestFailed, deadline: Deadline, *, hop: bool
+    async def wait(
+        self,
+        target: Target,
+        refusal: RequestFailed,
+        deadline: Deadline,
+        *,
+        hop: bool,
+        size: int = 0,
     ) -> None:
-        """Until a replica that is starting here serves. Raises `refusal` if there is none."""
+        """Until a replica that is starting here serves, or somebody wakes a service that sleeps.
+        Raises `refusal` if there is nothing to wait for."""
         queue = self.queues[target.workload]
         waits = not hop and refusal.code == grpc.StatusCode.UNAVAILABLE
+        if waits and self.catalogue.may_sleep(target.workload):
+            await self.waking.until_awake(target, size, deadline)
+            return
         while waits and not queue.serves(target.version) and self._coming(target.workload):
             if deadline.left() == 0.0:
                 raise late(f"the deadline passed: {refusal.text}")

@@ -3,8 +3,9 @@
 Decisions where servers differ: `ModelReady` of an unknown model is `ready: false`, as users of
 tritonclient expect, not an error. `ServerReady` is true while the node knows its plan and each
 service of the site has somebody to answer; it becomes false again when that ceases (nothing here
-is sticky). Loading and unloading are the mesh's: such a call does nothing where it would change
-nothing, and is refused otherwise. Answers are raw.
+is sticky). A service that sleeps is ready: a request wakes it and is answered. Loading and
+unloading are the mesh's: such a call does nothing where it would change nothing, and is refused
+otherwise. Answers are raw.
 """
 
 from collections.abc import AsyncIterable, AsyncIterator
@@ -61,7 +62,7 @@ class InferenceService(GRPCInferenceServiceServicer):
             target = self._dispatcher.catalogue.find(request.name, request.version)
         except RequestFailed:
             return v2.ModelReadyResponse(ready=False)
-        return v2.ModelReadyResponse(ready=self._dispatcher.available(target))
+        return v2.ModelReadyResponse(ready=self._dispatcher.ready(target))
 
     async def ServerMetadata(  # noqa: N802
         self, request: v2.ServerMetadataRequest, context: Context
@@ -108,10 +109,12 @@ class InferenceService(GRPCInferenceServiceServicer):
         catalogue = self._dispatcher.catalogue
         for name in catalogue.services:
             for model_version in catalogue.versions(name) or [""]:
-                ready = self._dispatcher.available(Target(name, model_version))
+                target = Target(name, model_version)
+                ready = self._dispatcher.ready(target)
                 if ready or not request.ready:
                     state = READY if ready else UNAVAILABLE
-                    reason = "" if ready else self._describer.why_not(name)
+                    serves = self._dispatcher.available(target)
+                    reason = "" if serves else self._describer.why_not(name)
                     response.models.add(
                         name=name, version=model_version, state=state, reason=reason
                     )
@@ -132,7 +135,7 @@ class InferenceService(GRPCInferenceServiceServicer):
         return v2.RepositoryModelUnloadResponse()
 
     def _ready(self, workload: str) -> bool:
-        return self._dispatcher.available(Target(workload, ""))
+        return self._dispatcher.ready(Target(workload, ""))
 
     async def _only_if(
         self,
@@ -144,7 +147,7 @@ class InferenceService(GRPCInferenceServiceServicer):
             target = self._dispatcher.catalogue.find(request.model_name, "")
         except RequestFailed as failure:
             await _abort(context, failure)
-        if self._ready(target.workload) != wanted or request.parameters:
+        if self._dispatcher.available(target) != wanted or request.parameters:
             code = grpc.StatusCode.FAILED_PRECONDITION
             text = (
                 "the mesh decides what is loaded, nothing was changed: "

@@ -117,6 +117,14 @@ DEADLINE_S_DEFAULT = 10.0
 DEADLINE_S_MAX = 300.0
 """Seconds that a request may be worked on, whatever its caller states."""
 
+WAKE_ANSWER_S = 0.1
+"""Seconds kept of a deadline to say that a service which slept is not up in time: an answer that
+comes after the deadline tells nobody anything."""
+
+WAKE_SHOWN_S = 1.0
+"""Seconds that the agent is shown a waiting request at least: one with little patience wakes the
+service as well, for whoever comes next."""
+
 WORKER_DEATHS_MAX = 2
 """Workers that may die over one request before it is given up: it may be the cause."""
 

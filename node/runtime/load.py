@@ -54,6 +54,7 @@ class LoadMeter:
         """The load in the `since_s` seconds since the last take; counting begins anew."""
         mean_ms = 1000 * self._waited_s / self._requests if self._requests else 0.0
         rate = self._requests / since_s if since_s > 0 else 0.0
+        rate = max(rate, 1.0) if self._requests else 0.0  # any request at all is told
         self._requests, self._waited_s = 0, 0.0
         return Load(_quantised(mean_ms), _quantised(self.in_flight), _quantised(rate))
 

@@ -24,7 +24,9 @@ class Describer:
 
     def why_not(self, workload: str) -> str:
         """Why nobody answers for `workload`."""
-        return self._reason_of(workload) or "no replica of it serves at this site"
+        sleeps = self._dispatcher.catalogue.may_sleep(workload)
+        none = "it sleeps: a request wakes it" if sleeps else "no replica of it serves at this site"
+        return self._reason_of(workload) or none
 
     async def describe(
         self, request: ModelMetadataRequest, deadline: Deadline, *, hop: bool
@@ -41,7 +43,7 @@ class Describer:
                     return await self._elsewhere(request, target, deadline)
                 except RequestFailed as failure:
                     refusal = failure
-            await self._dispatcher.wait_here(target, refusal, deadline, hop=hop)
+            await self._dispatcher.wait(target, refusal, deadline, hop=hop)
 
     async def _elsewhere(
         self, request: ModelMetadataRequest, target: Target, deadline: Deadline

@@ -73,9 +73,14 @@ class Neighbours:
         self._turns = itertools.count(1)
 
     async def replace(self, routes: list[Route]) -> None:
-        """Takes the routes of a new spec; channels that no route needs any more are closed."""
+        """Takes the routes of a new spec; channels that no route needs any more are closed. Who
+        serves something anew is avoided no more: it was heard just now."""
+        before = {(one.workload, one.node) for known in self._routes.values() for one in known}
         self._routes = {}
         routes = self._usable(routes)
+        for route in routes:
+            if (route.workload, route.node) not in before:
+                self._avoided_until.pop(route.node, None)
         for route in routes:
             self._routes.setdefault(route.workload, []).append(route)
         nodes = {route.node for route in routes}

@@ -51,3 +51,11 @@ def test_the_usual_time_of_an_inference_is_that_of_most_of_the_last() -> None:
     for _ in range(USUAL_OF):
         meter.served(0.5)
     assert meter.service_s == 0.5
+
+
+def test_any_request_at_all_is_told() -> None:
+    meter = LoadMeter()
+    meter.waited(0.0)
+    meter.served(0.01)
+    assert meter.take(60.0).requests_per_second == 1
+    assert meter.take(60.0).requests_per_second == 0
