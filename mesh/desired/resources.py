@@ -103,13 +103,20 @@ class ModelSpec(Section):
 
 
 class Replicas(Section):
-    """How many workers in each site: `min`, default 1, and up to `max`, default `min`."""
+    """How many workers in each site: `min`, default 1, and up to `max`, default `min`.
 
-    min: int = Field(default=1, ge=1, le=REPLICAS_MAX)
+    `min: 0` lets the service sleep: it has no worker while nobody asks for it, and the first
+    request wakes it and waits. It needs a `max`. All nodes of its sites must know of sleep.
+    """
+
+    min: int = Field(default=1, ge=0, le=REPLICAS_MAX)
     max: int | None = Field(default=None, ge=1, le=REPLICAS_MAX)
 
     @model_validator(mode="after")
     def _ordered(self) -> "Replicas":
+        if self.max is None and self.min == 0:
+            advice = "write max: 1 or more, to let it sleep until it is asked for, or min: 1"
+            raise refusal("min 0 without a max would never run", advice)
         if self.most < self.min:
             raise refusal(f"max ({self.max}) is less than min ({self.min})", "raise max")
         return self

@@ -108,3 +108,9 @@ def test_no_text_breaks_the_parser(text: str) -> None:
 def test_no_spec_breaks_the_parser(spec: object, kind: str) -> None:
     document = {"apiVersion": "mesh/v1", "kind": kind, "metadata": {"name": "x"}, "spec": spec}
     assert problems_of(json.dumps(document))
+
+
+def test_a_service_that_may_sleep_has_a_max() -> None:
+    service = parse(SERVICE + GOOD_SERVICE + "replicas: {min: 0, max: 2}}")[0].resource
+    assert isinstance(service, Service)
+    assert (service.spec.replicas.min, service.spec.replicas.most) == (0, 2)

@@ -172,8 +172,19 @@ def refusals(text: str) -> list[str]:
         ),
         pytest.param(
             SERVICE + GOOD_SERVICE + "replicas: {min: 0}}",
-            "faces.yaml:4:48: spec.replicas.min: at least 1 is needed",
-            id="no replicas",
+            "faces.yaml:4:42: spec.replicas: min 0 without a max would never run; "
+            "write max: 1 or more, to let it sleep until it is asked for, or min: 1",
+            id="may sleep, and is never awake",
+        ),
+        pytest.param(
+            SERVICE + GOOD_SERVICE + "replicas: {min: 0, max: 0}}",
+            "faces.yaml:4:56: spec.replicas.max: at least 1 is needed",
+            id="no replicas at all",
+        ),
+        pytest.param(
+            SERVICE + GOOD_SERVICE + "replicas: {min: -1, max: 2}}",
+            "faces.yaml:4:48: spec.replicas.min: at least 0 is needed",
+            id="fewer than none",
         ),
         pytest.param(
             SERVICE + GOOD_SERVICE + "replicas: {min: 1000000}}",
