@@ -84,6 +84,11 @@ class Share:
         return self._counted
 
     @property
+    def asleep(self) -> list[str]:
+        """Services that have no replica now because nobody asks for them."""
+        return sorted(service.name for service in self._counted.services if may_sleep(service))
+
+    @property
     def views(self) -> list[NodeView]:
         """The nodes that placement counted on, as their registers describe them."""
         return self._placing.nodes

@@ -88,6 +88,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("MODEL", "spec.model"),
         Column("PINNED", "pinned", pairs),
         Column("PAUSED", "paused", joined),
+        Column("ASLEEP", "asleep", joined),
         Column("GENERATION", "generation"),
     ),
     "pipelines": (

@@ -167,12 +167,13 @@ class Replica(TypedDict, total=False):
     """One replica of a service, or one pipeline."""
 
     site: str
-    node: str  # "" while it is pending
+    node: str  # "" while it is pending or asleep
     workload: str
     kind: str  # service, pipeline
     index: int  # among this node's replicas of the service
     phase: (
-        str  # fetching, loading, serving (a pipeline: running), draining, failed, refused, pending
+        str  # fetching, loading, serving (a pipeline: running), draining, failed, refused, pending,
+        # asleep
     )
     model: str
     version: str
@@ -230,6 +231,7 @@ class Status(TypedDict, total=False):
     peers: list[Peer]
     replicas: list[Replica]  # of this node, services only
     pipelines: list[Replica]  # of this node
+    asleep: list[str]  # services of its site that have no replica because nobody asks for them
     artifacts: list[Artifact]
     journal: Journal
     alarms: int  # active ones known here
@@ -285,6 +287,7 @@ class Resource(TypedDict, total=False):
     serving: int
     paused: list[str]  # of a service: the sites where its rollout is held; absent if none
     pinned: dict[str, str]  # of a service: by site, the model@version kept; absent if none
+    asleep: list[str]  # of a service that may sleep: the sites where nobody asks for it
     versions: list[dict[str, Any]]  # of a service, at a master: told to run, oldest first
     spec: dict[str, Any]  # as applied
 

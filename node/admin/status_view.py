@@ -101,6 +101,7 @@ def _facts(status: Document) -> Table:
         ("WAN", _wan(status.get("wan") or {})),
         ("STATE", _state(status.get("state") or {})),
         ("CORDON", Text(_cordon(status))),
+        ("ASLEEP", Text(joined(status.get("asleep") or []))),
         ("PEERS", Text(joined([_peer(one) for one in status.get("peers") or []]))),
         ("JOURNAL", _journal(status.get("journal") or {})),
         ("TRAFFIC", _traffic(status.get("wan_bytes") or {})),

@@ -9,6 +9,7 @@ from mesh.registers.liveness import Verdict
 from mesh.site.explain import Standing, explain_pipeline, explain_service
 from mesh.site.scaling import keeper
 from node.agent.local_changes import change_documents
+from node.agent.site_documents import ASLEEP
 from protos.documents_pb2 import PipelinePlan, Plan, ServicePlan
 
 Document = dict[str, Any]
@@ -42,6 +43,7 @@ def _service(core: NodeCore, service: ServicePlan) -> Document:
             "refused": share.refused_by_site().get(service.name, ""),
         },
         "pending": share.placement.pending.get(service.name, ""),
+        "asleep": ASLEEP if service.name in share.asleep else "",
         "nodes": _nodes(core, standings),
     }
 

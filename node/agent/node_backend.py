@@ -111,6 +111,7 @@ class NodeBackend(MastersAlone):
             "peers": self._peers(),
             "replicas": self._own_replicas(),
             "pipelines": self._own_pipelines(),
+            "asleep": core.share.asleep,
             "artifacts": self.artifacts(),
             "journal": {
                 "records": p.records(),
@@ -170,6 +171,7 @@ class NodeBackend(MastersAlone):
             if record.body.node != core.name and record.body.node in live:
                 found += documents.workload_documents(record.body)
         found += documents.pending_documents(core.peer.config.site, core.placement.pending)
+        found += documents.asleep_documents(core.peer.config.site, core.share.asleep)
         return sorted(found, key=lambda d: (d["workload"], d["node"], d.get("index", 0)))
 
     def rollouts(self) -> list[Document]:

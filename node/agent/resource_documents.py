@@ -8,7 +8,7 @@ from mesh.desired.history import Version
 from mesh.desired.parse import to_json
 from mesh.desired.resources import Pipeline, Service
 from mesh.journals.keys import RECORD
-from node.agent.site_documents import serving_count
+from node.agent.site_documents import is_nowhere, serving_count
 from node.master.content import Content
 from node.master.events import EventRecord
 from protos.documents_pb2 import StableRegister
@@ -41,6 +41,12 @@ def resource_documents(
             document["version"] = spec["model"]
             document["desired"] = spec["replicas"]["min"] * len(document["sites"])
             document |= _steered(content, name)
+            if not spec["replicas"]["min"]:
+                document["asleep"] = [
+                    site
+                    for site in document["sites"]
+                    if is_nowhere((b for b in bodies if b.site == site), name)
+                ]
         elif spec.get("sites") is None:
             document["sites"] = [name] if one_kind == "Site" else []
         found.append(document)

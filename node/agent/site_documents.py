@@ -5,6 +5,7 @@ from typing import Any
 
 from mesh.heads.revocations import Revoked
 from mesh.registers.store import Record
+from mesh.site.scaling import may_sleep
 from protos.documents_pb2 import (
     LoadRegister,
     Phase,
@@ -16,6 +17,7 @@ from protos.documents_pb2 import (
 )
 
 Document = dict[str, Any]
+ASLEEP = "nobody asks for it: a request at any node of the site wakes it"
 NAME_KEYS = {
     "nodes": "node",
     "sites": "site",
@@ -133,6 +135,14 @@ def pending_documents(site: str, pending: Mapping[str, str]) -> list[Document]:
     ]
 
 
+def asleep_documents(site: str, asleep: Iterable[str]) -> list[Document]:
+    """What has no replica because nobody asks for it."""
+    return [
+        {"site": site, "node": "", "workload": name, "phase": "asleep", "reason": ASLEEP}
+        for name in asleep
+    ]
+
+
 def alarm_documents(body: StableRegister) -> list[Document]:
     """The alarms that a node has raised."""
     return [
@@ -169,6 +179,11 @@ def serving_count(bodies: Iterable[StableRegister], workload: str) -> int:
         for state in body.replicas
         if state.workload == workload and state.phase == Phase.SERVING
     )
+
+
+def is_nowhere(bodies: Iterable[StableRegister], workload: str) -> bool:
+    """Whether no node says that it has a replica of a service, in any phase."""
+    return not any(state.workload == workload for body in bodies for state in body.replicas)
 
 
 def plan_documents(
@@ -216,6 +231,8 @@ def _service(
     held: Document = {"paused": [plan.site]} if service.paused else {}
     if service.pinned:
         held["pinned"] = {plan.site: model}
+    if may_sleep(service) and is_nowhere(bodies, service.name):
+        held["asleep"] = [plan.site]
     return {
         "kind": "Service",
         "name": service.name,

@@ -129,8 +129,7 @@ def _sentences(document: Document) -> list[tuple[str, str]]:
             ("version", _version(version)),
         ]
     found += [("changed", _changed(change)) for change in document.get("changes", ())]
-    if document["pending"]:
-        found.append(("pending", document["pending"]))
+    found += [(key, document[key]) for key in ("pending", "asleep") if document.get(key)]
     return found
 
 

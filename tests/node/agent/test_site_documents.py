@@ -3,7 +3,12 @@
 import pytest
 
 from node.agent.rollout_documents import rollout_documents
-from node.agent.site_documents import phase_name, plan_documents, workload_documents
+from node.agent.site_documents import (
+    asleep_documents,
+    phase_name,
+    plan_documents,
+    workload_documents,
+)
 from protos.documents_pb2 import (
     Phase,
     PipelineState,
@@ -49,3 +54,28 @@ def test_what_is_held_of_a_service_is_said(
     plan.services.add(name="faces", model="m", model_version="1", **service)
     (document, _) = plan_documents(SiteBranch(site="south", plan=plan), 7, [])
     assert {key: document[key] for key in ("paused", "pinned") if key in document} == held
+
+
+@pytest.mark.parametrize(
+    ("least", "phase", "asleep"),
+    [
+        pytest.param(0, None, ["south"], id="nowhere, and it may sleep"),
+        pytest.param(0, Phase.LOADING, None, id="it wakes"),
+        pytest.param(1, None, None, id="it may not sleep: it is missing"),
+    ],
+)
+def test_what_sleeps_is_said(least: int, phase: Phase | None, asleep: list[str] | None) -> None:
+    plan = Plan(site="south")
+    plan.services.add(name="faces", replicas_min=least, replicas_max=2)
+    body = StableRegister(node="a", site="south")
+    body.replicas.add(workload="doors", phase=Phase.SERVING)
+    if phase is not None:
+        body.replicas.add(workload="faces", phase=phase)
+    (document, _) = plan_documents(SiteBranch(site="south", plan=plan), 7, [body])
+    assert document.get("asleep") == asleep
+
+
+def test_what_sleeps_is_among_the_workloads() -> None:
+    (document,) = asleep_documents("south", ["faces"])
+    assert (document["workload"], document["phase"], document["node"]) == ("faces", "asleep", "")
+    assert "wakes it" in document["reason"]
