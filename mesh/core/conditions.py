@@ -37,7 +37,7 @@ def active(core: "NodeCore") -> Active:
         ("TooNew", _too_new(core), "warning"),
         ("Refused", core.share.refused_by_site(), "critical"),
         ("Copies", _no_room(core), "warning"),
-        ("CrashLoop", core.runtime.crashing(), "critical"),
+        ("CrashLoop", core.runtime.crashing() | core.quarantine.alarms(), "critical"),
     )
 
 

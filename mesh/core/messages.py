@@ -163,6 +163,13 @@ class CordonAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class RestartAsked:
+    """An operator restarts a workload at this node; its runtime is asked beside this."""
+
+    workload: str
+
+
+@dataclass(frozen=True, slots=True)
 class ChangeMade:
     """An operator made a local change at this node, which was checked there and then."""
 
@@ -194,6 +201,7 @@ NodeEvent = (
     | WanPath
     | Trouble
     | CordonAsked
+    | RestartAsked
     | Leaving
     | NeighbourSilent
     | ChangeMade

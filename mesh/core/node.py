@@ -36,11 +36,13 @@ from mesh.core.messages import (
     NeighbourSilent,
     NodeEvent,
     NodeOutput,
+    RestartAsked,
     RuntimeReported,
     Trouble,
     WanPath,
 )
 from mesh.core.outage import OutageWatch
+from mesh.core.quarantine import Quarantine
 from mesh.core.quiet import Quiet
 from mesh.core.refusals import Refusals
 from mesh.core.runtime_view import RuntimeView
@@ -97,6 +99,7 @@ class NodeCore:
         self.name = peer.config.name
         self.in_force = InForce(peer.config.site)
         self.runtime = RuntimeView()
+        self.quarantine = Quarantine()
         self.alarms = Alarms()
         self.conflicts = Conflicts(self.alarms)
         self.cordon = Cordon(self.name, self.in_force, cordon)
@@ -179,10 +182,10 @@ class NodeCore:
     def _dispatch(self, event: Event | NodeEvent, now_ms: int) -> Sequence[NodeOutput]:
         match event:
             case RuntimeReported():
-                return reports.runtime_reported(self, event)
+                return reports.runtime_reported(self, event, now_ms)
             case WanPath():
                 return reports.wan_path(self, event, now_ms)
-            case Trouble() | CordonAsked():
+            case Trouble() | CordonAsked() | RestartAsked():
                 return reports.told_by_hand(self, event)
             case Leaving() | NeighbourSilent():
                 return reports.away(self, event, now_ms)
@@ -234,6 +237,8 @@ class NodeCore:
             self.stale = self.stale or "its turn has stood"
         if self.share.has_handed_over(now_ms):
             self.stale = self.stale or "what moved away serves elsewhere"
+        if self.quarantine.is_due(now_ms):
+            self.stale = self.stale or "a quarantine is over"
         if not self.stale and self._quiet.is_over(self, now_ms):
             self.stale = "time"
         return outputs
@@ -258,6 +263,8 @@ class NodeCore:
         if self.membership.registers.get(self.name) is None:
             outputs += self.publish(now_ms)  # placement counts on what registers say, ours too
         outputs += self.share.decide(cause, now_ms)
+        configured = [*self.branch.plan.services, *self.share.plan.services]
+        outputs += self.quarantine.look(configured, now_ms)
         planned = self.share.artifacts_planned()
         going = self.collecting.look(self, planned, now_ms)
         needed = self.work.artifacts | self.collecting.fetches

@@ -15,6 +15,7 @@ from mesh.core.messages import (
     Leaving,
     NeighbourSilent,
     NodeOutput,
+    RestartAsked,
     RuntimeReported,
     Trouble,
     WanPath,
@@ -25,16 +26,18 @@ if TYPE_CHECKING:
     from mesh.core.node import NodeCore
 
 
-def runtime_reported(core: "NodeCore", event: RuntimeReported) -> list[NodeOutput]:
+def runtime_reported(core: "NodeCore", event: RuntimeReported, now_ms: int) -> list[NodeOutput]:
     """The runtime said what runs, or is gone."""
     changes = core.runtime.update(event.state)
+    crashes = core.quarantine.heard(event.state, now_ms)
     core.stale = "the runtime's state"
     if event.state is None:
         core.share.runtime_gone()
-    return [
+    entries = [
         WriteJournal("record", change.event, change.subject, change.reason, change.fields)
         for change in changes
     ]
+    return [*entries, *crashes]
 
 
 def wan_path(core: "NodeCore", event: WanPath, now_ms: int) -> Sequence[NodeOutput]:
@@ -55,8 +58,13 @@ def disk_room(core: "NodeCore", event: DiskRoom) -> Sequence[NodeOutput]:
     return []
 
 
-def told_by_hand(core: "NodeCore", event: Trouble | CordonAsked) -> Sequence[NodeOutput]:
+def told_by_hand(
+    core: "NodeCore", event: Trouble | CordonAsked | RestartAsked
+) -> Sequence[NodeOutput]:
     """What the edge noticed, or an operator said here."""
+    if isinstance(event, RestartAsked):
+        core.stale = "an operator restarts something here"
+        return core.quarantine.restarted(event.workload)
     if isinstance(event, CordonAsked):
         core.cordon.asked(event)
         core.stale = "an operator asked this node"

@@ -76,7 +76,8 @@ class RuntimeView:
         """Workloads that fail again and again here, and how."""
         reasons = {key_of(s): s.state.reason for s in self.state.replicas}
         return {
-            key.workload: f"failed {count} times in a row: {reasons.get(key, '')}"
+            key.workload: f"failed {count} times in a row, and is tried on: "
+            f"{reasons.get(key, '')}; `meshctl events` says more"
             for key, count in self._failures.items()
             if count >= CRASHES_ALARMED
         }

@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mesh.core import begun
-from mesh.core.messages import Run
 from mesh.core.alarms import MORE, more
+from mesh.core.messages import Run
 from mesh.core.ran import Ran
 from mesh.exchange.membership import AWAY_MS
 from mesh.heads.revocations import Revoked
@@ -113,10 +113,11 @@ def _replica_states(core: "NodeCore") -> list[ReplicaState]:
     services = {service.name: service for service in core.share.plan.services}
     waiting = [(key, services[key.workload]) for key in core.work.waiting]
     failed = core.artifacts.failed
-    return [_bounded(state) for state in begun.replicas(core)] + [
+    states = [_bounded(state) for state in begun.replicas(core)] + [
         begun.replica_state(key, plan, Phase.FETCHING, failed.get(plan.artifact, ""))
         for key, plan in waiting
     ]
+    return core.quarantine.told(states)
 
 
 def _bounded(state: ReplicaState) -> ReplicaState:

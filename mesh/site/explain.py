@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mesh.hashing import ranked
-from mesh.site.placement import Placement, rank
+from mesh.site.placement import Placement, is_quarantined, rank
 from mesh.site.views import NodeView, may_read
 from protos.documents_pb2 import PipelinePlan, Plan, ServicePlan
 
@@ -46,6 +46,9 @@ def explain_service(
             why = _unfit(service, view)
         elif view.cordoned and not runs:
             why = f"it is {'draining' if view.draining else 'cordoned'}: it takes no new work"
+        elif is_quarantined(service, view):
+            why = "quarantined, because it crashes there again and again: "
+            why += "no other node has room" if runs else "others come first"
         elif runs:
             why = f"{_ordinal(place)} by rendezvous of {len(ranking)} that may run it"
         else:

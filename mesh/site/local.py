@@ -8,19 +8,17 @@ comes back, or two nodes that see the site differently for a moment cost some me
 request.
 """
 
-import functools
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from mesh.site.configs import service_config as service_config
 from mesh.site.placement import Placement
 from mesh.site.views import NodeView
 from protos.documents_pb2 import PipelinePlan, Plan, ServicePlan
 
 RUNS = "runs here"
 """The use of an artifact whose model a node runs."""
-CONFIGS_KEPT = 1024
-"""Digests of services remembered, about 0.5 KB each: they are asked for at each decision."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -45,28 +43,6 @@ class LocalWork:
     artifacts: frozenset[bytes]
 
 
-def service_config(service: ServicePlan) -> str:
-    """Digest of everything about a service that needs a new worker when it changes (16 hex)."""
-    return _config_of(service.SerializeToString(deterministic=True))
-
-
-@functools.lru_cache(maxsize=CONFIGS_KEPT)
-def _config_of(whole: bytes) -> str:
-    service = ServicePlan.FromString(whole)
-    parts = ServicePlan(
-        model=service.model,
-        model_version=service.model_version,
-        artifact=service.artifact,
-        cores=service.cores,
-        memory_bytes=service.memory_bytes,
-        restarts=service.restarts,
-        device=service.device,
-        max_latency_ms=service.max_latency_ms,
-        soak_ms=service.soak_ms,
-    )
-    return hashlib.sha256(parts.SerializeToString(deterministic=True)).hexdigest()[:16]
-
-
 def pipeline_config(pipeline: PipelinePlan) -> str:
     """Digest of a pipeline's plan: any change restarts it (16 hex)."""
     return hashlib.sha256(pipeline.SerializeToString(deterministic=True)).hexdigest()[:16]
@@ -86,11 +62,13 @@ def decide(
 
     `running` are the replicas that the runtime was told to run last, `serving` those of them that
     serve, `held` the artifacts that are whole on this disk. `fresh` are services that serve as
-    placed only since a moment: what moved away from here serves on meanwhile.
+    placed only since a moment: what moved away from here serves on meanwhile. What moved away
+    because it crashes here is tried on until it serves there.
     """
     held_artifacts, old, good = set(held), set(running), set(serving)
     replicas: set[ReplicaKey] = set()
     waiting: set[ReplicaKey] = set()
+    tried = next((one.quarantined for one in nodes if one.node == node), frozenset())
     for service in plan.services:
         mine = placement.count(node, service.name)
         config = service_config(service)
@@ -99,7 +77,8 @@ def decide(
         (replicas if here else waiting).update(wanted)
         moved = service.name in fresh or not served_as_placed(service, placement, nodes, node, good)
         for index, key in _last_good(service.name, old, good).items():
-            if moved and key in good if index >= mine else not here:
+            kept = key in good or (key.workload, key.config) in tried
+            if moved and kept if index >= mine else not here:
                 replicas.add(key)
                 waiting.discard(key)
     mine_too = tuple(sorted(name for name, at in placement.pipelines.items() if at == node))

@@ -27,6 +27,8 @@ class NodeView:
     pipelines: frozenset[str] = frozenset()
     cordoned: bool = False
     draining: bool = False
+    quarantined: frozenset[tuple[str, str]] = frozenset()
+    """Services and configurations that crash there again and again."""
 
 
 def view(register: StableRegister) -> NodeView:
@@ -49,6 +51,7 @@ def view(register: StableRegister) -> NodeView:
         pipelines=frozenset(pipeline.workload for pipeline in register.pipelines),
         cordoned=register.cordoned or register.draining,
         draining=register.draining,
+        quarantined=frozenset((r.workload, r.config) for r in register.replicas if r.quarantined),
     )
 
 

@@ -171,10 +171,9 @@ class Replica(TypedDict, total=False):
     workload: str
     kind: str  # service, pipeline
     index: int  # among this node's replicas of the service
-    phase: (
-        str  # fetching, loading, serving (a pipeline: running), draining, failed, refused, pending,
-        # asleep
-    )
+    phase: str
+    """fetching, loading, serving (a pipeline: running), draining, failed, refused, quarantined (any
+    other node comes first), sleeping, pending"""
     model: str
     version: str
     pid: int  # known to the node itself only

@@ -153,6 +153,7 @@ STYLES = {
     "dead": "red",
     "failed": "red",
     "refused": "red",
+    "quarantined": "red",
     "critical": "bold red",
 }
 """Colour only repeats what the word says."""

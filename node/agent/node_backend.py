@@ -332,6 +332,7 @@ class NodeBackend(MastersAlone):
             raise NotFound(f"this node is of the site {own!r}")
         names = {key_of(s).workload for s in core.runtime.state.replicas}
         names |= {s.state.workload for s in core.runtime.state.pipelines}
+        names |= {name for name, _ in core.quarantine.subjects}
         if workload not in names:
             raise NotFound(
                 f"no replica of {workload!r} runs on {core.name}; see `meshctl get workloads`"

@@ -20,6 +20,7 @@ from mesh.core.messages import (
     FinishArtifact,
     Leaving,
     RemoveArtifact,
+    RestartAsked,
     Run,
     Trouble,
 )
@@ -295,7 +296,7 @@ class NodeDaemon:
             artifacts=self.artifacts,
             journals=self.stores.journals,
             in_thread=self.edge.in_thread,
-            restart=self.runtime.restart,
+            restart=self._restart,
             cordon=OwnCordon(core, self.stores.documents, self.edge.in_thread, self._feed),
             changes=OwnChanges(core, self._feed),
             write=self.journal.write,
@@ -303,6 +304,11 @@ class NodeDaemon:
             records=lambda: self.journal.records,
             started_ms=self.started_ms,
         )
+
+    async def _restart(self, workload: str) -> int:
+        """An operator restarts a workload here: it is given another chance where it crashed."""
+        self._feed(RestartAsked(workload))
+        return await self.runtime.restart(workload)
 
     def _first_words(self) -> None:
         fields = {"pid": str(os.getpid()), "boot": str(self.boot.counter)}

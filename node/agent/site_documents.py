@@ -10,6 +10,7 @@ from protos.documents_pb2 import (
     LoadRegister,
     Phase,
     Plan,
+    ReplicaState,
     ServiceLoad,
     ServicePlan,
     SiteBranch,
@@ -93,7 +94,7 @@ def workload_documents(body: StableRegister) -> list[Document]:
             "workload": state.workload,
             "kind": "service",
             "index": state.index,
-            "phase": phase_name(state.phase),
+            "phase": _replica_phase(state),
             "model": state.model,
             "version": state.model_version,
             "reason": state.reason,
@@ -120,6 +121,12 @@ def workload_documents(body: StableRegister) -> list[Document]:
 def phase_name(phase: Phase) -> str:
     """The phase in lower case; `unknown-N` for one that a newer release may have."""
     return Phase.Name(phase).lower() if phase in Phase.values() else f"unknown-{phase}"
+
+
+def _replica_phase(state: ReplicaState) -> str:
+    """A replica that does not run because it crashed here too often is quarantined."""
+    waits = state.quarantined and state.phase == Phase.FETCHING
+    return "quarantined" if waits else phase_name(state.phase)
 
 
 def pipeline_phase(phase: Phase) -> str:

@@ -1,5 +1,6 @@
 """The runtime of a simulated node: workers that load, serve, fail their gate or die."""
 
+from collections.abc import Callable
 from typing import Any
 
 from mesh.core.messages import Run, RuntimeReported
@@ -12,6 +13,10 @@ from tests.sim.world import Host, World
 
 LOAD_MS = 700
 """How long a simulated worker takes until it serves."""
+LIVES_MS = 300
+"""How long a worker lives where its service is broken."""
+PAUSE_MS = 2_000
+"""Between its end and the next one's start: the runtime's back-off."""
 
 
 class SimRuntime(Host):
@@ -25,6 +30,7 @@ class SimRuntime(Host):
         self.loads: list[ServiceLoad] = []
         self.requests: dict[str, tuple[int, int]] = {}
         self.starts: list[tuple[int, str]] = []
+        self.broken: set[str] = set()  # versions whose workers die on this machine
         self.tried_versions: set[str] = set()
         self._pids = 100
 
@@ -100,12 +106,38 @@ class SimRuntime(Host):
         if fault == "golden":
             self.world.after(LOAD_MS, lambda: become(Phase.REFUSED, "golden check: wrong"))
             return
+        if plan.model_version in self.broken:
+            self._live_and_die(key, pid)
+            return
         self.world.after(LOAD_MS, lambda: become(Phase.SERVING))
         if fault == "crash" and beside:
             died = LOAD_MS + plan.soak_ms // 2
             self.world.after(died, lambda: become(Phase.REFUSED, "in its soak the worker ended"))
             return
         self.world.after(LOAD_MS + plan.soak_ms, lambda: become(Phase.SERVING, soaked=True))
+
+    def _live_and_die(self, key: Any, pid: int) -> None:
+        """A worker that serves for a moment and dies, and so do those that follow it."""
+
+        def become(phase: Phase, reason: str, then_ms: int, then: Callable[[], None]) -> None:
+            status = self.runs.get(key)
+            if status is not None and status.pid == pid:
+                status.state.phase, status.state.reason = phase, reason
+                self._report()
+                self.world.after(then_ms, then)
+
+        def die() -> None:
+            become(Phase.FAILED, "the worker ended: signal 9", PAUSE_MS, again)
+
+        def again() -> None:
+            if key in self.runs and self.runs[key].pid == pid:
+                self.runs[key].restarts += 1
+                become(Phase.LOADING, "", LOAD_MS, live)
+
+        def live() -> None:
+            become(Phase.SERVING, "", LIVES_MS, die)
+
+        self.world.after(LOAD_MS, live)
 
     def lose_runtime(self) -> None:
         """The runtime dies with all that it runs; the agent starts another."""
@@ -118,12 +150,12 @@ class SimRuntime(Host):
         for key, status in self.runs.items():
             if key.workload == workload:
                 status.state.phase = Phase.FAILED
-                status.restarts += 1
 
         def again() -> None:
             for status in self.runs.values():
                 if status.state.phase == Phase.FAILED:
                     self._pids += 1
+                    status.restarts += 1
                     status.pid, status.state.phase = self._pids, Phase.SERVING
             self._report()
 

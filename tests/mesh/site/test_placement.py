@@ -192,3 +192,25 @@ def test_a_node_is_seen_as_its_register_describes_it() -> None:
     assert (seen.node, seen.cores, seen.memory_bytes) == ("a", 2, GIB)
     assert (seen.labels, seen.sources) == ({"zone": "roof"}, frozenset({"camera"}))
     assert seen.serving == {"faces": 2}
+
+
+# ---- lies ----
+
+
+@pytest.mark.parametrize("honest", [1, 2, 9])
+def test_one_node_that_lies_about_its_capacity_does_not_take_everything(honest: int) -> None:
+    site = [node(f"n{i}") for i in range(honest)]
+    liar = node("liar", cores=2**32 - 1, memory=2**64 - 1)
+    plan = Plan(services=[service(f"s{i}", 1, cores=0, memory_bytes=0) for i in range(400)])
+    first = [next(iter(place(plan, [*site, liar]).nodes_of(one.name))) for one in plan.services]
+    share = first.count("liar") / len(first)
+    fair = 4 / (honest + 4)
+    assert abs(share - fair) < 0.08
+    alone = [next(iter(place(plan, site).nodes_of(one.name))) for one in plan.services]
+    moved = sum(1 for now, was in zip(first, alone, strict=True) if now not in ("liar", was))
+    assert moved == 0, "what it does not take stays where it was"
+
+
+def test_a_node_that_claims_no_core_at_all_may_run_what_asks_for_none() -> None:
+    plan = Plan(services=[service(replicas=1, cores=0)])
+    assert place(plan, [node("a", cores=0)]).nodes_of("faces") == {"a": 1}

@@ -1,0 +1,148 @@
+"""Quarantine: what crashes on this node again and again is better run by another one.
+
+A replica that ended `CRASHES_MAX` times within `WITHIN_MS` is quarantined here, in its present
+configuration: the node's register says so, and placement asks every other node first. Here it is
+tried on, with the runtime's back-off, until it serves there; where no other node has room, it
+stays. It ends with another configuration, when an operator restarts the service, or after
+`LASTS_MS`: what was wrong with this machine may be over by then, and if it is not, it costs
+`CRASHES_MAX` crashes.
+
+It is not kept over a restart of the agent, which costs as many.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mesh.events import Instruction, WriteJournal
+from mesh.site.configs import service_config
+from mesh.site.local import ReplicaKey
+from protos.documents_pb2 import Phase, ReplicaState, ServicePlan
+from protos.runtime_pb2 import ReplicaStatus, RuntimeState
+
+CRASHES_MAX = 5
+"""More than a version on trial may cost before its node refuses it (node/runtime/limits.py: three
+crashes, two loads that took too long), so that what is refused is not quarantined as well. With the
+runtime's back-off a worker that dies at once has died five times after about 10 s."""
+WITHIN_MS = 10 * 60_000
+"""A worker that dies every two minutes drops requests for ever; one a day is an accident."""
+LASTS_MS = 30 * 60_000
+REASON_CHARACTERS_MAX = 160
+
+Subject = tuple[str, str]
+"""A service's name and the digest of its configuration."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    until_ms: int
+    reason: str
+
+
+class Quarantine:
+    """What this node should run only if no other can."""
+
+    def __init__(self) -> None:
+        self._ends: dict[ReplicaKey, int] = {}
+        self._crashes: dict[ReplicaKey, deque[int]] = {}
+        self._held: dict[Subject, _Held] = {}
+
+    def heard(self, state: RuntimeState | None, now_ms: int) -> list[Instruction]:
+        """The runtime said what runs, or is gone."""
+        statuses = state.replicas if state is not None else ()
+        ends = {_key(status): _ends(status) for status in statuses}
+        reasons = {_key(status): status.state.reason for status in statuses}
+        done: list[Instruction] = []
+        for key in ends:
+            for _ in range(self._ends.get(key, ends[key]), ends[key]):
+                done += self._crashed(key, reasons[key], now_ms)
+        self._ends = ends
+        self._crashes = {key: times for key, times in self._crashes.items() if key in ends}
+        return done
+
+    def _crashed(self, key: ReplicaKey, reason: str, now_ms: int) -> list[Instruction]:
+        times = self._crashes.setdefault(key, deque(maxlen=CRASHES_MAX))
+        times.append(now_ms)
+        if len(times) < CRASHES_MAX or now_ms - times[0] > WITHIN_MS:
+            return []
+        times.clear()
+        subject = (key.workload, key.config)
+        known = subject in self._held
+        self._held[subject] = _Held(now_ms + LASTS_MS, reason[:REASON_CHARACTERS_MAX])
+        fields = {"config": key.config, "crashes": str(CRASHES_MAX)}
+        entry = WriteJournal("record", "workload.quarantined", key.workload, reason, fields)
+        return [] if known else [entry]
+
+    @property
+    def subjects(self) -> frozenset[Subject]:
+        """What is quarantined here."""
+        return frozenset(self._held)
+
+    def alarms(self) -> dict[str, str]:
+        """The services that are quarantined here, with the reason and the way out."""
+        return {
+            workload: f"{CRASHES_MAX} crashes within {WITHIN_MS // 60_000} min, so any other node "
+            f"comes first for {LASTS_MS // 60_000} min: {held.reason or 'its worker ended'}; give "
+            f"it another version or more memory, or `meshctl restart {workload}` here"
+            for (workload, _), held in sorted(self._held.items())
+        }
+
+    def told(self, states: Iterable[ReplicaState]) -> list[ReplicaState]:
+        """What the node's register says of its replicas, with what is quarantined; of what runs
+        here no more that too, as something that waits."""
+        marked, gone = [], dict(self._held)
+        for state in states:
+            subject = (state.workload, state.config)
+            marked.append(_marked(state) if subject in self._held else state)
+            gone.pop(subject, None)
+        return marked + [
+            ReplicaState(
+                workload=workload,
+                config=config,
+                phase=Phase.FETCHING,
+                reason=held.reason,
+                quarantined=True,
+            )
+            for (workload, config), held in sorted(gone.items())
+        ]
+
+    def look(self, services: Iterable[ServicePlan], now_ms: int) -> list[Instruction]:
+        """Ends what is over by now, and what is none of the `services`, as they are configured."""
+        wanted = {(service.name, service_config(service)) for service in services}
+        over = dict.fromkeys(self._held.keys() - wanted, "it is configured otherwise")
+        over |= dict.fromkeys(self._due(now_ms), "its time is over")
+        return [entry for subject in sorted(over) for entry in self._end(subject, over[subject])]
+
+    def restarted(self, workload: str) -> list[Instruction]:
+        """An operator restarts the service here: it is given another chance."""
+        mine = sorted(subject for subject in self._held if subject[0] == workload)
+        self._crashes = {key: at for key, at in self._crashes.items() if key.workload != workload}
+        return [entry for one in mine for entry in self._end(one, "an operator restarted it")]
+
+    def is_due(self, now_ms: int) -> bool:
+        """Whether the time of something is over."""
+        return bool(self._due(now_ms))
+
+    def _due(self, now_ms: int) -> list[Subject]:
+        return [subject for subject, held in self._held.items() if held.until_ms <= now_ms]
+
+    def _end(self, subject: Subject, why: str) -> list[Instruction]:
+        del self._held[subject]
+        fields = {"config": subject[1]}
+        return [WriteJournal("record", "workload.unquarantined", subject[0], why, fields)]
+
+
+def _marked(state: ReplicaState) -> ReplicaState:
+    marked = ReplicaState(quarantined=True)
+    marked.MergeFrom(state)
+    return marked
+
+
+def _key(status: ReplicaStatus) -> ReplicaKey:
+    return ReplicaKey(status.state.workload, status.state.index, status.state.config)
+
+
+def _ends(status: ReplicaStatus) -> int:
+    """How many of the replica's workers have ended by themselves: those that were followed by
+    another, and the last one."""
+    return status.restarts + (status.state.phase == Phase.FAILED)

@@ -1,0 +1,132 @@
+"""What crashes on a node again and again: when it is quarantined there, and when that ends."""
+
+import pytest
+
+from mesh.core.quarantine import CRASHES_MAX, LASTS_MS, WITHIN_MS, Quarantine
+from mesh.events import Instruction, WriteJournal
+from mesh.site.configs import service_config
+from protos.documents_pb2 import Phase, ReplicaState, ServicePlan
+from protos.runtime_pb2 import ReplicaStatus, RuntimeState
+from tests.mesh.core.services import faces
+
+SERVICE = faces()
+CONFIG = service_config(SERVICE)
+SUBJECT = ("faces", CONFIG)
+
+
+def state(
+    restarts: int, phase: Phase = Phase.LOADING, index: int = 0, config: str = CONFIG
+) -> RuntimeState:
+    replica = ReplicaState(workload="faces", index=index, config=config, phase=phase)
+    replica.reason = "the worker ended: signal 9" if phase == Phase.FAILED else ""
+    return RuntimeState(replicas=[ReplicaStatus(state=replica, restarts=restarts)])
+
+
+def crashed(quarantine: Quarantine, times: int = CRASHES_MAX, every_ms: int = 1_000) -> int:
+    """So many crashes; returns the time of the last."""
+    quarantine.heard(state(0), 0)
+    for restarts in range(times):
+        quarantine.heard(state(restarts, Phase.FAILED), (restarts + 1) * every_ms)
+        quarantine.heard(state(restarts + 1), (restarts + 1) * every_ms + 10)
+    return times * every_ms
+
+
+def events(instructions: list[Instruction]) -> list[str]:
+    return [i.event for i in instructions if isinstance(i, WriteJournal)]
+
+
+@pytest.mark.parametrize(
+    ("times", "every_ms", "held"),
+    [
+        (CRASHES_MAX, 1_000, True),
+        (CRASHES_MAX - 1, 1_000, False),
+        (CRASHES_MAX, WITHIN_MS // (CRASHES_MAX - 1), True),
+        (3 * CRASHES_MAX, WITHIN_MS // (CRASHES_MAX - 1) + 1, False),
+    ],
+    ids=["often", "not often enough", "just within the time", "rarely, for ever"],
+)
+def test_so_many_crashes_within_the_time(times: int, every_ms: int, held: bool) -> None:
+    quarantine = Quarantine()
+    crashed(quarantine, times, every_ms)
+    assert (SUBJECT in quarantine.subjects) is held
+    assert bool(quarantine.alarms()) is held
+
+
+def test_crashes_that_nobody_saw_are_counted_by_the_restarts() -> None:
+    quarantine = Quarantine()
+    quarantine.heard(state(0), 0)
+    (entry,) = quarantine.heard(state(CRASHES_MAX), 10)
+    assert events([entry]) == ["workload.quarantined"]
+    assert quarantine.heard(state(2 * CRASHES_MAX), 20) == [], "it is quarantined already"
+
+
+@pytest.mark.parametrize("gone", [None, RuntimeState()], ids=["no runtime", "no replica"])
+def test_what_was_before_an_agent_a_runtime_or_a_replica_began_is_not_counted(
+    gone: RuntimeState | None,
+) -> None:
+    quarantine = Quarantine()
+    quarantine.heard(state(100, Phase.FAILED), 0)
+    assert not quarantine.subjects
+    crashed(quarantine, CRASHES_MAX - 1)
+    quarantine.heard(gone, 10_000)
+    quarantine.heard(state(50), 10_001)
+    quarantine.heard(state(51), 10_002)
+    assert not quarantine.subjects
+
+
+def test_each_replica_is_counted_for_itself() -> None:
+    quarantine = Quarantine()
+    both = [state(0), state(0, index=1)]
+    for crashes in range(CRASHES_MAX):
+        replicas = [status for one in both for status in one.replicas]
+        for status in replicas:
+            status.restarts = crashes
+        quarantine.heard(RuntimeState(replicas=replicas), crashes)
+    assert not quarantine.subjects, "a machine that loses all its workers at once, now and then"
+
+
+@pytest.mark.parametrize(
+    ("services", "after_ms", "over"),
+    [
+        ([SERVICE], LASTS_MS - 1, False),
+        ([SERVICE], LASTS_MS, True),
+        ([faces("3"), SERVICE], 1, False),
+        ([faces("3")], 1, True),
+        ([], 1, True),
+    ],
+    ids=["not yet", "its time is over", "still configured", "another version", "deleted"],
+)
+def test_when_it_ends(services: list[ServicePlan], after_ms: int, over: bool) -> None:
+    quarantine = Quarantine()
+    now = crashed(quarantine) + after_ms
+    assert quarantine.is_due(now) is (after_ms >= LASTS_MS)
+    assert events(quarantine.look(services, now)) == ["workload.unquarantined"] * over
+    assert (SUBJECT not in quarantine.subjects) is over
+
+
+def test_it_lasts_on_while_it_crashes_on() -> None:
+    quarantine = Quarantine()
+    crashed(quarantine, 2 * CRASHES_MAX)
+    assert quarantine.look([SERVICE], CRASHES_MAX * 1_000 + LASTS_MS) == []
+
+
+def test_an_operator_who_restarts_the_service_ends_it() -> None:
+    quarantine = Quarantine()
+    crashed(quarantine, 2 * CRASHES_MAX - 1)
+    assert quarantine.restarted("doors") == []
+    assert events(quarantine.restarted("faces")) == ["workload.unquarantined"]
+    quarantine.heard(state(2 * CRASHES_MAX), 20_000)
+    assert not quarantine.subjects, "it begins anew"
+
+
+def test_the_register_says_it_of_what_runs_and_of_what_does_not() -> None:
+    quarantine = Quarantine()
+    crashed(quarantine)
+    runs = ReplicaState(workload="faces", config=CONFIG, phase=Phase.LOADING)
+    other = ReplicaState(workload="faces", config="another", phase=Phase.SERVING)
+    told = quarantine.told([runs, other])
+    assert [(one.config, one.quarantined) for one in told] == [(CONFIG, True), ("another", False)]
+    assert not runs.quarantined, "the runtime's own word is left as it is"
+    (_, alone) = quarantine.told([other])
+    assert (alone.workload, alone.config, alone.quarantined) == ("faces", CONFIG, True)
+    assert alone.phase == Phase.FETCHING, "an older release does not take it for one that runs"
