@@ -49,6 +49,11 @@ class RuntimeStub:
                 request_serializer=protos_dot_runtime__pb2.RestartWorkloadRequest.SerializeToString,
                 response_deserializer=protos_dot_runtime__pb2.RestartWorkloadReply.FromString,
                 _registered_method=True)
+        self.Renew = channel.unary_unary(
+                '/mesh.v1.Runtime/Renew',
+                request_serializer=protos_dot_runtime__pb2.RenewRequest.SerializeToString,
+                response_deserializer=protos_dot_runtime__pb2.RenewReply.FromString,
+                _registered_method=True)
         self.Stop = channel.unary_unary(
                 '/mesh.v1.Runtime/Stop',
                 request_serializer=protos_dot_runtime__pb2.StopRequest.SerializeToString,
@@ -80,6 +85,13 @@ class RuntimeServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Renew(self, request, context):
+        """Until when exclusive pipelines may run: later than they were told before.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Stop(self, request, context):
         """Ends all workers and pipelines, then the runtime. Only for a person who stops the node for good.
         """
@@ -104,6 +116,11 @@ def add_RuntimeServicer_to_server(servicer, server):
                     servicer.Restart,
                     request_deserializer=protos_dot_runtime__pb2.RestartWorkloadRequest.FromString,
                     response_serializer=protos_dot_runtime__pb2.RestartWorkloadReply.SerializeToString,
+            ),
+            'Renew': grpc.unary_unary_rpc_method_handler(
+                    servicer.Renew,
+                    request_deserializer=protos_dot_runtime__pb2.RenewRequest.FromString,
+                    response_serializer=protos_dot_runtime__pb2.RenewReply.SerializeToString,
             ),
             'Stop': grpc.unary_unary_rpc_method_handler(
                     servicer.Stop,
@@ -192,6 +209,33 @@ class Runtime:
             '/mesh.v1.Runtime/Restart',
             protos_dot_runtime__pb2.RestartWorkloadRequest.SerializeToString,
             protos_dot_runtime__pb2.RestartWorkloadReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Renew(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mesh.v1.Runtime/Renew',
+            protos_dot_runtime__pb2.RenewRequest.SerializeToString,
+            protos_dot_runtime__pb2.RenewReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,90 @@
+"""The rules of leases: who decides, until when, and which rosters still count."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesh.site.leases import Earlier, asked_at, is_over, is_quorum, needs_lease, tie_breaker
+from protos.documents_pb2 import PipelinePlan
+
+NAMES = [f"n{i}" for i in range(7)]
+
+
+@pytest.mark.parametrize(
+    ("exclusive", "run", "needs"),
+    [(True, False, True), (True, True, False), (False, False, False), (False, True, False)],
+)
+def test_only_what_must_never_run_twice_needs_a_lease(
+    exclusive: bool, run: bool, needs: bool
+) -> None:
+    assert needs_lease(PipelinePlan(exclusive=exclusive, run_on_split=run)) is needs
+
+
+@pytest.mark.parametrize("count", range(1, 8))
+def test_of_a_site_in_two_parts_exactly_one_decides(count: int) -> None:
+    roster = NAMES[:count]
+    for size in range(count + 1):
+        for part in itertools.combinations(roster, size):
+            rest = set(roster).difference(part)
+            assert is_quorum("door", part, roster) != is_quorum("door", rest, roster)
+
+
+def test_who_is_not_of_the_roster_does_not_count() -> None:
+    assert not is_quorum("door", {"n0", "x", "y"}, NAMES[:3])
+    assert not is_quorum("door", {"x"}, [])
+
+
+def test_the_tie_breaker_differs_by_workload() -> None:
+    found = {tie_breaker(f"door-{i}", NAMES[:2]) for i in range(20)}
+    assert found == {"n0", "n1"}
+    assert tie_breaker("door", []) is None
+
+
+def test_a_lease_rests_on_the_oldest_ask_of_the_newest_quorum() -> None:
+    roster = NAMES[:5]
+    grants = {"n0": 90, "n1": 50, "n2": 70, "n3": 10, "x": 99}
+    assert asked_at("door", grants, [roster]) == 50
+    assert asked_at("door", {"n0": 90, "n1": 50}, [roster]) is None
+
+
+def test_while_two_rosters_count_a_quorum_of_each_is_needed() -> None:
+    before, now = NAMES[:3], NAMES[2:6]
+    half = [node for node in now if node != "n2"]
+    assert asked_at("door", dict.fromkeys(half, 5), [now]) == 5
+    assert asked_at("door", dict.fromkeys(half, 5), [now, before]) is None
+    assert asked_at("door", {**dict.fromkeys(half, 5), "n2": 4, "n0": 3}, [now, before]) == 3
+
+
+@given(
+    st.dictionaries(st.sampled_from(NAMES[:5]), st.integers(0, 9)),
+    st.dictionaries(st.sampled_from(NAMES[:5]), st.integers(0, 9)),
+)
+def test_two_leases_always_rest_on_a_common_node(
+    one: dict[str, int], other: dict[str, int]
+) -> None:
+    roster = NAMES[:5]
+    if (
+        asked_at("door", one, [roster]) is not None
+        and asked_at("door", other, [roster]) is not None
+    ):
+        assert one.keys() & other.keys()
+
+
+EARLIER = Earlier(("n0", "n1", "n2"), until=7)
+
+
+@pytest.mark.parametrize(
+    ("roster", "applied", "over"),
+    [
+        pytest.param(("n0", "n1", "n2", "n3"), {"n0": 7, "n1": 8}, True, id="most know"),
+        pytest.param(("n0", "n1", "n2", "n3"), {"n0": 7, "n1": 6}, False, id="two may not know"),
+        pytest.param(("n0", "n3"), {"n0": 7}, True, id="who may not know was taken out"),
+        pytest.param(("n0", "n1", "n3"), {"n0": 7}, False, id="one of two is still in it"),
+    ],
+)
+def test_an_earlier_roster_is_over_once_it_can_decide_nothing_alone(
+    roster: tuple[str, ...], applied: dict[str, int], over: bool
+) -> None:
+    assert is_over(EARLIER, roster, applied) is over
