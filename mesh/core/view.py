@@ -55,15 +55,21 @@ def register_content(core: "NodeCore") -> StableRegister:
         draining=bool(core.cordon.draining),
         wanted=core.share.counts.demand.wanted,
         local_changes=core.changes.envelopes(),
+        admissions=_admissions(core),
         last_good=[good for _, good in sorted(core.share.rollouts.last_good.items())],
     )
     _shorten(content)
     return content
 
 
+def _admissions(core: "NodeCore") -> list[bytes]:
+    shown = {record.body.certificate for record in core.membership.registers.records()}
+    return core.admissions.to_repeat(shown | {core.facts.certificate})
+
+
 def _shorten(content: StableRegister) -> None:
     """Leaves out what others can do without, the least important first, until it fits."""
-    for leave_out in (_an_alarm, _a_reason, _a_cause, _artifacts, _a_last_good, _a_verdict):
+    for leave_out in (_an_alarm, _a_reason, _a_cause, _artifacts, _a_last_good, _a_verdict, _a_box):
         while content.ByteSize() > CONTENT_BYTES_MAX and leave_out(content):
             pass
 
@@ -102,6 +108,10 @@ def _artifacts(content: StableRegister) -> bool:
 
 def _a_last_good(content: StableRegister) -> bool:
     return bool(content.last_good) and bool(content.last_good.pop())
+
+
+def _a_box(content: StableRegister) -> bool:
+    return bool(content.admissions) and bool(content.admissions.pop())
 
 
 def _a_verdict(content: StableRegister) -> bool:

@@ -23,6 +23,7 @@ from mesh.heads.branches import (
 )
 from protos.documents_pb2 import Autonomy as AutonomyPlan
 from protos.documents_pb2 import (
+    Delegation,
     ModelPlan,
     PipelinePlan,
     Plan,
@@ -41,7 +42,7 @@ Restarts = Mapping[tuple[str, str], int]
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """Everything that the state is compiled from. `rosters` are by site."""
+    """Everything that the state is compiled from. `rosters` and `delegations` are by site."""
 
     resources: Resources = field(default_factory=Resources)
     released: Released = field(default_factory=dict)
@@ -49,6 +50,7 @@ class Inputs:
     restarts: Restarts = field(default_factory=dict)
     revocations: Sequence[Revocation] = ()
     holds: Holds = NOTHING_HELD
+    delegations: Mapping[str, Sequence[Delegation]] = field(default_factory=dict)
 
 
 def compile_all(inputs: Inputs) -> dict[str, bytes]:
@@ -66,6 +68,8 @@ def compile_all(inputs: Inputs) -> dict[str, bytes]:
         branch = compile_site(
             site, inputs.resources, inputs.released, roster, inputs.restarts, inputs.holds
         )
+        delegated = sorted(inputs.delegations.get(site, ()), key=lambda one: one.id)
+        branch.delegations.extend(delegated)
         blobs[site_branch_name(site)] = branch.SerializeToString(deterministic=True)
     for name, blob in blobs.items():
         _check(name, blob)

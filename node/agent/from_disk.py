@@ -18,7 +18,7 @@ from mesh.heads.tree import BranchRefused, check_branch
 from mesh.heads.trust import Trust
 from node.agent.stores import Stores
 from node.disk.documents import DocumentDamaged
-from protos.documents_pb2 import Branch, Plan
+from protos.documents_pb2 import Branch, SiteBranch
 from protos.peer_pb2 import Documents
 
 BRANCHES = ("revocations", "released")
@@ -78,16 +78,17 @@ class FromDisk:
         """The manifests that lie on this disk, of all that may have to run: of the plan in force,
         of what ran last, and of the last good versions."""
         ran, rollouts = self.document("ran") or b"", self.document("rollouts") or b""
-        named = artifacts_at_start(self._plan(heads), ran, rollouts)
+        named = artifacts_at_start(self.branch(heads).plan, ran, rollouts)
         found = (self._stores.blobs.get(artifact) for artifact in named)
         return [envelope for envelope in found if envelope is not None]
 
-    def _plan(self, heads: HeadsFlow) -> Plan:
+    def branch(self, heads: HeadsFlow) -> SiteBranch:
+        """The site's branch in force; an empty one where none is here or can be read."""
         blob = heads.contents().get(f"site/{self._site}")
         try:
-            return open_site_branch(blob, self._site).plan if blob is not None else Plan()
+            return open_site_branch(blob, self._site) if blob is not None else SiteBranch()
         except BranchRefused:
-            return Plan()
+            return SiteBranch()
 
     def _state(self, seen: bytes | None, applied: bytes | None) -> State:
         try:

@@ -22,11 +22,12 @@ from mesh.events import (
     Received,
 )
 from mesh.exchange.heads_flow import HeadsFlow
-from mesh.heads.certificates import check_certificate
 from mesh.heads.state import State
 from mesh.journals.logs import Logs
 from mesh.peer import Peer, PeerConfig
 from mesh.registers.store import NodeKeys as RegisterKeys
+from node.agent.blob_sweep import SWEEP_S, BlobSweep
+from node.agent.boxes import Boxes
 from node.agent.config import Config
 from node.agent.edge import Edge, now_ms, wall_ms
 from node.agent.folder_files import remove_ready, write_ready
@@ -36,6 +37,7 @@ from node.agent.own_address import advertised
 from node.agent.ports import Ports
 from node.agent.stores import Stores
 from node.agent.tasks import Background
+from node.agent.welcome import register_keys
 from node.disk.authority_keys import MasterKeys
 from node.disk.blobs import BlobStore
 from node.disk.boot import next_boot
@@ -86,8 +88,14 @@ class MasterDaemon:
         self.history = LinkHistory(self.store)
         self.heard_ms: dict[str, int] = {}
         self.ports = Ports(
-            keys.identity, keys.tls, lambda: self.authority.trust.authorities, self._revoked
+            keys.identity,
+            keys.tls,
+            lambda: self.authority.trust.authorities,
+            self._revoked,
+            self.authority.delegated,
+            self.authority.check_box,
         )
+        self.boxes = Boxes(self.authority, self.announce)
         self.links = Links(self.name, self._feed, self._no_dial)
         self.enrolment = Server()
         self.peer = self._make_peer()
@@ -122,12 +130,7 @@ class MasterDaemon:
         return None if record is None else (record.reason or "no reason was given")
 
     def _check_certificate(self, der: bytes) -> RegisterKeys:
-        certified = check_certificate(der, self.authority.trust.authorities, self.keys.mesh)
-        reason = self._revoked(certified.tls_key)
-        if reason is not None:
-            raise ValueError(f"{certified.identity.uri} is revoked: {reason}")
-        identity = certified.identity
-        return RegisterKeys(identity.name, identity.site, certified.signing_key, certified.tls_key)
+        return register_keys(self.ports.check.check(der))
 
     # ---- running ----
 
@@ -142,7 +145,8 @@ class MasterDaemon:
         peer_address = advertised(listening, self.config.peer.advertise)
         enrolment = await self._serve_enrolment(peer_address)
         edge = asyncio.create_task(self.edge.run(), name="edge")
-        loops = [self._background.start(w) for w in (self._announce_again(), self.ports.tidy())]
+        works = (self._announce_again(), self.ports.tidy(), self._sweep())
+        loops = [self._background.start(work) for work in works]
         signed = await asyncio.to_thread(self.cursors.all)
         self._feed(AcknowledgementsSigned(tuple(signed.values())))
         write_ready(
@@ -221,6 +225,20 @@ class MasterDaemon:
             await asyncio.sleep(RETRY_S)
             await self.announce()
 
+    async def _sweep(self) -> None:
+        """Removes branches that no state of now has. Cancel to end."""
+        sweep = BlobSweep(self.stores.blobs, self._named, asyncio.to_thread)
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            async with self._announcing:  # a state that is announced meanwhile puts its branches
+                await sweep.sweep()
+
+    def _named(self) -> set[bytes]:
+        """The digests of the branches of now, and of the manifests of all releases."""
+        published = [self.authority.branch(name) for name in self.authority.branch_names()]
+        releases = {release.digest for release in self.authority.content.releases.values()}
+        return releases | {pair[0].digest for pair in published if pair is not None}
+
     def _all_branches(self) -> Documents:
         published = [self.authority.branch(name) for name in self.authority.branch_names()]
         found = [pair for pair in published if pair is not None]
@@ -262,6 +280,8 @@ class MasterDaemon:
             # Restored from a backup, or built anew: what was signed since then is still out there.
             log.warning("peers know a state of this mesh that this master forgot", cause=i.cause)
             self._background.start(self._continue_above(self.peer.heads.state.floor[1]))
+        elif i.what == "register":
+            self.boxes.heard(i.data)
         elif i.what in ("refused", "clone", "fork", "equivocation"):
             log.warning(i.what, subject=i.subject, cause=i.cause)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from mesh.blobs.instructions import FetchChunks
 from mesh.blobs.swarm import Swarm
+from mesh.core.admissions import ADMISSIONS
 from mesh.core.artifacts import Artifacts as CoreArtifacts
 from mesh.core.changes import LOCAL_CHANGES
 from mesh.core.conflicts import BOOT_FLOOR
@@ -28,17 +29,16 @@ from mesh.core.node import NodeCore, NodeFacts
 from mesh.desired.units import parse_duration, parse_size
 from mesh.events import SaveDocument, WriteJournal
 from mesh.exchange.membership import Membership, Self
-from mesh.heads.certificates import check_certificate
 from mesh.heads.identity import Identity
 from mesh.heads.trust import Trust
 from mesh.journals.batches import Batch
 from mesh.journals.logs import Logs
 from mesh.peer import Peer, PeerConfig
-from mesh.registers.store import NodeKeys as RegisterKeys
 from mesh.registers.store import Registers
 from node.agent import book
 from node.agent.artifacts import Artifacts
 from node.agent.away import AwayWatch
+from node.agent.blob_sweep import BlobSweep, named_by_node
 from node.agent.config import Config, split_peer
 from node.agent.cordon import OwnCordon
 from node.agent.edge import Edge, now_ms, wall_ms
@@ -58,6 +58,7 @@ from node.agent.runtime_client import RuntimeClient, runtime_command, runtime_so
 from node.agent.stores import Stores
 from node.agent.tasks import until_told
 from node.agent.wan import WanKeeper
+from node.agent.welcome import Welcome, register_keys
 from node.disk.authority_keys import NodeKeys
 from node.disk.blobs import BlobStore
 from node.disk.boot import next_boot
@@ -98,7 +99,16 @@ class NodeDaemon:
         self.boot = self._next_boot(folder.documents)
         self.book = book.Book(keys.mesh, keys.identity.site, config.peer.seeds)
         self.trust = Trust(keys.root_key, self.disk.document("trust") or keys.trust_envelope)
-        self.ports = Ports(keys.identity, keys.tls, lambda: self.trust.authorities, self._revoked)
+        kept = self.disk.document(ADMISSIONS) or b""
+        self.welcome = Welcome(keys.mesh, keys.identity.site, self.trust, kept)
+        self.ports = Ports(
+            keys.identity,
+            keys.tls,
+            self.welcome.authorities,
+            self.welcome.revoked,
+            lambda: self.welcome.admissions.authorities,
+            self.welcome.admissions.check,
+        )
         self.links = Links(keys.identity.name, self._feed, self.ports.dial)
         self.discovery = Discovery(config.discovery.interfaces)
         self._remembered = b""
@@ -117,9 +127,10 @@ class NodeDaemon:
     def make_core(self) -> NodeCore:
         """The core, from what the disk holds."""
         heads = self.disk.heads(self.trust)
-        self.registers = Registers(self.identity.site, self._check_certificate)
         me = self.keys.certified
-        own = RegisterKeys(self.identity.name, self.identity.site, me.signing_key, me.tls_key)
+        self.welcome.begin(self.disk.branch(heads), me.der)
+        self.registers = Registers(self.identity.site, self.welcome.register_keys)
+        own = register_keys(me)
         book.recall(self.disk.document(book.REMEMBERED), self.registers, self.identity.name)
         now = now_ms()
         membership = Membership(Self(own, self.boot, self.keys.signer), self.registers, now)
@@ -128,7 +139,7 @@ class NodeDaemon:
             role="node",
             site=self.identity.site,
             boot=self.boot,
-            check_certificate=self._check_certificate,
+            check_certificate=self.welcome.register_keys,
             wan_exchange_ms=parse_duration(self.config.wan.exchange),
         )
         journals = self.stores.journals
@@ -156,29 +167,17 @@ class NodeDaemon:
         rollouts = self.disk.document("rollouts") or b""
         cordon = self.disk.document(CORDON) or b""
         changes = self.disk.document(LOCAL_CHANGES) or b""
-        return NodeCore(peer, membership, artifacts, facts, now, ran, rollouts, cordon, changes)
+        documents = (ran, rollouts, cordon, changes)
+        boxes = self.welcome.admissions
+        core = NodeCore(peer, membership, artifacts, facts, now, *documents, boxes)
+        self.welcome.core = core
+        return core
 
     def masters(self) -> list[tuple[Identity, str]]:
         """The masters, and where: configured, or as learnt at enrolment."""
         addresses = self.config.master.addresses or book.enrolled_masters(self.folder.path)
         pairs = [split_peer(text) for text in addresses]
         return [(Identity(self.keys.mesh, "master", name), address) for name, address in pairs]
-
-    # ---- checks ----
-
-    def _revoked(self, tls_key: bytes) -> str | None:
-        core = self.core
-        return core.revoked.is_revoked(tls_key) if core is not None else None
-
-    def _check_certificate(self, der: bytes) -> RegisterKeys:
-        certified = check_certificate(der, self.trust.authorities, self.keys.mesh)
-        reason = self._revoked(certified.tls_key)
-        if reason is not None:
-            raise ValueError(f"{certified.identity.uri} is revoked: {reason}")
-        identity = certified.identity
-        if identity.role != "node":
-            raise ValueError(f"{identity.uri} is no node")
-        return RegisterKeys(identity.name, identity.site, certified.signing_key, certified.tls_key)
 
     @property
     def core(self) -> NodeCore | None:
@@ -218,6 +217,7 @@ class NodeDaemon:
                 ("wan", self.wan.run()),
                 ("tidy", self.ports.tidy()),
                 ("address", own.run()),
+                ("sweep", self._sweep(core, edge).run()),
                 ("away", AwayWatch(core, self._feed).run()),
                 ("book", self._keep_book(core)),
                 ("housekeeping", self.housekeeping.run()),
@@ -230,6 +230,9 @@ class NodeDaemon:
             await until_told(stop, tasks)
         finally:
             await self._shut_down(tasks)
+
+    def _sweep(self, core: NodeCore, edge: Edge) -> BlobSweep:
+        return BlobSweep(self.stores.blobs, lambda: named_by_node(core), edge.in_thread)
 
     def _wire(self, core: NodeCore) -> None:
         self.artifacts = Artifacts(

@@ -34,7 +34,8 @@ STOP_GRACE_S = 1.0
 class Ports:
     """What this daemon shows to the network, and how it reaches others.
 
-    `authorities` are the DER certificates trusted now; `is_revoked` gives a reason or None.
+    `authorities` are the DER certificates trusted now; `is_revoked` gives a reason or None;
+    `delegated` are the certificates of those who may admit boxes, `box` judges a box's.
     """
 
     def __init__(
@@ -43,12 +44,15 @@ class Ports:
         tls: TlsFiles,
         authorities: Callable[[], Sequence[bytes]],
         is_revoked: Callable[[bytes], str | None],
+        delegated: Callable[[], Sequence[bytes]],
+        box: Callable[[bytes], Certified],
     ) -> None:
         self._own = own
         self._tls = tls
         self._authorities = authorities
+        self._delegated = delegated
         self.table = LinkTable()
-        self.check = PeerCheck(own.mesh, authorities, is_revoked)
+        self.check = PeerCheck(own.mesh, authorities, is_revoked, box)
         self._dialler = Dialler(self._material(), self.check, self.table)
         self._bulk = BulkPool(self._material())
         self._server = Server()
@@ -131,9 +135,9 @@ class Ports:
 
     def _material(self) -> TlsMaterial:
         authorities = b"".join(pem(der) for der in self._authorities())
-        return TlsMaterial(
-            self._tls.key_pem, self._tls.certificate_pem, authorities or self._tls.authorities_pem
-        )
+        delegated = b"".join(pem(der) for der in self._delegated())
+        trusted = (authorities or self._tls.authorities_pem) + delegated
+        return TlsMaterial(self._tls.key_pem, self._tls.certificate_pem, trusted)
 
     def _count(self, _peer: Any, payload_bytes: int) -> None:
         self.served_bytes += payload_bytes

@@ -10,6 +10,7 @@ in a thread.
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from mesh.blobs.manifest import Artifact, open_manifest
 from mesh.desired.collection import Key, key_of
@@ -17,6 +18,7 @@ from mesh.desired.parse import Parsed, parse
 from mesh.desired.problems import Problem, ResourcesRefused
 from mesh.desired.references import Finding, check_references, locate
 from mesh.desired.resources import KINDS, Pipeline, Resource, Service
+from mesh.heads.certificates import Certified
 from mesh.heads.identity import Identity
 from mesh.heads.limits import NUMBER_MAX
 from mesh.heads.trust import Trust
@@ -33,6 +35,7 @@ from node.master.content import (
     put_restarts,
     put_revocation,
 )
+from node.master.delegating import Delegating
 from node.master.errors import MasterRefused, NotFound
 from node.master.events import EventBook, EventRecord, Told, printable
 from node.master.publisher import Draft, Publisher
@@ -42,6 +45,7 @@ from node.master.steering import Steered, Steering
 from node.master.store import Store, Write
 from protos.documents_pb2 import Branch
 
+T = TypeVar("T")
 MANIFESTS = "manifest"
 """The name of the store's table."""
 CORDON_EVENTS = {
@@ -84,6 +88,7 @@ class Authority:
         self._admission = Admission(store, self._publisher, keys, clock)
         self._book = EventBook(store, clock)
         self._steering = Steering(self._publisher, self._book, clock)
+        self._delegating = Delegating(self._publisher, self._book, keys.mesh, clock)
 
     @property
     def content(self) -> Content:
@@ -294,6 +299,27 @@ class Authority:
         and Busy."""
         with self._lock:
             return change(self._steering)
+
+    def delegating(self, change: Callable[[Delegating], T]) -> T:
+        """Makes a change of delegations, or takes a box in: `change` calls one method of
+        Delegating. Raises as that does, and Busy."""
+        with self._lock:
+            return change(self._delegating)
+
+    def check_box(self, der: bytes) -> Certified:
+        """Who the certificate of a delegated authority names, if it counts. Raises
+        IdentityRefused."""
+        return self._delegating.check(der)
+
+    def take_in(self, der: bytes) -> int:
+        """Makes the box of this certificate a node; the state's counter. Raises IdentityRefused,
+        MasterRefused, Busy."""
+        return self.delegating(lambda d: d.take_in(der))
+
+    def delegated(self) -> list[bytes]:
+        """The certificates (DER) of the delegated authorities that stand."""
+        by_site = self.content.delegations_by_site().values()
+        return [one.authority for standing in by_site for one in standing]
 
     def events(self) -> list[EventRecord]:
         """What operators asked for, oldest first."""

@@ -15,9 +15,15 @@ from mesh.desired.holds import Holds, SiteService
 from mesh.desired.parse import from_json, to_json
 from mesh.desired.resources import Pipeline, Resource, Service
 from mesh.heads.identity import Identity
-from node.master.records import HoldRecord, NodeRecord, ReleaseRecord, RevocationRecord
+from node.master.records import (
+    DelegationRecord,
+    HoldRecord,
+    NodeRecord,
+    ReleaseRecord,
+    RevocationRecord,
+)
 from node.master.store import Store, Write
-from protos.documents_pb2 import Revocation, RosterEntry
+from protos.documents_pb2 import Delegation, DelegationUse, Revocation, RosterEntry
 
 RESOURCES = "resource"
 GENERATIONS = "generation"
@@ -28,6 +34,7 @@ REVOCATIONS = "revocation"
 PAUSES = "pause"
 PINS = "pin"
 VERSIONS = "version"
+DELEGATIONS = "delegation"
 """The names of the store's tables."""
 
 
@@ -45,6 +52,7 @@ class Content:
     pauses: Mapping[SiteService, HoldRecord] = field(default_factory=dict)
     pins: Mapping[SiteService, HoldRecord] = field(default_factory=dict)
     versions: Mapping[str, History] = field(default_factory=dict)
+    delegations: Mapping[str, DelegationRecord] = field(default_factory=dict)
 
     def inputs(self) -> Inputs:
         """The same as the compiler takes it."""
@@ -61,6 +69,7 @@ class Content:
             self.restarts,
             revocations,
             self.holds(),
+            self.delegations_by_site(),
         )
 
     def holds(self) -> Holds:
@@ -90,6 +99,15 @@ class Content:
                 )
                 roster.append(entry)
         return rosters
+
+    def delegations_by_site(self) -> dict[str, list[Delegation]]:
+        """Those that stand: also ended ones, for as long as a box of theirs is enrolled."""
+        needed = {one.delegation for one in self.nodes.values() if not one.revoked}
+        found: dict[str, list[Delegation]] = {}
+        for record in self.delegations.values():
+            if not record.ended or record.id in needed:
+                found.setdefault(record.site, []).append(_delegation(record))
+        return found
 
     def signing_keys(self) -> list[tuple[str, bytes]]:
         """Each node's ID and signing key, before it those of machines that had the ID earlier."""
@@ -126,6 +144,20 @@ def load_content(store: Store) -> Content:
         pauses=_holds(store, PAUSES),
         pins=_holds(store, PINS),
         versions={**_present_versions(resources, generations), **noted},
+        delegations={name: DelegationRecord.decode(data) for name, data in store.scan(DELEGATIONS)},
+    )
+
+
+def _delegation(record: DelegationRecord) -> Delegation:
+    uses = sorted((int(number), bytes.fromhex(key)) for number, key in record.uses.items())
+    return Delegation(
+        id=record.id,
+        count=record.count,
+        until_unix_ms=record.until_unix_ms,
+        authority=record.authority,
+        operator=record.operator,
+        ended=bool(record.ended),
+        uses=[DelegationUse(number=number, tls_key=key) for number, key in uses],
     )
 
 
@@ -206,6 +238,11 @@ def put_restarts(restarts: Mapping[tuple[str, str], int]) -> list[Write]:
 def put_node(record: NodeRecord) -> Write:
     """Keeps a node."""
     return Write(NODES, record.node, record.encode())
+
+
+def put_delegation(record: DelegationRecord) -> Write:
+    """Keeps a delegation."""
+    return Write(DELEGATIONS, record.id, record.encode())
 
 
 def put_release(record: ReleaseRecord) -> Write:

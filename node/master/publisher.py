@@ -67,7 +67,7 @@ class Publisher:
     ) -> None:
         self._store = store
         self._signer = signer
-        self._trust = trust
+        self.trust = trust
         self._clock = clock
         self._revision: bytes | None = None
         self.content = Content()
@@ -108,7 +108,7 @@ class Publisher:
         if body is None:
             return self._begin()
         published = self._publish(body, dict(self._store.scan(BRANCHES)))
-        if published.trust_generation == self._trust.generation:
+        if published.trust_generation == self.trust.generation:
             return published
         self.published = published
         self.commit(self.draft(self.content, above=published.counter), [])
@@ -123,8 +123,8 @@ class Publisher:
     def _body(self, draft: Draft) -> bytes:
         tree = Tree({name: sha256(blob) for name, blob in draft.branches.items()})
         body = StateBody(
-            mesh=self._trust.mesh,
-            trust_generation=self._trust.generation,
+            mesh=self.trust.mesh,
+            trust_generation=self.trust.generation,
             counter=draft.counter,
             root=tree.root,
             leaves=tree.count,

@@ -4,7 +4,7 @@ Bytes are written as hex, so that a person can read a backup.
 """
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar, get_type_hints
 
 R = TypeVar("R", bound="Record")
@@ -38,7 +38,8 @@ def _read(kind: Any, value: Any) -> Any:
 @dataclass(frozen=True, slots=True)
 class NodeRecord(Record):
     """A node that was enrolled. `revoked` says why its keys count no longer; empty: they do.
-    `cordoned`: it takes no new work, says an operator; `draining`: its work moves off as well."""
+    `cordoned`: it takes no new work, says an operator; `draining`: its work moves off as well.
+    `admitted`: by whom, for people, if that was at its site; `delegation`: under which one."""
 
     node: str
     site: str
@@ -49,6 +50,25 @@ class NodeRecord(Record):
     revoked: str = ""
     cordoned: bool = False
     draining: bool = False
+    admitted: str = ""
+    delegation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DelegationRecord(Record):
+    """Who at a site may admit boxes there. `authority` is the certificate (DER) of the key that
+    does; `ended` says why it was ended by hand; empty: it was not. `uses`: of each number that was
+    used, in decimal, the box's TLS key (hex)."""
+
+    id: str
+    site: str
+    count: int
+    until_unix_ms: int
+    authority: bytes
+    operator: str
+    made_unix_ms: int
+    ended: str = ""
+    uses: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

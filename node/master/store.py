@@ -20,11 +20,13 @@ from typing import Protocol
 
 from node.master.errors import Busy
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Of the SQLite file. Raised with each change that an older release cannot read.
 
 2: what operators hold is kept beside the resources. Who knows only 1 would leave it out of the next
 plan, so that a pinned site would change its version.
+3: delegations are kept. Who knows only 2 would leave them out of the next state, and the boxes that
+were admitted by them would be shut out.
 """
 APPLICATION_ID = 0x6D657368
 """`mesh` in ASCII: tells our file from any other SQLite file."""

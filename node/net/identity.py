@@ -11,7 +11,12 @@ from typing import Any
 
 import grpc
 
-from mesh.heads.certificates import Certified, check_certificate, der_from_pem
+from mesh.heads.certificates import (
+    Certified,
+    UnknownIssuer,
+    check_certificate,
+    der_from_pem,
+)
 from mesh.heads.identity import IdentityRefused, Role
 from node.net.settings import PEERS_REMEMBERED
 
@@ -27,12 +32,14 @@ class PeerCheck:
     """Says who a certificate belongs to, and whether that one is welcome now.
 
     `authorities` gives the DER certificates that the trust head names at the moment; `is_revoked`
-    gives the reason for which a TLS key (its digest) was revoked, or None.
+    gives the reason for which a TLS key (its digest) was revoked, or None; `box` judges the
+    certificate (DER) of a box that an operator at a site admitted, and is not asked of others.
     """
 
     mesh: str
     authorities: Callable[[], Sequence[bytes]]
     is_revoked: Callable[[bytes], str | None]
+    box: Callable[[bytes], Certified] | None = None
     _known: dict[bytes, tuple[tuple[bytes, ...], Certified]] = field(default_factory=dict)
 
     def check(self, der: bytes) -> Certified:
@@ -51,7 +58,12 @@ class PeerCheck:
         known = self._known.get(der)
         if known is not None and known[0] == authorities:
             return known[1]
-        certified = check_certificate(der, authorities, self.mesh)
+        try:
+            certified = check_certificate(der, authorities, self.mesh)
+        except UnknownIssuer:
+            if self.box is None:
+                raise
+            return self.box(der)  # by rules that change with the state: not remembered here
         if len(self._known) >= PEERS_REMEMBERED:
             self._known.pop(next(iter(self._known)))
         self._known[der] = (authorities, certified)

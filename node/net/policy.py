@@ -35,6 +35,9 @@ _ADMIN_METHODS = (
     "Pin",
     "DraftChange",
     "Change",
+    "Delegate",
+    "EndDelegation",
+    "GetSnapshot",
 )
 
 PEER_METHODS: Mapping[str, frozenset[Role]] = {
