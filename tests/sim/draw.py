@@ -13,6 +13,8 @@ QUIET_MS = 120_000
 three tenths of it."""
 CALM_MS = (14_000, 25_000)
 """Around a fault that is to be alone."""
+RELEASE_MS = (6_000, 16_000)
+"""Between two versions, where they follow each other quickly."""
 STORM_MS = (20_000, 70_000)
 SINGLE_MS = (7_500, 16_000)
 """Of a fault that is to be alone: long enough that the site must have healed meanwhile."""
@@ -63,6 +65,25 @@ def draw(seed: int, nodes: int, minutes: float) -> Story:
     ends_ms = int(minutes * 60_000)
     acts = _acts(names, services, ends_ms - min(QUIET_MS, ends_ms * 3 // 10), dice)
     return Story(seed, cores, cameras, Wanted(services), acts, ends_ms)
+
+
+def draw_releases(seed: int, nodes: int, minutes: float) -> Story:
+    """Another history of a seed: versions follow each other quickly while all disks are short of
+    room, so that nodes let go of artifacts all the time, whatever else goes wrong."""
+    story = draw(seed, nodes, minutes)
+    dice = random.Random(f"releases {seed}")
+    names, services = list(story.cores), story.wanted.services
+    last_ms = story.ends_ms - min(QUIET_MS, story.ends_ms * 3 // 10)
+    acts = [Act(SETTLES_MS, "disk short", last_ms - SETTLES_MS, tuple(names))]
+    at_ms = SETTLES_MS
+    while at_ms < last_ms - RELEASE_MS[1]:
+        who = (dice.choice(services).name,)
+        acts.append(Act(at_ms, "plan", 0, who, dice.choice(RELEASES)))
+        if dice.random() < 0.5:
+            act = _any(at_ms + dice.randint(*RELEASE_MS) // 2, names, services, dice)
+            acts.append(replace(act, lasts_ms=min(act.lasts_ms, last_ms - act.at_ms)))
+        at_ms += dice.randint(*RELEASE_MS)
+    return replace(story, acts=tuple(acts))
 
 
 def _service(name: str, nodes: int, dice: random.Random) -> Service:
@@ -120,6 +141,7 @@ WEIGHTS = {
     "duplicates": 2,
     "disk full": 3,
     "disk slow": 2,
+    "disk short": 3,
     "clock": 2,
     "master": 3,
     "master freeze": 2,
@@ -155,6 +177,7 @@ def _make(
 Services = tuple[Service, ...]
 Drawn = tuple[tuple[str, ...], str]
 How = Callable[[list[str], Services, random.Random], Drawn]
+RELEASES = ["good", "good", "good", "golden", "crash", "more", "fewer"]
 CHANGES = ["more", "fewer", "restart", "good", "good", "golden", "crash", "unsigned", "pipeline"]
 
 

@@ -22,6 +22,7 @@ Step = Callable[["Play", Act], None]
 BUSY_MS = 100
 WORKER_DIES_EVERY_MS = 1_500
 LINK_BREAKS_EVERY_MS = 400
+SHORT_TOLD_EVERY_MS = 2_000
 
 
 def begin(play: "Play", act: Act) -> None:
@@ -100,6 +101,23 @@ def _disk(full: bool) -> Step:
         _node(play, act).disk_refuses = full
 
     return step
+
+
+def _short(play: "Play", act: Act) -> None:
+    """Somebody else's files leave too little room."""
+
+    def again() -> None:
+        if act.name in play.active:
+            for name in act.who:
+                play.nodes[name].short_of_room(True)
+            play.world.after(SHORT_TOLD_EVERY_MS, again)
+
+    again()
+
+
+def _roomy(play: "Play", act: Act) -> None:
+    for name in act.who:
+        play.nodes[name].short_of_room(False)
 
 
 def _slow(delay_ms: int) -> Step:
@@ -276,6 +294,7 @@ BEGIN: dict[str, Step] = {
     "duplicates": _duplicates(0.3),
     "disk full": _disk(True),
     "disk slow": _slow(400),
+    "disk short": _short,
     "clock": _clock,
     "master": _master_off,
     "master freeze": _master_freeze(True),
@@ -298,6 +317,7 @@ END: dict[str, Step] = {
     "duplicates": _duplicates(0.0),
     "disk full": _disk(False),
     "disk slow": _slow(0),
+    "disk short": _roomy,
     "master": _master_on,
     "master freeze": _master_freeze(False),
     "load": _load(0),

@@ -3,6 +3,7 @@
 from tests.sim.checks.agreement import Agreement, AlarmsCleared, EqualRegisters, ServesInTheEnd
 from tests.sim.checks.authority import NeverBack, TwoSignatures
 from tests.sim.checks.honesty import BadVersions, Bounded, HonestRegister, NeverRaises
+from tests.sim.checks.keeping import TwoHolders
 from tests.sim.checks.records import DurableBeforeAcknowledged, RecordsOnceInOrder
 from tests.sim.checks.serving import (
     Minimum,
@@ -29,5 +30,6 @@ CHECKS = (
     HonestRegister,
     Bounded,
     BadVersions,
+    TwoHolders,
     NeverRaises,
 )

@@ -70,6 +70,20 @@ class ReplicaStopped:
 
 
 @dataclass(frozen=True)
+class Collected:
+    """A node that goes by the state `counter` lets go of an artifact. `good`: whose disks say that
+    it is of a last good version, the node's own among them; `holders`: the others whose disks have
+    all of it."""
+
+    at_ms: int
+    node: str
+    artifact: bytes
+    counter: int
+    good: frozenset[str]
+    holders: frozenset[str]
+
+
+@dataclass(frozen=True)
 class Acknowledged:
     """A master is about to acknowledge a log up to a sequence; its disk ends at `durable`."""
 
@@ -172,6 +186,7 @@ Fact = (
     | DocumentSaved
     | WorkerStarted
     | ReplicaStopped
+    | Collected
     | Acknowledged
     | FaultBegan
     | FaultEnded

@@ -17,6 +17,7 @@ from tests.sim.checks.authority import NeverBack, TwoSignatures
 from tests.sim.checks.check import BROKEN_MAX, Check
 from tests.sim.checks.facts import (
     Acknowledged,
+    Collected,
     CoreStarted,
     Died,
     DocumentSaved,
@@ -32,6 +33,7 @@ from tests.sim.checks.facts import (
     WorkerStarted,
 )
 from tests.sim.checks.honesty import BadVersions, Bounded, HonestRegister, NeverRaises
+from tests.sim.checks.keeping import TwoHolders
 from tests.sim.checks.records import DurableBeforeAcknowledged, RecordsOnceInOrder
 from tests.sim.checks.serving import (
     Minimum,
@@ -107,6 +109,8 @@ def tries(nodes: str) -> list[WorkerStarted]:
 
 
 SERVES_BAD = replace(GOOD_NODE, serving={("faces", "2.0.0-golden"): 1})
+GONE = Collected(9, "c", MODEL, 1, good=frozenset(), holders=frozenset("a"))
+BOTH_HOLD = replace(GONE, holders=frozenset("ab"))
 LOG = "log"
 WRITTEN = ((1, 2, b"x"), (3, 3, b"y"))
 
@@ -146,6 +150,9 @@ BROKEN: list[tuple[type[Check], str, Sequence[Fact]]] = [
     (Bounded, "bytes", [sample(0), sample(10_000, replace(GOOD_NODE, sent_bytes=10**8))]),
     (BadVersions, "three", [*BAD_PLAN, *tries("abc")]),
     (BadVersions, "serves", [sample(0, SERVES_BAD, 101_000)]),
+    (TwoHolders, "planned", [SIGNED, GONE]),
+    (TwoHolders, "last good", [replace(GONE, good=frozenset("a"))]),
+    (TwoHolders, "its own", [replace(BOTH_HOLD, good=frozenset("c"))]),
     (NeverRaises, "raised", [Raised(0, "a", "ValueError")]),
 ]  # fmt: skip
 
@@ -179,6 +186,9 @@ KEPT: list[tuple[type[Check], str, Sequence[Fact]]] = [
     (Bounded, "little", [sample(0), sample(5_000), sample(10_000)]),
     (BadVersions, "two", [*BAD_PLAN, *tries("ab")]),
     (BadVersions, "other faults", [FaultBegan(0, "cut", "a", False), *tries("abc")]),
+    (TwoHolders, "another", [SIGNED, replace(GONE, artifact=bytes(32))]),
+    (TwoHolders, "another plan", [SIGNED, replace(GONE, counter=2)]),
+    (TwoHolders, "held by two", [SIGNED, replace(BOTH_HOLD, good=frozenset("b"))]),
     (NeverRaises, "nothing", [sample(0)]),
 ]  # fmt: skip
 

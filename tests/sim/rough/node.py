@@ -11,9 +11,11 @@ from mesh.core.messages import (
     ArtifactRemoved,
     ChunksFailed,
     ChunkStored,
+    DiskRoom,
     Trouble,
     WanPath,
 )
+from mesh.core.rollouts import ROLLOUTS
 from mesh.events import BatchSaved, DialFailed, WriteJournal
 from mesh.journals.batches import Batch
 from mesh.journals.entries import make_entry
@@ -22,9 +24,9 @@ from node.agent import book
 from node.agent.backoff import Backoff
 from node.agent.links import LAN_RETRY_FIRST_S, LAN_RETRY_MAX_S
 from node.agent.wan import RETRY_FIRST_S, STEP_DOWN_S
-from protos.documents_pb2 import JournalEntry
+from protos.documents_pb2 import JournalEntry, StableRegister
 from tests.sim import identities
-from tests.sim.checks.facts import CoreStarted
+from tests.sim.checks.facts import Collected, CoreStarted
 from tests.sim.nodes import SimNode
 from tests.sim.rough.runtime import RoughRuntime
 from tests.sim.rough.world import RoughWorld
@@ -236,6 +238,8 @@ class RoughNode(RoughRuntime):
         self.later(self.disk_ms(), finish)
 
     def do_RemoveArtifact(self, i: Any) -> None:  # noqa: N802
+        self.world.watch(self._collected(i.artifact))
+
         def remove() -> None:
             if self.disk_refuses:
                 self.disk.complete.discard(i.artifact)
@@ -245,6 +249,19 @@ class RoughNode(RoughRuntime):
                 self.feed(ArtifactRemoved(i.artifact, freed))
 
         self.later(self.disk_ms(), remove)
+
+    def _collected(self, artifact: bytes) -> Collected:
+        nodes = [host for host in self.world.hosts.values() if isinstance(host, RoughNode)]
+        good = [node.name for node in nodes if artifact in _last_good(node)]
+        holders = [node.name for node in nodes if node is not self and node.disk.whole(artifact)]
+        counter = self.core.in_force.counter
+        return Collected(
+            self.world.now_ms, self.name, artifact, counter, frozenset(good), frozenset(holders)
+        )
+
+    def short_of_room(self, short: bool) -> None:
+        """As node/agent/housekeeping.py."""
+        self.feed(DiskRoom(short))
 
     def do_FetchChunks(self, i: Any) -> None:  # noqa: N802
         source = self.world.hosts[i.source]
@@ -270,6 +287,12 @@ class RoughNode(RoughRuntime):
                     return
 
         self.later(20, fetch)
+
+
+def _last_good(node: RoughNode) -> set[bytes]:
+    """The artifacts of the newest good versions, as the node's disk knows them."""
+    kept = StableRegister.FromString(node.disk.documents.get(ROLLOUTS, b""))
+    return {good.artifact for good in {good.name: good for good in kept.last_good}.values()}
 
 
 def _first_words(name: str) -> WriteJournal:
