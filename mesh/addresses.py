@@ -62,6 +62,22 @@ def is_loopback(address: str) -> bool:
     return ip.is_loopback
 
 
+def refusal(address: str, own: str) -> str:
+    """Why nobody is dialled at `address`, which another node may have written; "" if it may be.
+
+    `own` is where this node itself listens, "" while that is not known. Only who is on loopback, as
+    in a trial on one machine, has neighbours there: else such an address would make it knock at
+    its own machine's doors.
+    """
+    try:
+        target(address)
+        if not is_loopback(address) or (own and is_loopback(own)):
+            return ""
+    except AddressRefused as refused:
+        return str(refused)
+    return f"{address!r} is this machine's own loopback interface, and no neighbour's address"
+
+
 def as_reached(listening: str, known: str) -> str:
     """Where others reach a port that listens at `listening`, on a machine whose other port they
     reach at `known`; "" where it cannot be said."""

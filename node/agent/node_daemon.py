@@ -218,7 +218,7 @@ class NodeDaemon:
                 ("tidy", self.ports.tidy()),
                 ("address", own.run()),
                 ("sweep", self._sweep(core, edge).run()),
-                ("away", AwayWatch(core, self._feed).run()),
+                ("away", self._away_watch(core).run()),
                 ("book", self._keep_book(core)),
                 ("housekeeping", self.housekeeping.run()),
                 ("ready", tell_ready(self.folder.path, core, self.started_ms)),
@@ -312,6 +312,10 @@ class NodeDaemon:
         """An operator restarts a workload here: it is given another chance where it crashed."""
         self._feed(RestartAsked(workload))
         return await self.runtime.restart(workload)
+
+    def _away_watch(self, core: NodeCore) -> AwayWatch:
+        away, own = lambda: core.membership.away(now_ms()), lambda: core.inference_address
+        return AwayWatch(away, own, self._feed)
 
     def _first_words(self) -> None:
         fields = {"pid": str(os.getpid()), "boot": str(self.boot.counter)}

@@ -6,7 +6,7 @@ Files are read, and authorities asked for, at each handshake, so that new ones n
 import grpc
 import grpc.aio
 
-from mesh.addresses import AddressRefused, is_loopback, target
+from mesh.addresses import refusal, target
 from node.runtime.authorities import Authorities
 from node.runtime.config import TlsPaths
 from node.runtime.limits import MESSAGE_BYTES_MAX
@@ -34,21 +34,12 @@ class TlsDialler:
     def __init__(self, paths: TlsPaths, authorities: Authorities, own: str) -> None:
         self._paths = paths
         self._authorities = authorities
-        self._on_loopback = is_loopback(own)
+        self._own = own
 
     def refusal(self, address: str) -> str:
-        """Why nobody is dialled at `address`, which another node may have written; "" if it may be.
-
-        Only a node that listens on loopback itself, as in a trial on one machine, has neighbours
-        there: else such an address would make it knock at its own machine's doors.
-        """
-        try:
-            target(address)
-            if self._on_loopback or not is_loopback(address):
-                return ""
-        except AddressRefused as refused:
-            return str(refused)
-        return f"{address!r} is this machine's own loopback interface, and no neighbour's address"
+        """Why nobody is dialled at `address`, which another node may have written; "" if it may be,
+        see `mesh.addresses.refusal`."""
+        return refusal(address, self._own)
 
     def dial(self, address: str, dns_name: str) -> grpc.aio.Channel:
         """A channel to the neighbour at `address`; it connects when it is first used. Raises

@@ -7,6 +7,7 @@ from mesh.addresses import (
     as_reached,
     is_loopback,
     join_address,
+    refusal,
     split_address,
     target,
 )
@@ -89,6 +90,27 @@ def test_where_nobody_in_particular_is_nobody_dials(host: str) -> None:
 )
 def test_loopback(host: str, loopback: bool) -> None:
     assert is_loopback(f"{host}:0") is loopback
+
+
+@pytest.mark.parametrize(
+    ("address", "own", "refused"),
+    [
+        ("10.0.0.5:7412", "10.0.0.6:7412", ""),
+        ("10.0.0.5:7412", "", ""),
+        ("127.0.0.1:7412", "127.0.0.1:7413", ""),
+        ("127.0.0.1:7412", "10.0.0.6:7412", "own loopback interface"),
+        ("127.0.0.1:7412", "0.0.0.0:7412", "own loopback interface"),
+        ("localhost:22", "", "own loopback interface"),
+        ("0.0.0.0:7412", "127.0.0.1:7412", "is no machine's address"),
+        ("unix:/run/x", "127.0.0.1:7412", "give HOST:PORT"),
+        ("", "127.0.0.1:7412", "give HOST:PORT"),
+    ],
+)
+def test_nobody_knocks_at_its_own_machine_because_a_neighbour_says_so(
+    address: str, own: str, refused: str
+) -> None:
+    assert bool(refusal(address, own)) is bool(refused)
+    assert refused in refusal(address, own)
 
 
 @pytest.mark.parametrize(

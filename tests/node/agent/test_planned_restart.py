@@ -7,7 +7,7 @@ from mesh.core.messages import NeighbourSilent
 from node.agent.away import MISSES_MAX, AwayWatch
 from tests.node.agent.asking import asked_everywhere
 from tests.node.agent.lab import Lab, wait_for
-from tests.sim.site import Site
+from tests.node.agent.waiting import until
 
 AWAY_S = 8
 """Longer than it takes to find a node dead that said nothing."""
@@ -66,22 +66,74 @@ def test_a_node_that_is_switched_off_as_planned_is_replaced_at_once(lab: Lab) ->
     settle(lab)
 
 
+class Away:
+    """The neighbours that are away, and what is told of them."""
+
+    def __init__(self, own: str = "127.0.0.1:7412") -> None:
+        self.away: dict[str, str] = {}
+        self.told: list[NeighbourSilent] = []
+        self._watch = AwayWatch(lambda: self.away, lambda: own, self.told.append)
+
+    async def look(self, **away: str) -> None:
+        """Looks once, with these away."""
+        self.away = away
+        await self._watch.look()
+
+
+class Listener:
+    """Something that listens, and counts who knocks."""
+
+    def __init__(self) -> None:
+        self.knocks = 0
+        self.address = ""
+        self._server: asyncio.Server | None = None
+
+    async def __aenter__(self) -> "Listener":
+        self._server = await asyncio.start_server(self._knocked, "127.0.0.1", 0)
+        self.address = f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    def _knocked(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.knocks += 1
+        writer.close()
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        await self._server.wait_closed()
+
+
 async def test_a_runtime_that_does_not_answer_twice_is_told() -> None:
-    (node,) = Site(1).settle(1).nodes
-    told: list[object] = []
-    watch = AwayWatch(node.core, told.append)
-    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
-    address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    for _ in range(MISSES_MAX + 1):
-        await watch.look({"b": address})
+    site = Away()
+    async with Listener() as runtime:
+        address = runtime.address
+        for _ in range(MISSES_MAX + 1):
+            await site.look(b=address)
+        await until(lambda: runtime.knocks == MISSES_MAX + 1)
+    assert site.told == []
+    await site.look(b=address, c="no address")
+    assert site.told == []
+    await site.look(b=address, c="")
+    assert site.told == [NeighbourSilent("b"), NeighbourSilent("c")]
+    await site.look(b=address)
+    await site.look()
+    await site.look(b=address)
+    assert len(site.told) == MISSES_MAX, "misses count only in a row"
+
+
+async def test_nobody_knocks_at_its_own_machine_for_a_neighbour() -> None:
+    site = Away(own="10.0.0.6:7412")
+    async with Listener() as something:
+        for _ in range(MISSES_MAX):
+            await site.look(b=something.address)
+        assert something.knocks == 0
+    assert site.told == [NeighbourSilent("b")]
+
+
+async def test_who_comes_back_while_it_is_looked_at_is_not_told() -> None:
+    told: list[NeighbourSilent] = []
+    answers = iter([{"b": ""}, {"b": ""}, {"b": ""}, {}])  # before and after each look
+    watch = AwayWatch(lambda: next(answers), lambda: "", told.append)
+    for _ in range(MISSES_MAX):
+        await watch.look()
     assert told == []
-    server.close()
-    await server.wait_closed()
-    await watch.look({"b": address, "c": "no address"})
-    assert told == []
-    await watch.look({"b": address, "c": ""})
-    assert told == [NeighbourSilent("b"), NeighbourSilent("c")]
-    await watch.look({"b": address})
-    await watch.look({})
-    await watch.look({"b": address})
-    assert len(told) == MISSES_MAX, "misses count only in a row"
