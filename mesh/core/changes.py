@@ -4,16 +4,18 @@ They travel in registers: who holds one repeats it, so it outlives the node at w
 restart, and the outage. Each node checks each itself, and all by the same rules.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from google.protobuf.message import DecodeError
 
+from mesh.blobs.manifest import Artifact
 from mesh.core.in_force import InForce
 from mesh.events import Instruction, Notice, SaveDocument, WriteJournal
 from mesh.hashing import sha256
 from mesh.heads.trust import Trust
 from mesh.site.changes import (
     CHANGES_MAX,
+    PIN,
     Change,
     ChangeRefused,
     Key,
@@ -35,13 +37,21 @@ REFUSED_KEPT = 256
 
 
 class LocalChanges:
-    """The changes that count at this site, as this node knows them. `document` is what the disk
-    holds, or empty."""
+    """The changes that count at this site, as this node knows them. `artifacts` are those whose
+    manifests are known, by digest; `document` is what the disk holds, or empty."""
 
-    def __init__(self, site: str, trust: Trust, in_force: InForce, document: bytes) -> None:
+    def __init__(
+        self,
+        site: str,
+        trust: Trust,
+        in_force: InForce,
+        artifacts: Mapping[bytes, Artifact],
+        document: bytes,
+    ) -> None:
         self._site = site
         self._trust = trust
         self._in_force = in_force
+        self._artifacts = artifacts
         self._held: dict[Key, Change] = {}
         self._seen: dict[Key, Change] = {}
         """The highest of each field that ever counted: what is lower never counts again, also when
@@ -120,6 +130,7 @@ class LocalChanges:
                 continue
             try:
                 change = self._open(envelope)
+                self._check_artifact(change)
             except ChangeRefused as refused:
                 self._remember(envelope)
                 done.append(Notice("refused", node, f"local change: {refused}"))
@@ -182,9 +193,22 @@ class LocalChanges:
             return why
         try:
             check_allowed(change, planned.autonomy)
+            self._check_artifact(change)
         except ChangeRefused as refused:
             return str(refused)
         return ""
+
+    def _check_artifact(self, change: Change) -> None:
+        """Raises ChangeRefused where a pinned artifact is another than the change says. The node
+        that drafted it may lie; who has yet to see the manifest finds out when it comes."""
+        body, artifact = change.body, self._artifacts.get(change.body.artifact)
+        services = self._in_force.planned.services
+        model = next((s.model for s in services if s.name == body.workload), "")
+        if body.field != PIN or not body.value or artifact is None or not model:
+            return
+        name, version = artifact.manifest.name, artifact.manifest.version
+        if (name, version) != (model, body.value):
+            raise ChangeRefused(f"what it pins as {model}@{body.value} is {name}@{version}")
 
     def authority_spoke(self) -> list[Instruction]:
         """Another plan or other keys: what was refused under the last may count now, and what an

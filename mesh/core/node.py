@@ -104,7 +104,7 @@ class NodeCore:
         self.conflicts = Conflicts(self.alarms)
         self.cordon = Cordon(self.name, self.in_force, cordon)
         site, trust = peer.config.site, peer.heads.trust
-        self.changes = LocalChanges(site, trust, self.in_force, changes)
+        self.changes = LocalChanges(site, trust, self.in_force, artifacts.known, changes)
         self.admissions = admissions or Admissions(site, trust, b"")
         self.share = Share(
             self.name,
@@ -259,7 +259,7 @@ class NodeCore:
 
     def _decide(self, now_ms: int) -> list[NodeOutput]:
         cause, self.stale, self._decide_ms = self.stale, "", now_ms + DECIDE_GAP_MS
-        outputs: list[NodeOutput] = []
+        outputs: list[NodeOutput] = [*self.changes.look(self.unix_ms())]
         if self.membership.registers.get(self.name) is None:
             outputs += self.publish(now_ms)  # placement counts on what registers say, ours too
         outputs += self.share.decide(cause, now_ms)

@@ -4,7 +4,7 @@ import pytest
 
 from mesh.core.changes import HELD_MAX, LOCAL_CHANGES, REFUSED_KEPT, SEEN_MAX
 from mesh.core.messages import ChangeMade
-from mesh.events import WriteJournal
+from mesh.events import Notice, WriteJournal
 from mesh.hashing import sha256
 from mesh.heads.trust import Trust
 from mesh.site.changes import CHANGES_MAX, ChangeRefused
@@ -116,21 +116,58 @@ def test_the_later_of_two_counts_and_an_empty_value_is_as_planned() -> None:
 
 def test_a_pinned_version_rolls_out_and_comes_back() -> None:
     site = settled(2, replicas=2)
-    envelope, chunks = face_detector("0.9.0")
-    other = ModelPlan(name="face-detector", version="0.9.0", artifact=sha256(envelope))
-    site.master.disk.save_blob(envelope)
-    for index, data in enumerate(chunks):
-        site.master.disk.chunks[sha256(envelope), index] = data
-    site.publish(replicas=2, most=4, autonomy=ALLOWED, others=(other,))
-    site.world.run(5_000)
+    artifact = another_version(site, "0.9.0", planned=True)
     node = site.nodes[0]
-    pin = local_change(node, field="pin", value="0.9.0", artifact=sha256(envelope))
+    pin = local_change(node, field="pin", value="0.9.0", artifact=artifact)
     submit(node, pin)
     old = {"south-1": ["0.9.0"], "south-2": ["0.9.0"]}
     site.world.run_until(lambda: site.versions() == old, 20_000, "the pinned version serves")
     submit(node, local_change(node, field="pin", value="", counter=2))
     new = {"south-1": ["1.0.0"], "south-2": ["1.0.0"]}
     site.world.run_until(lambda: site.versions() == new, 20_000, "the planned version serves")
+
+
+def another_version(site: Site, version: str, planned: bool) -> bytes:
+    """Releases a version of the model that the site runs; its artifact. `planned`: the plan names
+    it, so that every node has its manifest."""
+    envelope, chunks = face_detector(version)
+    artifact = sha256(envelope)
+    site.master.disk.save_blob(envelope)
+    for index, data in enumerate(chunks):
+        site.master.disk.chunks[artifact, index] = data
+    model = ModelPlan(name="face-detector", version=version, artifact=artifact)
+    others = (model,) if planned else ()
+    site.publish(replicas=2, most=4, autonomy=ALLOWED, others=others)
+    site.world.run(5_000)
+    return artifact
+
+
+def test_what_is_pinned_as_another_version_than_it_is_is_refused_with_the_reason() -> None:
+    site = settled(2, replicas=2)
+    artifact = another_version(site, "0.9.0", planned=True)
+    liar, victim = site.nodes
+    wrong = local_change(liar, field="pin", value="0.8.0", artifact=artifact)
+    why = "what it pins as face-detector@0.8.0 is face-detector@0.9.0"
+    (told,) = victim.core.changes.heard([wrong], liar.name, victim.core.unix_ms())
+    assert isinstance(told, Notice)
+    assert (told.subject, told.cause) == (liar.name, f"local change: {why}")
+    with pytest.raises(ChangeRefused, match=why):
+        victim.core.changes.check(wrong, victim.core.unix_ms())
+    assert held(victim) == []
+
+
+def test_what_is_pinned_as_another_version_ends_when_its_manifest_comes() -> None:
+    site = settled(2, replicas=2)
+    artifact = another_version(site, "0.9.0", planned=False)
+    node = site.nodes[0]
+    submit(node, local_change(node, field="pin", value="0.8.0", artifact=artifact))
+    assert held(node) == ["pin=0.8.0"], "nobody knows yet what it is"
+    site.world.run(8_000)
+    why = "what it pins as face-detector@0.8.0 is face-detector@0.9.0"
+    for one in site.nodes:
+        assert held(one) == []
+        assert ("change.ended", why) in events(one)
+        assert one.tried_versions == {"1.0.0"}
 
 
 def test_lies_in_a_register_count_nowhere_and_are_told_once() -> None:
