@@ -20,6 +20,7 @@ class Authority:
         """What the disk holds of it is in force before anything else happens."""
         core.admissions.unix_ms = core.unix_ms()
         _use_branch(core, "disk")
+        core.cordon.start()
         core.changes.authority_spoke()
         self._shut_out(core, now_ms)  # who was revoked may be remembered from before
 

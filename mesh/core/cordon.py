@@ -61,6 +61,10 @@ class Cordon:
 
     # ---- what happens ----
 
+    def start(self) -> None:
+        """The plan that lay on the disk is in force: what held then is no news."""
+        self._told = self.draining
+
     def asked(self, event: CordonAsked) -> None:
         """An operator said it here; the disk has it already."""
         self._own = event.draining if event.cordoned or event.draining else None

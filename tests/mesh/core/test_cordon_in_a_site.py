@@ -2,7 +2,7 @@
 
 import pytest
 
-from mesh.core.cordon import CORDON
+from mesh.core.cordon import CORDON, EVENTS
 from mesh.core.node import RUNTIME_MS
 from mesh.site.handover import LINGER_MS
 from protos.documents_pb2 import Phase, PipelinePlan
@@ -172,6 +172,28 @@ def test_what_is_said_at_a_master_counts_as_well_also_for_a_node_that_is_off() -
     assert node.core.cordon.draining is False, "uncordoned at the master, and still by itself"
     node.hold_back(None)
     site.world.run_until(lambda: bool(node.runs), 5_000, "it takes work again")
+
+
+def test_a_cordon_is_journalled_once_however_often_the_agent_starts() -> None:
+    site = Site(2).settle(1)
+    node, other = site.nodes
+    node.hold_back(False, "watch it")
+    site.world.run(1_000)
+    other.power_off()
+    site.publish(replicas=1, held_back={n.name: True for n in site.nodes})
+    site.world.run(4_000)
+    other.boot()
+    site.world.run(4_000)
+    for _ in range(2):
+        node.restart_agent()
+        other.restart_agent()
+        site.world.run(4_000)
+
+    def told(one: SimNode) -> list[str]:
+        return [event for event, _, _ in events(one) if event in EVENTS.values()]
+
+    assert told(node) == ["node.cordoned", "node.draining"]
+    assert told(other) == ["node.draining"], "it was said while it was off"
 
 
 def test_a_drained_gateway_and_copy_holder_hand_over() -> None:
