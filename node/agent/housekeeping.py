@@ -147,12 +147,12 @@ class Housekeeping:
         """Removes what was acknowledged long ago, or lately where copies are many."""
         for key, up_to in self._logs.trimmable(now_ms()):
             try:
-                gone = await self._in_thread(self._journals.trim, key, up_to)
+                first = await self._in_thread(self._journals.trim, key, up_to)
             except DiskError as error:
                 log.error("a journal cannot be trimmed", error=str(error))
                 return
-            self._logs.copies.trimmed(key, up_to)
-            if gone:
+            self._logs.copies.trimmed(key, None if first is None else first - 1)
+            if first is None:
                 self._logs.forgotten(key)
 
 

@@ -144,18 +144,16 @@ class JournalStore:
                 found.append(item)
         return found
 
-    def trim(self, key: LogKey, up_to: int) -> bool:
+    def trim(self, key: LogKey, up_to: int) -> int | None:
         """Removes whole segments that have only entries up to this sequence, oldest first.
 
-        True if nothing of the log is left.
+        Gives the first entry that is left, or None where nothing of the log is.
         """
         with self._lock:
             log = self._logs.get(key)
-            if log is None:
-                return True
-            while log.segments and log.segments[0].last <= up_to:
+            while log is not None and log.segments and log.segments[0].last <= up_to:
                 self._drop_oldest(log)
-            return key not in self._logs
+            return self._logs[key].segments[0].first if key in self._logs else None
 
     def sizes(self) -> Sizes:
         """How much lies on the disk."""

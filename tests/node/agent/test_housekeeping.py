@@ -142,6 +142,22 @@ async def test_copies_that_a_master_has_go_at_once_where_they_are_many(tmp_path:
     assert rig.logs.acknowledged(writer.key) == 1
 
 
+async def test_room_that_trimming_did_not_make_is_not_counted(tmp_path: Path) -> None:
+    writer, later = Writer("b"), Writer("b", counter=2)
+    Rig(tmp_path / "j").store.append([writer.batch(f"event {number}") for number in range(4)])
+    rig = Rig(tmp_path / "j")
+    lying = sum(size for _, size in rig.store.segments()[writer.key])
+    rig.logs.copies.accepted(later.key, COPY_BYTES_A_NODE_MAX - lying)
+    rig.logs.acknowledge(acknowledge(writer.key, 3, identities.MASTER, ACKS), [ACKS.public_key], 0)
+    await rig.keeper.relieve()
+    assert set(rig.store.tails()) == {writer.key}, "its one segment has an entry that no master has"
+    assert not rig.logs.copies.fits(later.key, 1)
+    rig.logs.acknowledge(acknowledge(writer.key, 4, identities.MASTER, ACKS), [ACKS.public_key], 0)
+    await rig.keeper.relieve()
+    assert rig.store.tails() == {}
+    assert rig.logs.copies.fits(later.key, lying)
+
+
 async def test_a_copy_that_cannot_be_synced_is_told_and_an_alarm(tmp_path: Path) -> None:
     rig = Rig(tmp_path / "j", disk=UnsyncedDisk())
     copy, own = Writer("b", "data"), Writer("a", "data")

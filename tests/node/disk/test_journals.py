@@ -62,7 +62,7 @@ def test_it_works_on_a_real_disk(tmp_path: Path) -> None:
     store = JournalStore(tmp_path, QUOTA)
     store.append(records[30:])
     assert JournalStore(tmp_path, QUOTA).read(RECORDS, 0, 10**9) == envelopes(records)
-    assert store.trim(RECORDS, 80)
+    assert store.trim(RECORDS, 80) is None
     assert list((tmp_path / "north-1").iterdir()) == []
 
 
@@ -130,10 +130,11 @@ def test_trimming_takes_whole_segments_and_then_the_log(folder) -> None:
     store = opened(folder, quota=1)
     records = written(RECORDS, 3)
     store.append(records)
-    assert not store.trim(RECORDS, 3)
+    assert store.trim(RECORDS, 1) == 1
+    assert store.trim(RECORDS, 3) == 3, "4 lies in the segment of 3, which stays"
     assert store.read(RECORDS, 0, 10**6) == envelopes(records[1:])
-    assert store.trim(RECORDS, 6)
-    assert store.trim(RECORDS, 6)
+    assert store.trim(RECORDS, 6) is None
+    assert store.trim(RECORDS, 6) is None
     assert folder.files(FOLDER) == []
     more = BatchWriter(RECORDS, SIGNER, 7, records[-1].digest).batch(records[0].entries)
     store.append([more])
