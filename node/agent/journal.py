@@ -88,7 +88,7 @@ class OwnJournal:
     async def run(self) -> None:
         """Writes until cancelled."""
         while True:
-            if not any(self._signed.values()):
+            if not (any(self._signed.values()) or any(self._pending.values())):
                 await self._news.wait()
             with suppress(TimeoutError):
                 async with asyncio.timeout(DATA_EVERY_S):
@@ -102,9 +102,9 @@ class OwnJournal:
         """Puts what waits on disk. False if the disk refuses: it all waits on, in order."""
         async with self._one_at_a_time:
             for kind in KINDS:
-                self._sign(kind)
-                if self._signed[kind] and not await self._put(kind):
-                    return False
+                while self._sign(kind):
+                    if not await self._put(kind):
+                        return False
             return True
 
     def _entry(self, event: str, subject: str, cause: str, fields: dict[str, str]) -> JournalEntry:
@@ -117,10 +117,11 @@ class OwnJournal:
             monotonic_ms=now_ms() - self._started_ms,
         )
 
-    def _sign(self, kind: str) -> None:
-        """Makes batches of what waits, behind those that the disk refused."""
+    def _sign(self, kind: str) -> bool:
+        """Makes batches of what waits, once those are on disk that it refused; whether there are
+        any to write."""
         if self._signed[kind] or not self._pending[kind]:
-            return
+            return bool(self._signed[kind])
         dropped, self._dropped[kind] = self._dropped[kind], 0
         entries, self._pending[kind] = self._pending[kind], []
         if kind == "record" and dropped:
@@ -128,6 +129,7 @@ class OwnJournal:
             entries.append(self._entry("journal.lost", self._node, why, {"records": str(dropped)}))
             dropped = 0
         self._signed[kind] = list(self._writers[kind].batches(entries, dropped))
+        return True
 
     async def _put(self, kind: str) -> bool:
         try:

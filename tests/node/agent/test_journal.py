@@ -125,6 +125,35 @@ async def test_running_it_goes_on_when_the_disk_does() -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
+async def test_what_came_while_the_disk_refused_waits_for_no_other_entry() -> None:
+    disk = Disk()
+    disk.full = True
+    journal = disk.journal()
+    task = asyncio.create_task(journal.run())
+    write(journal, "record", "r1")
+    await until(lambda: disk.refused >= 1)
+    write(journal, "record", "r2")
+    write(journal, "data", "d1")
+    await until(lambda: disk.refused >= 3)
+    disk.full = False
+    await until(lambda: disk.events("record") == ["r1", "r2"])
+    await until(lambda: disk.events("data") == ["d1"])
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_one_flush_writes_all_that_waits() -> None:
+    disk = Disk()
+    disk.full = True
+    journal = disk.journal()
+    write(journal, "record", "r1")
+    assert not await journal.flush()
+    write(journal, "record", "r2")
+    disk.full = False
+    assert await journal.flush()
+    assert disk.events("record") == ["r1", "r2"]
+
+
 async def test_dropped_data_is_counted_in_the_log_itself() -> None:
     disk = Disk()
     journal = disk.journal()
