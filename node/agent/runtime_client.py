@@ -18,12 +18,13 @@ import grpc
 import structlog
 
 from mesh.core.messages import ArtifactDamaged, Run, RuntimeReported, Trouble
+from mesh.core.runtime_view import key_of
 from mesh.site.local import ReplicaKey, pipeline_config
 from node.agent.config import Source
 from node.agent.runtime_pulse import PATIENCE, Patience, Pulse, kill_listener
 from node.disk.blobs import BlobStore, UnknownArtifact
 from node.disk.errors import DiskError
-from protos.documents_pb2 import PipelinePlan, ServicePlan
+from protos.documents_pb2 import Phase, PipelinePlan, ServicePlan
 from protos.runtime_pb2 import (
     JournalItem,
     PipelineSpec,
@@ -117,7 +118,7 @@ class RuntimeClient:
                 except grpc.aio.AioRpcError as error:
                     log.debug("no runtime", reason=error.details())
                 self._stub = None
-            self._told = {}
+            self._told, self._state = {}, None
             self._feed(RuntimeReported(None))
             self._start_if_due()
             await asyncio.sleep(RETRY_S)
@@ -231,14 +232,15 @@ class RuntimeClient:
     # ---- what to tell ----
 
     def _spec(self, run: Run) -> tuple[RuntimeSpec, list[ArtifactDamaged]]:
-        """What to tell, and what cannot be used. A replica that was told before is told as before,
-        so that it goes on with what it has loaded; another is left out."""
+        """What to tell, and what cannot be used. A replica that was told before, or that another
+        agent told and that serves, is told as before, so that it goes on with what it has loaded;
+        another is left out."""
         replicas: dict[ReplicaKey, ReplicaSpec] = {}
         damaged = []
         for key, plan in run.replicas:
-            before = self._told.get(key)
+            before = self._told.get(key) or self._adopted(key, plan)
             try:
-                replicas[key] = self._replica(key, plan)
+                replicas[key] = self._replica(key, plan, *self._files(plan))
             except (UnknownArtifact, DiskError) as error:
                 untold = key if before is None else None
                 damaged.append(ArtifactDamaged(plan.artifact, str(error), untold))
@@ -256,17 +258,28 @@ class RuntimeClient:
         )
         return spec, damaged
 
-    def _replica(self, key: ReplicaKey, plan: ServicePlan) -> ReplicaSpec:
-        files = self._blobs.files(plan.artifact)
-        manifest = self._blobs.manifest_path(plan.artifact)
+    def _adopted(self, key: ReplicaKey, plan: ServicePlan) -> ReplicaSpec | None:
+        """The replica, if the runtime serves it already: it compares no files of what it runs."""
+        state = self._state or RuntimeState()
+        serves = {key_of(s) for s in state.replicas if s.state.phase == Phase.SERVING}
+        return self._replica(key, plan, "", ()) if key in serves else None
+
+    def _files(self, plan: ServicePlan) -> tuple[str, list[str]]:
+        """The manifest and the files of its artifact. Raises UnknownArtifact, DiskError."""
+        files = [str(path) for path in self._blobs.files(plan.artifact)]
+        return str(self._blobs.manifest_path(plan.artifact)), files
+
+    def _replica(
+        self, key: ReplicaKey, plan: ServicePlan, manifest: str, files: Sequence[str]
+    ) -> ReplicaSpec:
         return ReplicaSpec(
             workload=key.workload,
             index=key.index,
             config=key.config,
             model=plan.model,
             model_version=plan.model_version,
-            manifest=str(manifest),
-            files=[str(path) for path in files],
+            manifest=manifest,
+            files=files,
             cores=plan.cores,
             memory_bytes=plan.memory_bytes,
             device=plan.device,

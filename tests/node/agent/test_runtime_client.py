@@ -15,10 +15,11 @@ from mesh.site.local import ReplicaKey
 from node.agent import runtime_client
 from node.agent.runtime_client import RuntimeClient, runtime_command, runtime_socket, stop_runtime
 from node.disk.files import Disk
-from protos.documents_pb2 import ServicePlan
+from protos.documents_pb2 import Phase, ReplicaState, ServicePlan
 from protos.runtime_pb2 import (
     ApplyRuntimeReply,
     ReplicaSpec,
+    ReplicaStatus,
     Route,
     RuntimeEvent,
     RuntimeSpec,
@@ -89,15 +90,16 @@ async def test_a_runtime_that_cannot_be_started_is_an_alarm_and_does_not_end_the
 
 
 class RuntimeStandIn(RuntimeServicer):
-    """Takes what it is told, and says nothing but that it is there."""
+    """Takes what it is told, and says what runs, and no more."""
 
-    def __init__(self) -> None:
+    def __init__(self, state: RuntimeState) -> None:
+        self.state = state
         self.told: list[RuntimeSpec] = []
         self.watches = 0
 
     async def Watch(self, request: Any, context: Any) -> Any:  # noqa: N802
         self.watches += 1
-        yield RuntimeEvent(state=RuntimeState())
+        yield RuntimeEvent(state=self.state)
         await asyncio.Event().wait()
 
     async def Apply(self, request: RuntimeSpec, context: Any) -> ApplyRuntimeReply:  # noqa: N802
@@ -106,9 +108,11 @@ class RuntimeStandIn(RuntimeServicer):
 
 
 @asynccontextmanager
-async def told_by(made: RuntimeClient, folder: Path) -> AsyncIterator[RuntimeStandIn]:
+async def told_by(
+    made: RuntimeClient, folder: Path, state: RuntimeState | None = None
+) -> AsyncIterator[RuntimeStandIn]:
     """A stand-in for the runtime, which the agent's end tells."""
-    runtime, server = RuntimeStandIn(), grpc.aio.server()
+    runtime, server = RuntimeStandIn(state or RuntimeState()), grpc.aio.server()
     add_RuntimeServicer_to_server(runtime, server)
     server.add_insecure_port(f"unix:{runtime_socket(folder)}")
     await server.start()
@@ -151,6 +155,31 @@ async def test_what_runs_goes_on_while_its_artifact_is_damaged(tmp_path: Path) -
     spec, (damaged,) = made._spec(Run(((KEY, PLAN),), (), (), ()))
     assert list(spec.replicas) == [before]
     assert damaged.untold is None
+
+
+def serving(phase: Phase) -> RuntimeState:
+    state = ReplicaState(workload="faces", config="config", phase=phase)
+    return RuntimeState(replicas=[ReplicaStatus(state=state, pid=7)])
+
+
+async def test_what_an_agent_adopts_goes_on_while_its_artifact_is_damaged(tmp_path: Path) -> None:
+    fed: list[Any] = []
+    made = client(tmp_path, DYING, fed)
+    async with told_by(made, tmp_path, serving(Phase.SERVING)) as runtime:
+        made.tell(Run(((KEY, PLAN),), (), (), ()))
+        await until(lambda: runtime.told)
+        (told,) = runtime.told[0].replicas
+        assert (told.workload, told.index, told.config) == (KEY.workload, KEY.index, KEY.config)
+        (damaged,) = [one for one in fed if isinstance(one, ArtifactDamaged)]
+        assert (damaged.artifact, damaged.untold) == (PLAN.artifact, None)
+
+
+async def test_what_does_not_serve_is_not_kept_with_a_damaged_artifact(tmp_path: Path) -> None:
+    made = client(tmp_path, DYING, [])
+    async with told_by(made, tmp_path, serving(Phase.LOADING)) as runtime:
+        made.tell(Run(((KEY, PLAN),), (), (), ()))
+        await until(lambda: runtime.told)
+        assert list(runtime.told[0].replicas) == []
 
 
 async def test_when_telling_fails_the_agent_connects_anew(tmp_path: Path) -> None:
