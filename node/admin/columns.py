@@ -111,8 +111,10 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("SIZE", "bytes", size),
         Column("HELD", "held"),
         Column("CHUNKS", "chunks"),
+        Column("NODES", "nodes"),
         Column("RELEASED", "released", yes),
         Column("FROM WAN", "wan_bytes", size),
+        Column("WHY", "why"),
         Column("ARTIFACT", "artifact", short),
     ),
     "events": (

@@ -212,7 +212,8 @@ class Artifact(TypedDict, total=False):
     released: bool
     wan_bytes: int  # chunk payload that this daemon got from outside its site
     lan_bytes: int  # chunk payload that it got from neighbours
-    nodes: int  # at a master: nodes that hold it whole
+    nodes: int  # of the fleet at a master, live ones of its site at a node, that hold it whole
+    why: str  # at a node: what it holds it for, or when it goes; "" where it holds nothing of it
 
 
 class Status(TypedDict, total=False):

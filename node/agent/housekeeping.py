@@ -40,8 +40,8 @@ InThread = Callable[..., Awaitable[Any]]
 class Housekeeping:
     """Looks after the journals on this node's disk, and the room on it.
 
-    `is_short` says whether the room that is reserved is being used up; `save` keeps a document, or returns False while the disk refuses; `write` takes an entry of the
-    node's own journal.
+    `is_short` says whether the room that is reserved is being used up; `save` keeps a document, or
+    returns False while the disk refuses; `write` takes an entry of the node's own journal.
     """
 
     def __init__(

@@ -19,6 +19,7 @@ from node.admin.backend import BadInput, Cordoned, NotFound, NotHere, Restarted
 from node.agent import site_documents as documents
 from node.agent.artifacts import Artifacts
 from node.agent.cordon import OwnCordon, cordon_document
+from node.agent.edge import now_ms
 from node.agent.event_log import events, own_outages
 from node.agent.explain_documents import explanations
 from node.agent.links import Links
@@ -198,8 +199,10 @@ class NodeBackend(MastersAlone):
         return documents.load_documents([r.body for r in records if r.body.node in live], load_of)
 
     def artifacts(self) -> list[Document]:
-        """Each artifact that the plan names."""
+        """Each artifact that the plan names or that lies on this disk, and why it does."""
         core, counts = self._p.core, self._p.artifacts
+        live = set(core.membership.liveness.live())
+        bodies = [r.body for r in core.membership.registers.records() if r.body.node in live]
         found = []
         for digest, artifact in sorted(core.artifacts.known.items()):
             complete = digest in core.artifacts.complete
@@ -217,6 +220,8 @@ class NodeBackend(MastersAlone):
                     "released": True,
                     "wan_bytes": counts.wan_bytes[digest],
                     "lan_bytes": counts.lan_bytes[digest],
+                    "nodes": sum(digest in body.artifacts for body in bodies),
+                    "why": core.collecting.why(digest, now_ms()),
                 }
             )
         return found

@@ -16,17 +16,24 @@ from tests.sim import identities
 
 
 class StubbornDisk(Disk):
-    """A real disk that says that it is full for paths with one of the words in `refuse` in them."""
+    """A real disk that says that it is full for paths with one of the words in `refuse` in them.
+    `stuck`: it removes nothing."""
 
     def __init__(self) -> None:
         self.refuse: set[str] = set()
         self.refused = 0
+        self.stuck = False
 
     def write(self, path: Path, handle: int, data: bytes, offset: int) -> None:
         if any(word in str(path) for word in self.refuse):
             self.refused += 1
             raise disk_error(path, OSError(errno.ENOSPC, "No space left on device"))
         super().write(path, handle, data, offset)
+
+    def unlink(self, path: Path) -> None:
+        if self.stuck:
+            raise disk_error(path, OSError(errno.EROFS, "Read-only file system"))
+        super().unlink(path)
 
 
 def make_stores(folder: Path, disk: Disk, own: str = "a") -> Stores:

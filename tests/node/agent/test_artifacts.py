@@ -13,10 +13,12 @@ from mesh.core.messages import (
     ArtifactBegun,
     ArtifactFailed,
     ArtifactFinished,
+    ArtifactRemoved,
     BeginArtifact,
     ChunksFailed,
     ChunkStored,
     FinishArtifact,
+    RemoveArtifact,
 )
 from node.agent.artifacts import Artifacts
 from protos.documents_pb2 import Manifest
@@ -133,6 +135,7 @@ async def test_a_disk_without_room_refuses_before_the_first_byte(tmp_path: Path)
     failed = await rig.begin()
     assert isinstance(failed, ArtifactFailed)
     assert "are kept for state and journals: free space on the disk" in failed.reason
+    assert failed.full
     rig.blobs._reserve_bytes = 0
     assert await rig.begin() == ArtifactBegun(D, frozenset())
 
@@ -155,6 +158,35 @@ async def test_chunks_that_are_missing_in_the_end_come_again(rig: Rig) -> None:
     await rig.until(3)
     rig.artifacts.finish(FinishArtifact(D))
     assert await rig.until(1) == [ArtifactBegun(D, frozenset({0, 2}))]
+
+
+async def test_what_is_removed_is_told_with_its_bytes(rig: Rig) -> None:
+    await rig.begin()
+    rig.fetch((0, PARTS[0]), (1, PARTS[1]), (2, PARTS[2]))
+    await rig.until(3)
+    rig.artifacts.finish(FinishArtifact(D))
+    await rig.until(1)
+    rig.blobs.put(ARTIFACT.envelope)
+    rig.artifacts.remove(RemoveArtifact(D, with_manifest=False))
+    size = len(DATA) + len(ARTIFACT.envelope)
+    assert await rig.until(1) == [ArtifactRemoved(D, size)]
+    assert await rig.artifacts.read_chunk(D, 1) is None, "another source is asked"
+    assert rig.blobs.get(D) == ARTIFACT.envelope
+    rig.artifacts.remove(RemoveArtifact(D, with_manifest=True))
+    assert await rig.until(1) == [ArtifactRemoved(D, 0)]
+    assert rig.blobs.get(D) is None
+
+
+async def test_a_removal_that_the_disk_refuses_is_told(rig: Rig) -> None:
+    await rig.begin()
+    rig.disk.stuck = True
+    rig.artifacts.remove(RemoveArtifact(D, with_manifest=True))
+    (removed,) = await rig.until(1)
+    assert isinstance(removed, ArtifactRemoved)
+    assert "Read-only file system" in removed.trouble
+    rig.disk.stuck = False
+    rig.artifacts.remove(RemoveArtifact(D, with_manifest=True))
+    assert (await rig.until(1))[0].freed_bytes > 0
 
 
 async def test_what_was_never_begun_cannot_be_finished(rig: Rig) -> None:

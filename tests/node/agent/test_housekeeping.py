@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mesh.core.messages import Trouble
+from mesh.core.messages import DiskRoom, Trouble
 from mesh.journals.acknowledgements import acknowledge
 from mesh.journals.limits import COPY_BYTES_A_NODE_MAX, KEPT_AFTER_ACKNOWLEDGEMENT_MS
 from mesh.journals.logs import Logs
@@ -61,6 +61,29 @@ class Rig:
 
     def write(self, *entry: Any) -> None:
         self.wrote.append(entry)
+
+
+async def test_a_disk_that_is_short_of_room_is_told_again_and_again(tmp_path: Path) -> None:
+    rig = Rig(tmp_path / "j")
+    await rig.keeper.look()
+    assert rig.fed == []
+    rig.short = True
+    await rig.keeper.look()
+    await rig.keeper.look()
+    rig.short = False
+    await rig.keeper.look()
+    await rig.keeper.look()
+    assert rig.fed == [DiskRoom(True), DiskRoom(True), DiskRoom(False)]
+
+
+async def test_room_that_cannot_be_asked_for_ends_nothing(tmp_path: Path) -> None:
+    def fails() -> bool:
+        raise DiskFailed(tmp_path, "Input/output error")
+
+    rig = Rig(tmp_path / "j")
+    rig.keeper._is_short = fails
+    await rig.keeper.look()
+    assert rig.fed == []
 
 
 async def test_a_record_that_flipped_is_told_and_an_alarm(tmp_path: Path) -> None:
