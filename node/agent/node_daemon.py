@@ -5,7 +5,6 @@ a master, a clock, DNS or a neighbour.
 """
 
 import asyncio
-import os
 import secrets
 from typing import Any
 
@@ -19,7 +18,6 @@ from mesh.core.cordon import CORDON
 from mesh.core.messages import (
     BeginArtifact,
     FinishArtifact,
-    Leaving,
     RemoveArtifact,
     RestartAsked,
     Run,
@@ -50,8 +48,9 @@ from node.agent.journal import OwnJournal
 from node.agent.links import Links
 from node.agent.local_changes import OwnChanges
 from node.agent.machine import capacity
+from node.agent.neighbourhood import Neighbourhood
 from node.agent.node_backend import NodeBackend, NodeParts
-from node.agent.own_address import OwnAddress, advertised, for_multicast
+from node.agent.own_address import OwnAddress, advertised
 from node.agent.ports import Ports
 from node.agent.ready import tell_ready
 from node.agent.runtime_client import RuntimeClient, runtime_command, runtime_socket
@@ -59,23 +58,15 @@ from node.agent.stores import Stores
 from node.agent.tasks import until_told
 from node.agent.wan import WanKeeper
 from node.agent.welcome import Welcome, register_keys
+from node.agent.words import say_goodbye, say_hello
 from node.disk.authority_keys import NodeKeys
 from node.disk.blobs import BlobStore
 from node.disk.boot import next_boot
 from node.disk.documents import DocumentStore
 from node.disk.folder import DataFolder
 from node.disk.journals import JournalStore
-from node.net.discovery import Discovery
-from node.net.mdns_records import Advertisement, Hint
 from protos.documents_pb2 import Boot
 from protos.runtime_pb2 import JournalItem
-
-GOODBYE_S = 0.2
-"""For what was said last to leave."""
-REMEMBER_S = 5.0
-REMEMBER_NEW_S = 0.5
-NEW_MS = 10_000
-"""After a start peers are learnt quickly, and kept as quickly."""
 
 
 class NodeDaemon:
@@ -97,7 +88,6 @@ class NodeDaemon:
         self.disk = FromDisk(self.stores, keys.identity.site)
         self.edge: Edge | None = None
         self.boot = self._next_boot(folder.documents)
-        self.book = book.Book(keys.mesh, keys.identity.site, config.peer.seeds)
         self.trust = Trust(keys.root_key, self.disk.document("trust") or keys.trust_envelope)
         kept = self.disk.document(ADMISSIONS) or b""
         self.welcome = Welcome(keys.mesh, keys.identity.site, self.trust, kept)
@@ -110,8 +100,6 @@ class NodeDaemon:
             self.welcome.admissions.check,
         )
         self.links = Links(keys.identity.name, self._feed, self.ports.dial)
-        self.discovery = Discovery(config.discovery.interfaces)
-        self._remembered = b""
 
     # ---- from the disk ----
 
@@ -219,17 +207,17 @@ class NodeDaemon:
                 ("address", own.run()),
                 ("sweep", self._sweep(core, edge).run()),
                 ("away", self._away_watch(core).run()),
-                ("book", self._keep_book(core)),
+                ("book", self.neighbourhood.run()),
                 ("housekeeping", self.housekeeping.run()),
                 ("ready", tell_ready(self.folder.path, core, self.started_ms)),
             )
         ]
         self._first_words()
-        await self._discover(peer_address)
+        await self.neighbourhood.announce(peer_address)
         try:
             await until_told(stop, tasks)
         finally:
-            await self._shut_down(tasks)
+            await self._shut_down(tasks, "asked to stop" if stop.is_set() else "a fault")
 
     def _sweep(self, core: NodeCore, edge: Edge) -> BlobSweep:
         return BlobSweep(self.stores.blobs, lambda: named_by_node(core), edge.in_thread)
@@ -281,6 +269,15 @@ class NodeDaemon:
             self._feed,
             self.stores.blobs.is_short,
         )
+        self.neighbourhood = Neighbourhood(
+            self.identity,
+            self.boot.counter,
+            self.config.peer.seeds,
+            self.config.discovery,
+            self.registers,
+            self.links.know,
+            self._save_document,
+        )
         self.wan = WanKeeper(
             self.links,
             self._feed,
@@ -303,7 +300,7 @@ class NodeDaemon:
             cordon=OwnCordon(core, self.stores.documents, self.edge.in_thread, self._feed),
             changes=OwnChanges(core, self._feed),
             write=self.journal.write,
-            mdns=lambda: self.discovery.status,
+            mdns=lambda: self.neighbourhood.mdns,
             records=lambda: self.journal.records,
             started_ms=self.started_ms,
         )
@@ -318,12 +315,9 @@ class NodeDaemon:
         return AwayWatch(away, own, self._feed)
 
     def _first_words(self) -> None:
-        fields = {"pid": str(os.getpid()), "boot": str(self.boot.counter)}
-        self.journal.write("record", "node.started", self.identity.name, "", fields)
-        for damage in self.disk.damaged:
-            self.journal.write("record", "disk.damaged", self.identity.name, damage, {})
-        if self.disk.damaged:
-            self._feed(Trouble("Damaged", "documents", "; ".join(self.disk.damaged), "critical"))
+        damaged = self.disk.damaged
+        say_hello(self.journal, self._feed, self.identity.name, self.boot.counter, damaged)
+        if damaged:
             self._mend_state()
 
     def _mend_state(self) -> None:
@@ -332,15 +326,6 @@ class NodeDaemon:
         applied = self.core.peer.heads.state.applied
         if applied is not None:
             self._save_document("state-applied", applied.envelope)
-
-    async def _discover(self, peer_address: str) -> None:
-        if self.config.discovery.mdns:
-            await self.discovery.start(self._advertisement(peer_address), self._hinted)
-
-    def _advertisement(self, peer_address: str) -> Advertisement:
-        host, port = for_multicast(peer_address)
-        mesh, site, node = self.keys.mesh, self.identity.site, self.identity.name
-        return Advertisement(mesh, site, node, self.boot.counter, (host,), port)
 
     def _address(self, listening: str) -> str:
         return advertised(listening, self.config.peer.advertise)
@@ -352,25 +337,7 @@ class NodeDaemon:
         self.journal.write("record", "node.moved", self.identity.name, "its address is another",
                            {"before": before, "address": address})  # fmt: skip
         self.core.listens(address)
-        await self.discovery.update(self._advertisement(address))
-
-    def _hinted(self, hint: Hint) -> None:
-        self.book.hint(hint.id, hint.addresses)
-        self._know_targets()
-
-    def _know_targets(self) -> None:
-        for identity, addresses in self.book.targets(self.registers):
-            self.links.know(identity, addresses)
-
-    async def _keep_book(self, core: NodeCore) -> None:
-        started_ms = now_ms()
-        while True:
-            self._know_targets()
-            kept = book.remember(self.registers)
-            if kept != self._remembered and self._save_document(book.REMEMBERED, kept):
-                self._remembered = kept
-            new = now_ms() - started_ms < NEW_MS
-            await asyncio.sleep(REMEMBER_NEW_S if new else REMEMBER_S)
+        await self.neighbourhood.moved(address)
 
     def _save_document(self, name: str, data: bytes) -> bool:
         """Keeps what can be learnt again; False while the disk refuses, because it is not worth
@@ -381,13 +348,10 @@ class NodeDaemon:
         self.edge.carry([SaveDocument(name, data, "to remember")])
         return True
 
-    async def _shut_down(self, tasks: list[asyncio.Task[Any]]) -> None:
+    async def _shut_down(self, tasks: list[asyncio.Task[Any]], cause: str) -> None:
         remove_ready(self.folder.path)
-        self.journal.write("record", "node.stopped", self.identity.name, "asked to stop", {})
-        self._feed(Leaving())
-        await self.journal.flush()
-        await asyncio.sleep(GOODBYE_S)
-        await self.discovery.stop()
+        await say_goodbye(self.journal, self._feed, self.identity.name, cause)
+        await self.neighbourhood.stop()
         await self.ports.stop()
         for task in tasks:
             task.cancel()
