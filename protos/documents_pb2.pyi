@@ -111,6 +111,24 @@ class LeaseState(_message.Message):
     acknowledged: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, workload: _Optional[str] = ..., acknowledged: _Optional[_Iterable[str]] = ...) -> None: ...
 
+class EarlierRoster(_message.Message):
+    __slots__ = ("nodes", "until")
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    nodes: _containers.RepeatedScalarFieldContainer[str]
+    until: int
+    def __init__(self, nodes: _Optional[_Iterable[str]] = ..., until: _Optional[int] = ...) -> None: ...
+
+class KeptRosters(_message.Message):
+    __slots__ = ("nodes", "since", "earlier")
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    EARLIER_FIELD_NUMBER: _ClassVar[int]
+    nodes: _containers.RepeatedScalarFieldContainer[str]
+    since: int
+    earlier: _containers.RepeatedCompositeFieldContainer[EarlierRoster]
+    def __init__(self, nodes: _Optional[_Iterable[str]] = ..., since: _Optional[int] = ..., earlier: _Optional[_Iterable[_Union[EarlierRoster, _Mapping]]] = ...) -> None: ...
+
 class LocalChange(_message.Message):
     __slots__ = ("mesh", "site", "base_counter", "base", "workload", "field", "value", "artifact", "counter", "made_unix_ms", "until_unix_ms", "reason", "operator")
     MESH_FIELD_NUMBER: _ClassVar[int]

@@ -224,16 +224,8 @@ class LeaseGrant(_message.Message):
     granted: bool
     reason: str
     granter: _documents_pb2.Boot
-    earlier: _containers.RepeatedCompositeFieldContainer[EarlierRoster]
-    def __init__(self, workload: _Optional[str] = ..., boot: _Optional[_Union[_documents_pb2.Boot, _Mapping]] = ..., number: _Optional[int] = ..., granted: _Optional[bool] = ..., reason: _Optional[str] = ..., granter: _Optional[_Union[_documents_pb2.Boot, _Mapping]] = ..., earlier: _Optional[_Iterable[_Union[EarlierRoster, _Mapping]]] = ...) -> None: ...
-
-class EarlierRoster(_message.Message):
-    __slots__ = ("nodes", "until")
-    NODES_FIELD_NUMBER: _ClassVar[int]
-    UNTIL_FIELD_NUMBER: _ClassVar[int]
-    nodes: _containers.RepeatedScalarFieldContainer[str]
-    until: int
-    def __init__(self, nodes: _Optional[_Iterable[str]] = ..., until: _Optional[int] = ...) -> None: ...
+    earlier: _containers.RepeatedCompositeFieldContainer[_documents_pb2.EarlierRoster]
+    def __init__(self, workload: _Optional[str] = ..., boot: _Optional[_Union[_documents_pb2.Boot, _Mapping]] = ..., number: _Optional[int] = ..., granted: _Optional[bool] = ..., reason: _Optional[str] = ..., granter: _Optional[_Union[_documents_pb2.Boot, _Mapping]] = ..., earlier: _Optional[_Iterable[_Union[_documents_pb2.EarlierRoster, _Mapping]]] = ...) -> None: ...
 
 class ChunkRequest(_message.Message):
     __slots__ = ("artifact", "chunks")

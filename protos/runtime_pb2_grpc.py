@@ -39,6 +39,11 @@ class RuntimeStub:
                 request_serializer=protos_dot_runtime__pb2.RuntimeSpec.SerializeToString,
                 response_deserializer=protos_dot_runtime__pb2.ApplyRuntimeReply.FromString,
                 _registered_method=True)
+        self.Admit = channel.unary_unary(
+                '/mesh.v1.Runtime/Admit',
+                request_serializer=protos_dot_runtime__pb2.RuntimeSpec.SerializeToString,
+                response_deserializer=protos_dot_runtime__pb2.ApplyRuntimeReply.FromString,
+                _registered_method=True)
         self.Watch = channel.unary_stream(
                 '/mesh.v1.Runtime/Watch',
                 request_serializer=protos_dot_runtime__pb2.WatchRuntimeRequest.SerializeToString,
@@ -66,6 +71,13 @@ class RuntimeServicer:
 
     def Apply(self, request, context):
         """All that should run here, whole. Applying what already holds does nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Admit(self, request, context):
+        """Whom to let in and to refuse: fields 5 to 8 of the spec alone, also while nobody knows what should run.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -104,6 +116,11 @@ def add_RuntimeServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'Apply': grpc.unary_unary_rpc_method_handler(
                     servicer.Apply,
+                    request_deserializer=protos_dot_runtime__pb2.RuntimeSpec.FromString,
+                    response_serializer=protos_dot_runtime__pb2.ApplyRuntimeReply.SerializeToString,
+            ),
+            'Admit': grpc.unary_unary_rpc_method_handler(
+                    servicer.Admit,
                     request_deserializer=protos_dot_runtime__pb2.RuntimeSpec.FromString,
                     response_serializer=protos_dot_runtime__pb2.ApplyRuntimeReply.SerializeToString,
             ),
@@ -153,6 +170,33 @@ class Runtime:
             request,
             target,
             '/mesh.v1.Runtime/Apply',
+            protos_dot_runtime__pb2.RuntimeSpec.SerializeToString,
+            protos_dot_runtime__pb2.ApplyRuntimeReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Admit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mesh.v1.Runtime/Admit',
             protos_dot_runtime__pb2.RuntimeSpec.SerializeToString,
             protos_dot_runtime__pb2.ApplyRuntimeReply.FromString,
             options,

@@ -21,7 +21,6 @@ class Run:
     routes: tuple[Route, ...]
     models: tuple[KnownModel, ...]
     cause: str = ""
-    revoked_tls_keys: tuple[bytes, ...] = ()  # sorted; who may not call the services here
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,17 @@ class RemoveArtifact:
     cause: str = ""
 
 
-NodeOutput = Instruction | BeginArtifact | FinishArtifact | FetchChunks | RemoveArtifact | Run
+@dataclass(frozen=True, slots=True)
+class Renew:
+    """Until when exclusive pipelines may run here, by this machine's clock: workload and time."""
+
+    deadlines: tuple[tuple[str, int], ...]
+    cause: str = ""
+
+
+NodeOutput = (
+    Instruction | BeginArtifact | FinishArtifact | FetchChunks | RemoveArtifact | Run | Renew
+)
 
 
 # ---- events ----

@@ -234,9 +234,8 @@ class Share:
             return []
         if not self._settled():
             return []
-        revoked = self._in_force.revoked
         sleepers = {s.name for s in self._in_force.branch.plan.services if may_sleep(s)}
-        run = view.run_instruction(self.work, self.ran, self.plan, sleepers, routes, revoked, cause)
+        run = view.run_instruction(self.work, self.ran, self.plan, sleepers, routes, cause)
         if run is None or (self._told is not None and view.same_run(run, self._told)):
             return []
         self._told = run

@@ -9,7 +9,6 @@ from mesh.core.alarms import MORE, more
 from mesh.core.messages import Run
 from mesh.core.ran import Ran
 from mesh.exchange.membership import AWAY_MS
-from mesh.heads.revocations import Revoked
 from mesh.registers.store import Record
 from mesh.site.local import LocalWork
 from protos.documents_pb2 import Phase, Plan, ReplicaState, StableRegister
@@ -145,7 +144,6 @@ def run_instruction(
     plan: Plan,
     sleepers: Collection[str],
     routes: Routes,
-    revoked: Revoked,
     cause: str,
 ) -> Run | None:
     """All that the runtime should run now, with the neighbours that serve what it may not.
@@ -176,14 +174,13 @@ def run_instruction(
             for s in plan.services
         ),
         cause=cause,
-        revoked_tls_keys=tuple(sorted(revoked.tls_keys)),
     )
 
 
 def routes_of(core: "NodeCore") -> Routes:
     """The live neighbours that serve each workload, the least loaded first."""
     routes = []
-    mesh = core.peer.heads.trust.mesh
+    mesh, boxes = core.peer.heads.trust.mesh, set(core.admissions.tls_keys)
     for record in core.membership.registers.records():
         node = record.body.node
         if node == core.name or not core.membership.liveness.is_alive(node):
@@ -196,6 +193,7 @@ def routes_of(core: "NodeCore") -> Routes:
                     address=record.body.inference_address,
                     dns_name=f"{node}.node.{mesh}.mesh.internal",
                     queue_delay_ms=_delay(core, node, workload),
+                    certificate=record.body.certificate if record.keys.tls_key in boxes else b"",
                 )
             )
     routes.sort(key=lambda route: (route.workload, route.queue_delay_ms, route.node))

@@ -236,7 +236,7 @@ class NodeDaemon:
             self.config.sources,
             self._feed,
             self._pipeline_entry,
-            lambda: self.trust.authorities,
+            self.welcome.for_runtime,
         )
         self.edge = Edge(
             core,

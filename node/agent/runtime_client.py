@@ -58,7 +58,7 @@ class StopFailed(Exception):
 
 class RuntimeClient:
     """Keeps the runtime told. `journal` takes what pipelines and the supervisor journal;
-    `authorities` gives the DER certificates that the trust head names now.
+    `welcome` gives whom the runtime is to let in and to refuse now.
 
     A runtime that does not come up is an alarm with its last words, and is started again for ever.
     """
@@ -72,7 +72,7 @@ class RuntimeClient:
         sources: dict[str, Source],
         feed: Callable[[Any], None],
         journal: Callable[[JournalItem], None],
-        authorities: Callable[[], Sequence[bytes]],
+        welcome: Callable[[], RuntimeSpec],
         patience: Patience = PATIENCE,
     ) -> None:
         self._socket = socket
@@ -82,8 +82,7 @@ class RuntimeClient:
         self._sources = sources
         self._feed = feed
         self._journal = journal
-        self._authorities = authorities
-        self._told_authorities: tuple[bytes, ...] = ()
+        self._welcome = welcome
         self._patience = patience
         self._state: RuntimeState | None = None
         self._pulse = Pulse(patience)
@@ -128,7 +127,8 @@ class RuntimeClient:
         listening = asyncio.Event()
         self._pulse = Pulse(self._patience)
         listener = asyncio.create_task(self._listen(stub, listening))
-        others = [asyncio.create_task(w) for w in (self._tell(stub, listening), self._look())]
+        telling = (self._tell(stub, listening), self._admit(stub, listening), self._look())
+        others = [asyncio.create_task(work) for work in telling]
         try:
             await asyncio.wait((listener, *others), return_when=asyncio.FIRST_COMPLETED)
             if listener.done():
@@ -159,11 +159,9 @@ class RuntimeClient:
                 self._feed(RuntimeReported(self._state))
 
     async def _look(self) -> None:
-        """Looks for silence, and for other authorities. Ends when it has killed the runtime."""
+        """Looks for silence. Ends when it has killed the runtime."""
         while not self._pulse.is_lost:
             await asyncio.sleep(self._patience.look_s)
-            if self._told_authorities not in ((), tuple(self._authorities())):
-                self._news.set()
             was_frozen = self._pulse.is_frozen
             self._pulse.look()
             if self._pulse.is_frozen and not was_frozen:
@@ -179,6 +177,27 @@ class RuntimeClient:
         self._journal(JournalItem(kind="record", event="runtime.killed", fields=fields,
                                   subject="runtime", cause="it did not answer"))  # fmt: skip
 
+    async def _admit(self, stub: RuntimeStub, listening: asyncio.Event) -> None:
+        """Says who is welcome whenever that is another, whether or not it is known what should
+        run."""
+        await listening.wait()
+        told: RuntimeSpec | None = None
+        while True:
+            welcome = self._welcome()
+            if welcome != told:
+                told = welcome if await self._is_told(stub, welcome) else None
+            await asyncio.sleep(self._patience.look_s)
+
+    async def _is_told(self, stub: RuntimeStub, welcome: RuntimeSpec) -> bool:
+        try:
+            await stub.Admit(welcome, timeout=CALL_S)
+        except grpc.aio.AioRpcError as error:
+            if error.code() != grpc.StatusCode.UNIMPLEMENTED:
+                log.warning("the runtime was not told whom to admit", reason=error.details())
+                return False
+            self._news.set()  # one of an older release hears of it with what should run
+        return True
+
     async def _tell(self, stub: RuntimeStub, listening: asyncio.Event) -> None:
         await listening.wait()
         while True:
@@ -187,6 +206,7 @@ class RuntimeClient:
             if self._wanted is None:
                 continue
             spec, damaged = await asyncio.to_thread(self._spec, self._wanted)
+            spec.MergeFrom(self._welcome())
             for event in damaged:
                 log.error("an artifact is damaged", reason=event.reason)
                 self._feed(event)
@@ -247,14 +267,11 @@ class RuntimeClient:
                 if before is not None:
                     replicas[key] = before
         self._told = replicas
-        self._told_authorities = tuple(self._authorities())
         spec = RuntimeSpec(
             replicas=replicas.values(),
             pipelines=[self._pipeline(p) for p in run.pipelines if p.source in self._sources],
             routes=run.routes,
             models=run.models,
-            revoked_tls_keys=run.revoked_tls_keys,
-            authorities=self._told_authorities,
         )
         return spec, damaged
 

@@ -43,6 +43,11 @@ class RuntimeConfig:
         return self.data_dir / "run" / "authorities.pem"
 
     @property
+    def guests(self) -> Path:
+        """Where the runtime keeps which boxes were admitted, and which keys revoked."""
+        return self.data_dir / "run" / "guests"
+
+    @property
     def scratch(self) -> Path:
         """A folder for what workers write while they load; emptied at each start."""
         return self.data_dir / "run" / "scratch"

@@ -23,19 +23,22 @@ Context = Any
 
 
 class ControlService(RuntimeServicer):
-    """Apply, Watch, Restart, Stop."""
+    """The Runtime service of protos/runtime.proto."""
 
     def __init__(
         self,
         supervisor: Supervisor,
         hub: Hub,
         adopt: Callable[[messages.RuntimeSpec], Awaitable[None]],
+        admit: Callable[[messages.RuntimeSpec], Awaitable[None]],
         stop: Callable[[], None],
     ) -> None:
-        """`adopt` takes a spec's routes, models and revocations; `stop` ends the runtime."""
+        """`adopt` takes a spec's routes, models and revocations, `admit` the revocations and who is
+        trusted alone; `stop` ends the runtime."""
         self._supervisor = supervisor
         self._hub = hub
         self._adopt = adopt
+        self._admit = admit
         self._stop = stop
         self._restarts: set[asyncio.Task[int]] = set()
 
@@ -48,6 +51,13 @@ class ControlService(RuntimeServicer):
         except SpecRefused as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         await self._adopt(request)
+        return messages.ApplyRuntimeReply()
+
+    async def Admit(  # noqa: N802
+        self, request: messages.RuntimeSpec, context: Context
+    ) -> messages.ApplyRuntimeReply:
+        """Lets in and refuses whom the spec says; what runs is left alone."""
+        await self._admit(request)
         return messages.ApplyRuntimeReply()
 
     async def Watch(  # noqa: N802

@@ -101,9 +101,13 @@ class Runtime:
     async def adopt(self, spec: RuntimeSpec) -> None:
         """Takes what a spec says beyond replicas and pipelines."""
         self.catalogue.replace(spec)
+        await self.admit(spec)
+        await self.neighbours.replace(list(spec.routes))
+
+    async def admit(self, spec: RuntimeSpec) -> None:
+        """Lets in and refuses whom a spec says, and trusts whom it says."""
         if self.peers is not None and self.peers.follow(spec):
             await self.neighbours.dial_anew()
-        await self.neighbours.replace(list(spec.routes))
 
     async def tell_loads(self) -> None:
         """Tells the services' loads now and then, when they have changed. Never ends."""
@@ -196,7 +200,9 @@ async def _start_servers(runtime: Runtime) -> list[grpc.aio.Server]:
 
 def _control(runtime: Runtime) -> grpc.aio.Server:
     server = control_server()
-    service = ControlService(runtime.supervisor, runtime.hub, runtime.adopt, runtime.stopped.set)
+    service = ControlService(
+        runtime.supervisor, runtime.hub, runtime.adopt, runtime.admit, runtime.stopped.set
+    )
     add_RuntimeServicer_to_server(service, server)
     listen_unix(server, runtime.config.socket_path)
     return server

@@ -42,6 +42,10 @@ TRY_NEXT = frozenset(
 )
 """Answers that are the neighbour's fault, not the request's: the next one is asked."""
 
+_Key = tuple[str, str, bytes]
+"""Of a channel: the address, the DNS name that is expected there, the certificate if a certain one
+must be shown."""
+
 Answer = TypeVar("Answer", bound=Message)
 Call = Callable[[GRPCInferenceServiceStub, float], Awaitable[Answer]]
 """Makes one call to a neighbour, with a time limit in seconds."""
@@ -52,7 +56,7 @@ class Dialler(Protocol):
 
     def refusal(self, address: str) -> str: ...
 
-    def dial(self, address: str, dns_name: str) -> grpc.aio.Channel: ...
+    def dial(self, address: str, dns_name: str, shows: bytes) -> grpc.aio.Channel: ...
 
 
 class Neighbours:
@@ -66,7 +70,7 @@ class Neighbours:
         self._tell_refused = refused
         self._refused: set[tuple[str, str]] = set()
         self._routes: dict[str, list[Route]] = {}
-        self._channels: dict[tuple[str, str], grpc.aio.Channel] = {}
+        self._channels: dict[_Key, grpc.aio.Channel] = {}
         self._avoided_until: dict[str, float] = {}
         self._owed: Counter[str] = Counter()
         self._asked: dict[str, int] = {}
@@ -85,7 +89,7 @@ class Neighbours:
             self._routes.setdefault(route.workload, []).append(route)
         nodes = {route.node for route in routes}
         self._asked = {node: turn for node, turn in self._asked.items() if node in nodes}
-        needed = {(route.address, route.dns_name) for route in routes}
+        needed = {_key(route) for route in routes}
         for key in [key for key in self._channels if key not in needed]:
             await self._channels.pop(key).close(AVOID_S)
 
@@ -162,9 +166,13 @@ class Neighbours:
         return unavailable(f"neighbour {route.node} did not answer: {text}")
 
     def _stub(self, route: Route) -> GRPCInferenceServiceStub:
-        key = (route.address, route.dns_name)
+        key = _key(route)
         if key not in self._channels:
             if len(self._channels) >= CHANNELS_MAX:
                 raise exhausted(f"{CHANNELS_MAX} channels to neighbours are open already")
             self._channels[key] = self._dialler.dial(*key)
         return GRPCInferenceServiceStub(self._channels[key])
+
+
+def _key(route: Route) -> _Key:
+    return (route.address, route.dns_name, route.certificate)

@@ -13,7 +13,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from mesh.heads.certificates import der_from_pem
+from mesh.heads.certificates import Certified, der_from_pem
 from mesh.heads.identity import IdentityRefused
 from node.net.identity import PeerCheck, leaf_pem
 from node.net.open_calls import NotWelcome, OpenCall, OpenCalls, generates, open_for_writing
@@ -32,12 +32,19 @@ ROLES = frozenset({"node", "operator"})
 
 class PeerGuard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not generic at run time
     """Lets in, call by call, whoever is a node of the site or an operator of this mesh, and not
-    revoked. `authorities` gives the DER certificates that are trusted now."""
+    revoked. `authorities` gives the DER certificates that are trusted now; `box` says whose a
+    certificate (DER) of none of them is, if it was admitted at the site."""
 
-    def __init__(self, mesh: str, site: str, authorities: Callable[[], Sequence[bytes]]) -> None:
+    def __init__(
+        self,
+        mesh: str,
+        site: str,
+        authorities: Callable[[], Sequence[bytes]],
+        box: Callable[[bytes], Certified],
+    ) -> None:
         self._site = site
         self._revoked: frozenset[bytes] = frozenset()
-        self._check = PeerCheck(mesh, authorities, self._reason)
+        self._check = PeerCheck(mesh, authorities, self._reason, box)
         self._open = OpenCalls()
 
     def revoke(self, tls_keys: Iterable[bytes]) -> None:

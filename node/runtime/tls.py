@@ -7,8 +7,10 @@ import grpc
 import grpc.aio
 
 from mesh.addresses import refusal, target
+from mesh.heads.certificates import pem
 from node.runtime.authorities import Authorities
 from node.runtime.config import TlsPaths
+from node.runtime.guests import Guests
 from node.runtime.limits import MESSAGE_BYTES_MAX
 
 CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
@@ -41,11 +43,13 @@ class TlsDialler:
         see `mesh.addresses.refusal`."""
         return refusal(address, self._own)
 
-    def dial(self, address: str, dns_name: str) -> grpc.aio.Channel:
-        """A channel to the neighbour at `address`; it connects when it is first used. Raises
-        AddressRefused."""
+    def dial(self, address: str, dns_name: str, shows: bytes) -> grpc.aio.Channel:
+        """A channel to the neighbour at `address`; it connects when it is first used. Where `shows`
+        is not empty, the neighbour must show that certificate (DER) and no other. Raises
+        AddressRefused, IdentityRefused."""
         key, certificate = self._paths.key.read_bytes(), self._paths.certificate.read_bytes()
-        credentials = grpc.ssl_channel_credentials(self._authorities.pem, key, certificate)
+        trusted = pem(shows) if shows else self._authorities.pem
+        credentials = grpc.ssl_channel_credentials(trusted, key, certificate)
         options = [*CHANNEL_OPTIONS, ("grpc.ssl_target_name_override", dns_name)]
         return grpc.aio.secure_channel(target(address), credentials, options=options)
 
@@ -57,17 +61,20 @@ class NoDialler:
         """Nobody is dialled."""
         return f"{address!r} is not dialled: this node has not joined a mesh"
 
-    def dial(self, address: str, dns_name: str) -> grpc.aio.Channel:
+    def dial(self, address: str, dns_name: str, shows: bytes) -> grpc.aio.Channel:
         """Raises FileNotFoundError: without an identity nobody is dialled."""
         raise FileNotFoundError(self.refusal(address))
 
 
-def server_credentials(paths: TlsPaths, authorities: Authorities) -> grpc.ServerCredentials:
+def server_credentials(
+    paths: TlsPaths, authorities: Authorities, guests: Guests
+) -> grpc.ServerCredentials:
     """Credentials that ask every client for a certificate. Raises OSError if a file is missing."""
 
     def configuration() -> grpc.ServerCertificateConfiguration:
         shown = [(paths.key.read_bytes(), paths.certificate.read_bytes())]
-        return grpc.ssl_server_certificate_configuration(shown, authorities.pem)
+        trusted = authorities.pem + guests.pem
+        return grpc.ssl_server_certificate_configuration(shown, trusted)
 
     return grpc.dynamic_ssl_server_credentials(
         configuration(), configuration, require_client_authentication=True

@@ -30,6 +30,7 @@ from tests.node.agent.stores import make_stores
 from tests.node.agent.waiting import until
 
 AUTHORITY = b"DER of an authority"
+WELCOME = RuntimeSpec(revoked_tls_keys=[b"k" * 32], authorities=[AUTHORITY])
 DYING = "import sys; print('first'); print('meshd: cannot listen on 127.0.0.1:7410'); sys.exit(1)"
 
 
@@ -44,7 +45,7 @@ def client(folder: Path, program: str, fed: list[Any]) -> RuntimeClient:
         {},
         fed.append,
         lambda item: None,
-        lambda: [AUTHORITY],
+        lambda: WELCOME,
     )
 
 
@@ -95,12 +96,22 @@ class RuntimeStandIn(RuntimeServicer):
     def __init__(self, state: RuntimeState) -> None:
         self.state = state
         self.told: list[RuntimeSpec] = []
+        self.admits: list[RuntimeSpec] = []
         self.watches = 0
+        self.is_older = False
 
     async def Watch(self, request: Any, context: Any) -> Any:  # noqa: N802
         self.watches += 1
         yield RuntimeEvent(state=self.state)
         await asyncio.Event().wait()
+
+    async def Admit(self, request: RuntimeSpec, context: Any) -> ApplyRuntimeReply:  # noqa: N802
+        if self.is_older:
+            await context.abort(grpc.StatusCode.UNIMPLEMENTED, "no such method")
+        self.admits.append(request)
+        if len(self.admits) == 1:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "not now")
+        return ApplyRuntimeReply()
 
     async def Apply(self, request: RuntimeSpec, context: Any) -> ApplyRuntimeReply:  # noqa: N802
         self.told.append(request)
@@ -137,7 +148,7 @@ async def test_a_damaged_artifact_is_told_to_the_core_and_all_else_to_the_runtim
     fed: list[Any] = []
     made = client(tmp_path, DYING, fed)
     async with told_by(made, tmp_path) as runtime:
-        made.tell(Run(((KEY, PLAN),), (), (), (), revoked_tls_keys=(b"k" * 32,)))
+        made.tell(Run(((KEY, PLAN),), (), (), ()))
         await until(lambda: runtime.told)
         assert [list(spec.replicas) for spec in runtime.told] == [[]]
         assert list(runtime.told[0].revoked_tls_keys) == [b"k" * 32]
@@ -146,6 +157,25 @@ async def test_a_damaged_artifact_is_told_to_the_core_and_all_else_to_the_runtim
         assert (damaged.artifact, damaged.untold) == (PLAN.artifact, KEY)
         made.tell(Run((), (), (Route(workload="faces", node="n2"),), ()))
         await until(lambda: len(runtime.told) == 2)
+
+
+async def test_who_is_welcome_is_told_at_once_and_again_until_it_is_taken(tmp_path: Path) -> None:
+    made = client(tmp_path, DYING, [])
+    async with told_by(made, tmp_path) as runtime:
+        await until(lambda: len(runtime.admits) == 2)
+        assert runtime.admits == [WELCOME, WELCOME]
+        assert runtime.told == []  # nothing was said of what should run
+
+
+async def test_a_runtime_of_the_release_before_hears_who_is_welcome_with_what_should_run(
+    tmp_path: Path,
+) -> None:
+    made = client(tmp_path, DYING, [])
+    async with told_by(made, tmp_path) as runtime:
+        runtime.is_older = True
+        made.tell(Run((), (), (), ()))
+        await until(lambda: runtime.told)
+        assert list(runtime.told[-1].revoked_tls_keys) == [b"k" * 32]
 
 
 async def test_what_runs_goes_on_while_its_artifact_is_damaged(tmp_path: Path) -> None:

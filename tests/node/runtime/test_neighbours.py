@@ -138,7 +138,7 @@ def dialler(holder: Holder, own: str = ANY) -> TlsDialler:
 def channel_of(holder: Holder, runtime: RunningRuntime, server: Holder) -> grpc.aio.Channel:
     """A channel of `holder` to the mTLS port of `runtime`, which is `server`."""
     address = runtime.state.peer_inference_address
-    return dialler(holder).dial(address, server.identity.dns_name)
+    return dialler(holder).dial(address, server.identity.dns_name, b"")
 
 
 async def ask_as(holder: Holder, runtime: RunningRuntime, server: Holder) -> str:

@@ -21,7 +21,7 @@ class Clear:
     def refusal(self, address: str) -> str:
         return ""
 
-    def dial(self, address: str, dns_name: str) -> grpc.aio.Channel:
+    def dial(self, address: str, dns_name: str, shows: bytes) -> grpc.aio.Channel:
         return grpc.aio.insecure_channel(address)
 
 
