@@ -38,12 +38,11 @@ class Counts:
         self.demand.look(kept)
 
     def _agreed(self, service: ServicePlan, live: Collection[str], records: list[Record]) -> int:
-        said = self._said(service, records)
-        if not may_sleep(service):
-            return agreed(service, live, said)
-        wanted = bool(self.demand.wanted_by(service.name, live))
-        serves = wanted or self.demand.serves(service.name, live)
-        return agreed(service, live, said, wanted, serves)
+        if service.replicas_min >= service.replicas_max:
+            return service.replicas_min
+        wanted = may_sleep(service) and bool(self.demand.wanted_by(service.name, live))
+        serving = self.demand.serving(service.name, live)
+        return agreed(service, live, self._said(service, records), wanted, serving)
 
     def kept(self) -> list[ServiceCount]:
         """What this node's register says: the counts that it keeps."""
@@ -81,11 +80,10 @@ class Counts:
     ) -> list[Instruction]:
         scaler = self._kept.get(service.name)
         if scaler is None:
-            # Whoever follows a keeper adopts the highest count that is said.
+            # Whoever follows a keeper adopts the highest count that is said, and what serves.
             said = self._said(service, self._registers.records())
-            adopted = max(said.values(), default=count)
-            serves = may_sleep(service) and self.demand.serves(service.name, live)
-            scaler = self._kept[service.name] = Scaler(max(adopted, int(serves)))
+            adopted = max([count, *said.values()])
+            scaler = self._kept[service.name] = Scaler(adopted)
         before = scaler.count
         needed, idle = "", False
         if may_sleep(service):

@@ -42,14 +42,22 @@ class Demand:
         saying = (r.body.node for r in self._registers.records() if service in r.body.wanted)
         return next((node for node in saying if node in live and node != self._node), "")
 
-    def serves(self, service: str, live: Collection[str]) -> bool:
-        """Whether a live node serves it."""
-        return self._serves_here(service) or bool(self._serving(service, live))
+    def serving(self, service: str, live: Collection[str]) -> int:
+        """How many replicas of it serve on live nodes."""
+        here = {key.index for key in self._runtime.serving() if key.workload == service}
+        others = {
+            (record.body.node, replica.index)
+            for record in self._registers.records()
+            if record.body.node in live and record.body.node != self._node
+            for replica in record.body.replicas
+            if replica.workload == service and replica.phase == Phase.SERVING
+        }
+        return len(here) + len(others)
 
     def is_idle(self, service: str, live: Collection[str]) -> bool:
         """Whether it serves, and every live node that serves it says that nobody asks. What does
         not serve is not idle: it has an alarm that is to stay. Who has not spoken is not either."""
-        nodes = self._serving(service, live)
+        nodes = self._serving_nodes(service, live)
         return bool(nodes) and not any(self._is_asked(service, node) for node in nodes)
 
     def _is_asked(self, service: str, node: str) -> bool:
@@ -57,10 +65,7 @@ class Demand:
         said = [one for one in load.services if one.workload == service] if load else []
         return not said or any(one.requests_per_second for one in said)
 
-    def _serves_here(self, service: str) -> bool:
-        return any(key.workload == service for key in self._runtime.serving())
-
-    def _serving(self, service: str, live: Collection[str]) -> list[str]:
+    def _serving_nodes(self, service: str, live: Collection[str]) -> list[str]:
         return [
             record.body.node
             for record in self._registers.records()

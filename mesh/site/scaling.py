@@ -7,9 +7,9 @@ step up back, and one that serves alone is believed. Above the plan's `queueDela
 nothing: that is the hysteresis.
 
 One node keeps the count: the first by rendezvous among the live ones. It says it in its register.
-Whoever follows it adopts the highest count that any register says, and steps down from there by
-hysteresis, so that a change of keeper never takes a replica away at once. Whatever a register
-claims is bounded by the plan: a keeper that lies can choose between `min` and `max`, no more.
+Whoever follows it, or starts anew, adopts the highest count that any register says, or as many as
+serve, and steps down from there by hysteresis, so that no replica is taken away at once. Whatever
+a register claims is bounded by the plan: a keeper that lies can choose between `min` and `max`.
 
 Where the plan's `min` is 0, the last replica goes as well, once no node that serves has had a
 request for `downAfter`: the service is *asleep*. Any live node wakes it by saying in its register
@@ -47,17 +47,17 @@ def agreed(
     live: Collection[str],
     said: Mapping[str, int],
     wanted: bool = False,
-    serves: bool = False,
+    serving: int = 0,
 ) -> int:
     """The count that everybody goes by: the keeper's, or, while it has not spoken, the highest
-    that a live node says. `said`: node to the count in its register; `wanted`: a request waits for
-    the service at a live node; `serves`: a live node serves it, so that a keeper that starts anew
-    puts nothing to sleep before it knows."""
+    that a live node says, and what serves. `said`: node to the count in its register; `wanted`: a
+    request waits for the service at a live node; `serving`: replicas that serve on live nodes, so
+    that a keeper which dies or starts anew takes nothing away before another one knows."""
     keeping = keeper(service.name, live)
     if keeping is not None and keeping in said:
         return bounded(max(said[keeping], int(wanted)), service)
     highest = max((said[node] for node in live if node in said), default=service.replicas_min)
-    return bounded(max(highest, int(wanted or serves)), service)
+    return bounded(max(highest, int(wanted), serving), service)
 
 
 def may_sleep(service: ServicePlan) -> bool:

@@ -20,7 +20,7 @@ from protos.documents_pb2 import (
     ServicePlan,
     StableRegister,
 )
-from protos.runtime_pb2 import RuntimeState
+from protos.runtime_pb2 import ReplicaStatus, RuntimeState
 from tests.sim import identities
 
 BOOT = Boot(counter=1, nonce=b"12345678")
@@ -135,9 +135,10 @@ def test_the_count_that_a_node_goes_by(said: dict[str, int], live: set[str], exp
 )
 def test_what_follows_from_loads(loads: dict[str, int | None], expected: int) -> None:
     world = World()
+    counts = Counts(KEEPER, world.registers, RuntimeView(), 0)
+    world.look(counts, LOOK_EVERY_MS)
     for node, delay_ms in loads.items():
         world.say(node, serves="faces", delay_ms=delay_ms)
-    counts = Counts(KEEPER, world.registers, RuntimeView(), 0)
     world.look(counts, UP_AFTER_MS + LOOK_EVERY_MS)
     assert counts.of(PLAN, LIVE) == {"faces": expected}
 
@@ -285,3 +286,23 @@ def test_when_the_last_replica_goes(loads: dict[str, int | None], expected: int)
     for now_ms in range(LOOK_EVERY_MS, 6_000, LOOK_EVERY_MS):
         counts.tick(SLEEPER, LIVE, now_ms)
     assert counts.numbers() == {"faces": expected}
+
+
+def test_a_keeper_that_starts_anew_adopts_what_serves() -> None:
+    world = World()
+    for node in sorted(LIVE - {KEEPER}):
+        world.say(node, serves="faces")
+    here = RuntimeView()
+    here.update(
+        RuntimeState(
+            replicas=[
+                ReplicaStatus(state=ReplicaState(workload=name, phase=Phase.SERVING))
+                for name in ("doors", "faces")
+            ]
+        )
+    )
+    counts = Counts(KEEPER, world.registers, here, 0)
+    assert counts.of(PLAN, LIVE) == {"faces": 3}
+    assert world.look(counts, LOOK_EVERY_MS) == []
+    assert counts.numbers() == {"faces": 3}
+    assert counts.of(PLAN, {KEEPER}) == {"faces": 3}, "it has spoken"

@@ -70,3 +70,17 @@ def test_one_node_that_lies_about_its_load_moves_nothing() -> None:
         liar.under_load(1_000_000)
         site.world.run(1_000)
     assert site.serving() == 3
+
+
+def test_a_keeper_whose_agent_starts_anew_takes_nothing_away() -> None:
+    site = settled()
+    for replicas in (2, 3):
+        busy(site, 100)
+        site.world.run_until(lambda n=replicas: site.serving() == n, 12_000, "one more")
+    busy(site, 10)
+    site.node(keeper("faces", [node.name for node in site.nodes]) or "").restart_agent()
+    fewest = 3
+    for _ in range(200):
+        site.world.run(50)
+        fewest = min(fewest, site.serving())
+    assert fewest == 3

@@ -154,22 +154,23 @@ def test_which_services_may_sleep(least: int, most: int, expected: bool) -> None
 
 
 @pytest.mark.parametrize(
-    ("said", "wanted", "serves", "expected"),
+    ("said", "wanted", "serving", "expected"),
     [
-        pytest.param({"keeper": 0}, False, True, 0, id="the keeper's word counts"),
-        pytest.param({"keeper": 0}, True, False, 1, id="but where a request waits"),
-        pytest.param({"keeper": 2}, True, False, 2, id="which asks for no more than one"),
-        pytest.param({}, False, True, 1, id="before the keeper spoke, what serves stays"),
-        pytest.param({}, True, False, 1, id="before it spoke a request wakes it too"),
-        pytest.param({}, False, False, 0, id="what sleeps sleeps on"),
+        pytest.param({"keeper": 0}, False, 2, 0, id="the keeper's word counts"),
+        pytest.param({"keeper": 0}, True, 0, 1, id="but where a request waits"),
+        pytest.param({"keeper": 2}, True, 0, 2, id="which asks for no more than one"),
+        pytest.param({}, False, 2, 2, id="before the keeper spoke, what serves stays"),
+        pytest.param({}, False, 9, 3, id="within the plan"),
+        pytest.param({}, True, 0, 1, id="before it spoke a request wakes it too"),
+        pytest.param({}, False, 0, 0, id="what sleeps sleeps on"),
     ],
 )
 def test_which_count_of_a_service_that_may_sleep_everybody_goes_by(
-    said: dict[str, int], wanted: bool, serves: bool, expected: int
+    said: dict[str, int], wanted: bool, serving: int, expected: int
 ) -> None:
     counts = {keeper("faces", LIVE) or "": count for count in said.values()}
-    assert agreed(faces(0), LIVE, counts, wanted, serves) == expected
-    assert agreed(faces(0, 0), LIVE, counts, wanted, serves) == 0, "none are allowed"
+    assert agreed(faces(0), LIVE, counts, wanted, serving) == expected
+    assert agreed(faces(0, 0), LIVE, counts, wanted, serving) == 0, "none are allowed"
 
 
 def rested(needed: str = "", idle: bool = True, least: int = 0) -> Scaler:
