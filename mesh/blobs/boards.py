@@ -1,5 +1,7 @@
 """The boards of all artifacts that a neighbour has spoken of, bounded for each neighbour."""
 
+from collections.abc import Collection
+
 from mesh.blobs.board import Board
 
 DIGEST_BYTES = 32
@@ -35,6 +37,17 @@ class Boards:
         """Forgets all that `peer` said."""
         for artifact in sorted(self._spoken.pop(peer, ())):
             self._boards[artifact].gone(peer)
+
+    def stranded(self, wan: Collection[str]) -> list[bytes]:
+        """The artifacts that neighbours fetch and none holds whole, where none of these neighbours
+        is among those with a WAN path; sorted."""
+        return sorted(
+            artifact
+            for artifact, board in self._boards.items()
+            if board.words
+            and len(board.fetching()) == len(board.words)
+            and not board.words.keys() & set(wan)
+        )
 
     def tidy(self, needed: set[bytes]) -> None:
         """Drops the boards that nobody has a word on, but for the `needed` ones."""

@@ -169,6 +169,11 @@ class Swarm:
         self.ignored += len(chunks) - len(noted)
         return [] if transfer is None else self._wan.yield_to(transfer, peer, noted)
 
+    def stranded(self) -> list[bytes]:
+        """The artifacts that neighbours can get nowhere: none of them holds all of it, and none
+        that fetches it has a WAN path."""
+        return self._boards.stranded(self._around.wan)
+
     # -- what became of a request --
 
     def stored(self, artifact: bytes, chunk: int, now_ms: int) -> list[Instruction]:

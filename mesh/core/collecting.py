@@ -11,6 +11,9 @@ from mesh.site.collection import Judgement, Known, judge
 if TYPE_CHECKING:
     from mesh.core.node import NodeCore
 
+HELPS = "for neighbours without a WAN path"
+"""Why the gateway holds what it does not use itself."""
+
 
 class Collecting:
     """What this node keeps and why, and what it lets go."""
@@ -21,11 +24,12 @@ class Collecting:
         self._known = Known("", {}, (), (), (), {})
         self._idle_since: dict[bytes, int] = {}
         self._short = False
+        self._helped: frozenset[bytes] = frozenset()
 
     @property
     def fetches(self) -> frozenset[bytes]:
-        """What this node is to hold for its site, whether it uses it or not."""
-        return self._judged.fetch
+        """What this node is to hold for its site or for neighbours, whether it uses it or not."""
+        return self._judged.fetch | self._helped
 
     @property
     def claims(self) -> list[bytes]:
@@ -46,6 +50,7 @@ class Collecting:
         """Judges anew what is here; gives what is to be done about what goes. To be done after the
         register that does not name it any more was sent."""
         self._known = known_of(core, planned)
+        self._helped = frozenset(one for one, use in self._known.uses.items() if use == HELPS)
         self._judged = judge(self._known, self._artifacts.here)
         if not self._known.unknown:
             since = self._idle_since
@@ -88,7 +93,7 @@ def known_of(core: "NodeCore", planned: Collection[bytes]) -> Known:
     state = core.in_force.counter
     return Known(
         node=core.name,
-        uses=core.share.uses(),
+        uses=dict.fromkeys(core.helping.artifacts & set(planned), HELPS) | core.share.uses(),
         planned=frozenset(planned),
         good=frozenset(good.artifact for r in records for good in r.body.last_good),
         roster=frozenset(entry.node for entry in core.branch.roster),

@@ -19,6 +19,7 @@ from mesh.core.collecting import Collecting
 from mesh.core.conditions import conditions
 from mesh.core.conflicts import Conflicts
 from mesh.core.cordon import Cordon
+from mesh.core.helping import Helping
 from mesh.core.in_force import InForce
 from mesh.core.loads import Loads
 from mesh.core.messages import (
@@ -119,6 +120,7 @@ class NodeCore:
             now_ms,
         )
         self.collecting = Collecting(artifacts)
+        self.helping = Helping(now_ms)
         self.outage = OutageWatch(now_ms)
         self.wan = False
         self.synced_ms: int | None = None
@@ -231,6 +233,8 @@ class NodeCore:
         outputs += self.authority.look_at_boxes(self, now_ms)
         outputs += self._end_changes()
         outputs += self.share.count(now_ms)
+        if self.helping.look(self, now_ms):
+            self.stale = self.stale or "neighbours have no way to what they need, or have one now"
         if self.share.has_settled(now_ms):
             self.stale = "the site has had time to answer"
         if self.share.has_turn(now_ms):

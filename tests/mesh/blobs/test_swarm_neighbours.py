@@ -260,3 +260,18 @@ def test_a_kept_claim_restores_trust_and_teaches_the_pace() -> None:
     assert swarm.claimed("n2", claim, SETTLED) == []
     said = swarm.holdings("n2", holds(artifact, [0]), SETTLED + 4000)
     assert fetches(said, wan=False) == {"n2": [0]}
+
+
+def test_what_neighbours_can_get_nowhere() -> None:
+    swarm, artifact = swarm_with("n2", "n3", wan=False), artifact_of(4)
+    assert swarm.stranded() == []
+    swarm.holdings("n2", holds(artifact, []), 0)
+    assert swarm.stranded() == [artifact.digest]
+    swarm.members({ME, "n2", "n3"}, {ME, "n3"}, 0)
+    assert swarm.stranded() == [artifact.digest]
+    swarm.holdings("n3", holds(artifact, []), 0)
+    assert swarm.stranded() == [], "one that fetches it has a WAN path"
+    swarm.members({ME, "n2", "n3"}, {ME}, 0)
+    assert swarm.stranded() == [artifact.digest]
+    swarm.holdings("n3", whole(artifact), 0)
+    assert swarm.stranded() == [], "one holds all of it"
