@@ -26,6 +26,8 @@ STUCK_S = 5.0
 """What cannot move is told once nothing else has moved for so long."""
 DRAIN_S = 600
 """How long a drain is waited for: fetching a large model and compiling it takes minutes."""
+HEARD_S = 3.0
+"""How long a node is waited for to say that it takes work again: it takes a second of it."""
 
 NodeName = Annotated[str, typer.Argument(metavar="NODE")]
 Reason = Annotated[str, typer.Option(help="Written into the journal.")]
@@ -48,7 +50,8 @@ def uncordon(session: Session, node: NodeName, reason: Reason = "") -> None:
     """Lets a node that was cordoned or drained take work again."""
     with session.master() as client:
         reply = client.cordon(node, False, False, reason)
-    _tell(session, node, "", reply, f"{node} takes work again")
+        held, text = _still_held(client, node, reply.counter)
+    _tell(session, node, held, reply, text)
 
 
 def drain(
@@ -107,6 +110,27 @@ def _wait(client: Client, node: str, counter: int, timeout_s: int) -> None:
             raise Failure("\n".join([*_stuck(node, left), _GOES_ON]))
         if time.monotonic() >= until:
             raise Failure(f"not within {timeout_s} s: {left.text(node)}\n{_GOES_ON}")
+
+
+def _still_held(client: Client, node: str, counter: int) -> tuple[str, str]:
+    """How a node is held back that was just let go, and what to say: who holds a node back at a
+    master (which gives a `counter`), or at itself, may do so at both."""
+    until = time.monotonic() + HEARD_S
+    while True:
+        (document,) = client.get("nodes", node)
+        held = str(document.get("cordon", ""))
+        if not held:
+            return "", f"{node} takes work again"
+        if time.monotonic() >= until:
+            break
+        time.sleep(LOOK_S)
+    if document.get("applied", 0) < counter:
+        return "", f"{node} takes work again once it hears of it: it was not reached so far"
+    here, there = "a master holds it back as well", f"meshctl uncordon {node}, without --address"
+    if counter:
+        here = "the node holds itself back as well"
+        there = f"meshctl uncordon {node} --address {document.get('address')} --identity {node}"
+    return held, f"{node} takes no work yet: {here}, and that ends there: {there}"
 
 
 _GOES_ON = "it stays draining: what is left goes as soon as it can"

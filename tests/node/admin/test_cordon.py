@@ -42,10 +42,15 @@ def world(tmp_path: Path) -> World:
     return World.make(tmp_path)
 
 
-@pytest.fixture
-async def master(world: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Draining]:
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cordon, "LOOK_S", 0.01)
     monkeypatch.setattr(cordon, "STUCK_S", 0.05)
+    monkeypatch.setattr(cordon, "HEARD_S", 0.05)
+
+
+@pytest.fixture
+async def master(world: World) -> AsyncIterator[Draining]:
     backend = Draining()
     backend.looks = [look("drained")]
     async with serving(backend, world.master.tls) as address:
@@ -54,6 +59,7 @@ async def master(world: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
 
 
 async def test_cordon_and_uncordon_say_what_they_do(world: World, master: Draining) -> None:
+    master.looks = [look("")]
     done = await world.run("cordon", "north-a", "--reason", "noisy")
     assert done.stdout == "north-a takes no new work; what runs there stays\n"
     done = await world.run("uncordon", "north-a")
@@ -62,6 +68,51 @@ async def test_cordon_and_uncordon_say_what_they_do(world: World, master: Draini
     shown = await world.run("cordon", "north-a", "-o", "json")
     document = {"node": "north-a", "cordon": "cordoned", "counter": 12, "workloads": 2}
     assert json.loads(shown.stdout) == document
+
+
+@pytest.mark.parametrize(
+    ("applied", "cordon", "said"),
+    [
+        pytest.param(
+            12,
+            "draining",
+            "north-a takes no work yet: the node holds itself back as well, and that ends there: "
+            "meshctl uncordon north-a --address 10.0.0.7:7400 --identity north-a",
+            id="it was said at both",
+        ),
+        pytest.param(
+            11,
+            "",
+            "north-a takes work again once it hears of it: it was not reached so far",
+            id="the node is off",
+        ),
+    ],
+)
+async def test_uncordon_at_a_master_says_that_the_node_still_holds_itself_back(
+    world: World, master: Draining, applied: int, cordon: str, said: str
+) -> None:
+    node = {"node": "north-a", "applied": applied, "cordon": "draining"}
+    master.looks = [{"nodes": [{**node, "address": "10.0.0.7:7400"}]}]
+    done = await world.run("uncordon", "north-a")
+    assert (done.exit_code, done.stdout.replace("\n", "")) == (0, said)
+    shown = json.loads((await world.run("uncordon", "north-a", "-o", "json")).stdout)
+    assert shown["cordon"] == cordon
+
+
+async def test_uncordon_at_a_node_says_that_a_master_still_holds_it_back(world: World) -> None:
+    node = Draining(is_node=True)
+    node.looks = [look("cordoned")]
+    async with serving(node, world.node_tls("north-a")) as address:
+        world.know(node_at(address))
+        asked = ["--address", address, "--identity", "north-a"]
+        done = await world.run("uncordon", "north-a", *asked)
+        assert done.stdout.replace("\n", "") == (
+            "north-a takes no work yet: a master holds it back as well, and that ends there: "
+            "meshctl uncordon north-a, without --address"
+        )
+        node.looks = [look("cordoned"), look("cordoned"), look("")]
+        done = await world.run("uncordon", "north-a", *asked)
+    assert done.stdout == "north-a takes work again\n", "it said so a moment later"
 
 
 async def test_a_drain_shows_what_is_left_until_nothing_is(world: World, master: Draining) -> None:

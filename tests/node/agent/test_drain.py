@@ -73,7 +73,15 @@ def test_a_drain_at_the_node_itself_holds_over_its_restart(settled: Lab) -> None
     refused = lab.run("meshctl", "uncordon", name)
     assert refused.code == 4
     assert f"uncordon {name} --address {lab.nodes[name].address}" in refused.err
-    lab.meshctl("uncordon", name, *lab.at(name))
+    lab.meshctl("cordon", name)
+    wait_for("it is told", lambda: lab.get(name, "status")[0]["state"]["seen"] > counter)
+    here = lab.meshctl("uncordon", name, *lab.at(name))
+    assert here.startswith(f"{name} takes no work yet: a master holds it back as well")
+    lab.meshctl("drain", name, "--no-wait", *lab.at(name))
+    there = lab.meshctl("uncordon", name)
+    assert there.startswith(f"{name} takes no work yet: the node holds itself back as well")
+    assert f"--address {lab.nodes[name].address} --identity {name}" in there
+    assert lab.meshctl("uncordon", name, *lab.at(name)) == f"{name} takes work again\n"
 
 
 def test_what_cannot_move_stays_and_serves_and_is_said(settled: Lab) -> None:
