@@ -100,6 +100,14 @@ class LocalChanges:
         self._check(change, unix_ms)
         return change
 
+    def document(self, change: Change | None = None) -> bytes:
+        """What the disk is to hold, with one more change that is to count."""
+        more = {} if change is None else {change.key: change}
+        held = {**self._held, **more}
+        ended = [one.envelope for key, one in self._seen.items() if key not in held]
+        kept = KeptChanges(counting=[held[key].envelope for key in sorted(held)], ended=ended)
+        return kept.SerializeToString(deterministic=True)
+
     def counter_after(self, key: Key) -> int:
         """The counter of the next change of a workload's field."""
         seen = self._seen.get(key)
@@ -228,6 +236,4 @@ class LocalChanges:
 
     def _changed(self, cause: str) -> list[Instruction]:
         self._in_force.use_changes(self._held)
-        ended = [one.envelope for key, one in self._seen.items() if key not in self._held]
-        kept = KeptChanges(counting=self.envelopes(), ended=ended)
-        return [SaveDocument(LOCAL_CHANGES, kept.SerializeToString(deterministic=True), cause)]
+        return [SaveDocument(LOCAL_CHANGES, self.document(), cause)]

@@ -1,8 +1,9 @@
 """Local changes as daemons answer for them: what to sign, what was signed, and what counts."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
+from mesh.core.changes import LOCAL_CHANGES
 from mesh.core.messages import ChangeMade
 from mesh.core.node import NodeCore
 from mesh.hashing import sha256
@@ -18,7 +19,9 @@ from mesh.site.changes import (
     base_of,
     open_change,
 )
-from node.admin.backend import BadInput, NotFound, Refused
+from node.admin.backend import BadInput, Exhausted, NotFound, Refused
+from node.disk.documents import DocumentStore
+from node.disk.errors import DiskError
 from protos.documents_pb2 import LocalChange, StableRegister
 
 Document = dict[str, Any]
@@ -27,10 +30,19 @@ VALID_S_MAX = 400 * 24 * 3600
 
 
 class OwnChanges:
-    """Takes an operator's changes at a node. `feed` gives the core what was checked here."""
+    """Takes an operator's changes at a node: its disk has one before anybody goes by it, or is told
+    that it counts. `feed` gives the core what was checked here."""
 
-    def __init__(self, core: NodeCore, feed: Callable[[ChangeMade], None]) -> None:
+    def __init__(
+        self,
+        core: NodeCore,
+        documents: DocumentStore,
+        in_thread: Callable[..., Awaitable[Any]],
+        feed: Callable[[ChangeMade], None],
+    ) -> None:
         self._core = core
+        self._documents = documents
+        self._in_thread = in_thread
         self._feed = feed
 
     def draft(self, workload: str, field: str, value: str, valid_s: int, reason: str) -> bytes:
@@ -76,16 +88,30 @@ class OwnChanges:
             raise NotFound(f"{model}@{version} is not known at this site; versions here: {here}")
         return versions[version]
 
-    def change(self, envelope: bytes) -> bytes:
+    async def change(self, envelope: bytes) -> bytes:
         """Takes a change that an operator signed; returns its digest. Raises Refused, with the
-        rule, and nothing was changed."""
-        core = self._core
+        rule, or Exhausted, and nothing was changed."""
+        changes = self._core.changes
+        await self._keep(changes.document(self._checked(envelope)))
         try:
-            core.changes.check(envelope, core.unix_ms())
-        except ChangeRefused as refused:
-            raise Refused(f"the change does not count: {refused}") from None
+            self._checked(envelope)  # time has passed
+        except Refused:
+            await self._keep(changes.document())
+            raise
         self._feed(ChangeMade(envelope))
         return sha256(envelope)
+
+    async def _keep(self, document: bytes) -> None:
+        try:
+            await self._in_thread(self._documents.put, LOCAL_CHANGES, document)
+        except DiskError as error:
+            raise Exhausted(f"it cannot be kept, and nothing was changed: {error}") from None
+
+    def _checked(self, envelope: bytes) -> Change:
+        try:
+            return self._core.changes.check(envelope, self._core.unix_ms())
+        except ChangeRefused as refused:
+            raise Refused(f"the change does not count: {refused}") from None
 
 
 def change_documents(changes: Iterable[Change]) -> list[Document]:

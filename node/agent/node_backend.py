@@ -356,5 +356,5 @@ class NodeBackend(MastersAlone):
         return self._p.changes.draft(workload, field, value, valid_s, reason)
 
     async def change(self, envelope: bytes) -> bytes:
-        """Takes a local change; the core keeps it on disk and repeats it in its register."""
-        return self._p.changes.change(envelope)
+        """Takes a local change: kept on this node's disk, and told to its neighbours."""
+        return await self._p.changes.change(envelope)

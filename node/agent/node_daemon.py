@@ -298,7 +298,7 @@ class NodeDaemon:
             in_thread=self.edge.in_thread,
             restart=self._restart,
             cordon=OwnCordon(core, self.stores.documents, self.edge.in_thread, self._feed),
-            changes=OwnChanges(core, self._feed),
+            changes=OwnChanges(core, self.stores.documents, self.edge.in_thread, self._feed),
             write=self.journal.write,
             mdns=lambda: self.neighbourhood.mdns,
             records=lambda: self.journal.records,
