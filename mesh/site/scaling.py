@@ -98,8 +98,8 @@ class Scaler:
             return needed
         high = service.queue_delay_ms > 0 and delay_ms > service.queue_delay_ms
         low = delay_ms * LOW_SHARE <= service.queue_delay_ms
-        if self.count == 1:  # the last one goes only where nobody would miss it
-            low = low and idle and not needed
+        if self.count == 1 and not service.replicas_min:
+            low = low and idle and not needed  # the last one goes only where nobody would miss it
         self._high_since_ms = _since(self._high_since_ms, high, now_ms)
         self._low_since_ms = _since(self._low_since_ms, low, now_ms)
         if self._may_grow(service, now_ms):
