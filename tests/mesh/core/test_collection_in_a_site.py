@@ -127,6 +127,23 @@ def test_an_alarm_about_what_does_not_fit_ends_when_nobody_needs_it_any_more() -
     assert not node.core.artifacts.is_cramped
 
 
+def test_a_failover_to_the_spare_downloads_nothing_with_the_master_gone() -> None:
+    site = settled(6, 1)
+    placement = site.nodes[0].core.placement
+    (lost,), (spare,) = placement.nodes_of("faces"), placement.spares["faces"]
+    site.world.run_until(lambda: spare in holders(site, "1.0.0"), 9_000, "the spare has it")
+    site.cut_wan()
+    site.world.run(5_000)
+
+    def came() -> int:
+        return sum(n for (_, to), n in site.world.chunk_bytes.items() if to == spare)
+
+    before = came()
+    site.node(lost).power_off()
+    site.world.run_until(lambda: site.node(spare).serving("faces") == 1, 6_000, "it serves")
+    assert came() == before
+
+
 # ---- what goes, and when ----
 
 
