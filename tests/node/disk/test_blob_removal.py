@@ -108,6 +108,28 @@ def test_a_crash_at_any_step_leaves_it_whole_or_gone(crash_everywhere) -> None:
     assert crash_everywhere(prepare, act, check) > 8
 
 
+def test_a_crash_while_what_was_fetched_in_part_is_removed_leaves_nothing_unknown(
+    crash_everywhere,
+) -> None:
+    def prepare(disk) -> None:
+        disk.make_folder(FOLDER)
+        store = opened(disk)
+        disk.empty = disk.files(FOLDER)
+        store.begin(MODEL)
+        store.write_chunk(MODEL.digest, 0, CHUNKS[0])
+
+    def act(disk) -> None:
+        opened(disk).remove(MODEL.digest)
+
+    def check(disk) -> None:
+        store = opened(disk)
+        for digest in list(store.envelopes()):
+            store.remove(digest)
+        assert disk.files(FOLDER) == disk.empty
+
+    assert crash_everywhere(prepare, act, check) > 6
+
+
 def test_the_disk_is_short_of_room_below_its_reserve(store: BlobStore, disk) -> None:
     disk.claims_free = RESERVE
     assert not store.is_short()
