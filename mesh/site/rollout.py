@@ -23,8 +23,8 @@ No leader. Every node computes from the registers whose turn it is, and acts on 
 
 Nodes may differ for a moment on who has the model, who is alive or who has passed. So a turn
 *begins* only after it has stood for a second (`mesh/core/turns.py`), and one node at a time changes
-as long as what nodes say reaches all within half of that. Where it takes longer, and in the parts of
-a split site, two may try at once; each keeps its old replica until the new one has soaked.
+as long as what nodes say reaches all within half of that. Where it takes longer, and in the parts
+of a split site, two may try at once; each keeps its old replica until the new one has soaked.
 
 What a lying node can do. Its verdict counts as one refusal, so alone it refuses nothing, unless it
 is the only one that runs the service. Two liars can hold back a version, or take one back that had

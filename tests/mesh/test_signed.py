@@ -8,9 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.signed import (
+    CHECKED_BYTES_MAX,
+    CHECKS_KEPT,
     SIGNATURES_LOOKED_AT_MAX,
     SignatureRefused,
     Signer,
+    _holds,
     key_id,
     pre_authentication_encoding,
     verify,
@@ -73,6 +76,24 @@ def test_unknown_and_bad_signatures_beside_a_good_one_do_no_harm() -> None:
     bad = Signature(key_id=key_id(ALICE.public_key), signature=b"s" * 64)
     data = with_signatures(Signature(key_id=b"x"), bad, good())
     assert verify(data, "thing", [ALICE.public_key]).payload == b"payload"
+
+
+def test_outcomes_are_kept_of_small_documents_alone() -> None:
+    _holds.cache_clear()
+    keys = [ALICE.public_key]
+    large = ALICE.sign("thing", b"x" * CHECKED_BYTES_MAX)
+    forged = Envelope.FromString(large)
+    forged.payload = b"y" + forged.payload[1:]
+    for _ in range(2):
+        assert verify(large, "thing", keys).public_key == ALICE.public_key
+        with pytest.raises(SignatureRefused, match="bad signature"):
+            verify(forged.SerializeToString(), "thing", keys)
+    assert _holds.cache_info().currsize == 0
+    for number in range(CHECKS_KEPT + 3):
+        verify(ALICE.sign("thing", b"%d" % number), "thing", keys)
+    assert _holds.cache_info().currsize == CHECKS_KEPT
+    verify(ALICE.sign("thing", b"%d" % number), "thing", keys)
+    assert _holds.cache_info().hits == 1
 
 
 def test_a_key_that_is_no_key_verifies_nothing() -> None:

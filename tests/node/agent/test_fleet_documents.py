@@ -1,0 +1,39 @@
+"""The fleet as a master shows it: by what its nodes say of each other."""
+
+from typing import Any
+
+from mesh.registers.store import Registers
+from node.agent.fleet_documents import fleet_documents
+from node.master.records import NodeRecord
+from protos.documents_pb2 import AlarmState, Boot, StableRegister
+from tests.sim import identities
+from tests.sim.nodes import keys_in
+
+NODES = ["a", "b", "c"]
+ENROLLED = {name: NodeRecord(name, "north", b"", b"", b"", 0) for name in [*NODES, "d"]}
+
+
+def said(node: str, *offline: str) -> Any:
+    """What a node says, among it who is offline."""
+    identity = identities.node_identity("north", node)
+    body = StableRegister(
+        node=node,
+        site="north",
+        boot=Boot(counter=1, nonce=b"12345678"),
+        version=1,
+        certificate=identities.certificate(identity).der,
+        alarms=[AlarmState(kind="Offline", subject=name) for name in offline],
+    )
+    envelope = identities.signer(identity.uri).sign("register", body.SerializeToString())
+    return Registers("north", keys_in).accept(envelope)[1]
+
+
+def live(records: list[Any], linked: dict[str, str]) -> dict[str, str]:
+    documents = fleet_documents(ENROLLED, records, linked, {})
+    return {one["node"]: one["live"] for one in documents}
+
+
+def test_a_node_is_what_its_neighbours_say_and_not_what_it_says_itself() -> None:
+    records = [said("a", "b", "a"), said("b", "b"), said("c")]
+    assert live(records, {"a": "north"}) == {"a": "live", "b": "dead", "c": "live", "d": "unknown"}
+    assert set(live(records, {}).values()) == {"unknown"}, "nobody is there who could say it"
