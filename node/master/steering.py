@@ -41,6 +41,8 @@ UNPINNED = "rollout.unpinned"
 
 IsHeld = Callable[[bytes], bool]
 """Whether an artifact is whole on this master's disk."""
+Held = Mapping[SiteService, HoldRecord]
+"""The pauses, or the pins, of all sites."""
 _VERSION: TypeAdapter[str] = TypeAdapter(VersionField)
 
 
@@ -128,14 +130,10 @@ class Steering:
 
     def resume(self, name: str, site: str, reason: str) -> Steered:
         """The service's rollout goes on there."""
-        before, reason = self._publisher.content, printable(reason)
-        service = self._service(name)
-        keys = self._held(before.pauses, service, site)
-        if not keys:
-            return self._as_it_was(service.spec.model)
-        content = replace(before, pauses=_without(before.pauses, keys))
-        told = Told(RESUMED, name, reason, [one for one, _ in keys])
-        return self._commit(content, delete_holds(PAUSES, keys), told, service.spec.model)
+        before, told = self._publisher.content, Told(RESUMED, name, printable(reason))
+        return self._let_go(
+            before.pauses, lambda left: replace(before, pauses=left), PAUSES, site, told
+        )
 
     def pin(self, name: str, site: str, version: str, reason: str, is_held: IsHeld) -> Steered:
         """Sites keep `version` of the service's model, whatever the resource says."""
@@ -155,14 +153,25 @@ class Steering:
 
     def unpin(self, name: str, site: str, reason: str) -> Steered:
         """Sites follow the resource again."""
-        before, reason = self._publisher.content, printable(reason)
-        service = self._service(name)
-        keys = self._held(before.pins, service, site)
+        before, told = self._publisher.content, Told(UNPINNED, name, printable(reason))
+        return self._let_go(before.pins, lambda left: replace(before, pins=left), PINS, site, told)
+
+    def _let_go(
+        self,
+        held: Held,
+        content_with: Callable[[Held], Content],
+        table: str,
+        site: str,
+        told: Told,
+    ) -> Steered:
+        """Ends what is held of the service that `told` is about; `content_with` what is left."""
+        service = self._service(told.subject)
+        keys = self._held(held, service, site)
         if not keys:
             return self._as_it_was(service.spec.model)
-        content = replace(before, pins=_without(before.pins, keys))
-        told = Told(UNPINNED, name, reason, [one for one, _ in keys])
-        return self._commit(content, delete_holds(PINS, keys), told, service.spec.model)
+        told = replace(told, sites=[one for one, _ in keys])
+        content = content_with({key: one for key, one in held.items() if key not in keys})
+        return self._commit(content, delete_holds(table, keys), told, service.spec.model)
 
     def _commit(
         self, content: Content, writes: Sequence[Write], told: Told, version: str
@@ -190,9 +199,7 @@ class Steering:
             raise NotFound(f"service {name!r} is not for site {site!r}: {where}")
         return [site] if site else known
 
-    def _held(
-        self, held: Mapping[SiteService, HoldRecord], service: Service, site: str
-    ) -> list[SiteService]:
+    def _held(self, held: Held, service: Service, site: str) -> list[SiteService]:
         """What is held of the service, also in sites that it is not for any more."""
         name = service.metadata.name
         found = sorted(key for key in held if key[1] == name and site in ("", key[0]))
@@ -226,13 +233,5 @@ def _checked(version: str) -> str:
         raise ResourcesRefused([problem]) from None
 
 
-def _with(
-    held: Mapping[SiteService, HoldRecord], records: Sequence[HoldRecord]
-) -> dict[SiteService, HoldRecord]:
+def _with(held: Held, records: Sequence[HoldRecord]) -> Held:
     return {**held, **{(one.site, one.service): one for one in records}}
-
-
-def _without(
-    held: Mapping[SiteService, HoldRecord], keys: Sequence[SiteService]
-) -> dict[SiteService, HoldRecord]:
-    return {key: one for key, one in held.items() if key not in keys}

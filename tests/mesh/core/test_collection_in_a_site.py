@@ -18,7 +18,7 @@ from mesh.site import collection
 from mesh.site.collection import KEEPER, PRESSED_MS, keepers
 from protos.documents_pb2 import JournalBatch
 from protos.signed_pb2 import Envelope
-from tests.mesh.core.test_rollout_in_a_site import SOAK_MS, settled
+from tests.mesh.core.rolling import SOAK_MS, settled
 from tests.sim.nodes import SimNode
 from tests.sim.site import Site, face_detector
 

@@ -2,9 +2,8 @@
 
 from mesh.core.at_start import artifacts_at_start
 from protos.documents_pb2 import ModelPlan, Plan, ServicePlan, StableRegister
+from tests.mesh.core.rolling import SOAK_MS, settled
 from tests.sim.site import Site
-
-SOAK_MS = 2_000
 
 
 def withhold(site: Site, replicas: int) -> None:
@@ -14,16 +13,6 @@ def withhold(site: Site, replicas: int) -> None:
     for key in set(site.master.disk.chunks) - before:
         del site.master.disk.chunks[key]
     site.world.run(3_000)
-
-
-def settled(nodes: int, replicas: int) -> Site:
-    site = Site(nodes)
-    site.boot()
-    site.world.run(2_000)
-    site.publish(replicas, soak_ms=SOAK_MS)
-    site.world.run_until(lambda: site.serving() == replicas, 15_000, "replicas serve")
-    site.world.run(SOAK_MS + 3_000)
-    return site
 
 
 def test_while_a_new_version_cannot_be_fetched_the_old_one_replaces_what_dies() -> None:

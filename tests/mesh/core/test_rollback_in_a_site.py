@@ -1,6 +1,6 @@
 """A rollout that turns, in a simulated site: back after it had passed somewhere, restarts, undo."""
 
-from tests.mesh.core.test_rollout_in_a_site import SOAK_MS, settled, watch
+from tests.mesh.core.rolling import SOAK_MS, settled, watch
 from tests.sim.site import Site
 
 
