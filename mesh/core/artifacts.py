@@ -1,6 +1,6 @@
 """The artifacts that this node should hold: manifests first, then chunks by the swarm."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -225,6 +225,12 @@ class Artifacts:
             self.known.pop(digest, None)
         told = self.carry(self.swarm.forget(digest, now_ms))
         return [*told, RemoveArtifact(digest, with_manifest, cause)]
+
+    def forget_manifests(self, but: Collection[bytes]) -> None:
+        """Forgets the manifests that nothing names any more, of artifacts that are not here."""
+        kept = self._planned | self._needed | self._lying | set(but)
+        for digest in [digest for digest in self.known if digest not in kept]:
+            del self.known[digest]
 
     def removed(self, event: ArtifactRemoved, now_ms: int) -> list[Output]:
         """It is gone from the disk, or the disk refused. What did not fit is tried again at once;

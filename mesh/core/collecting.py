@@ -21,7 +21,7 @@ class Collecting:
     def __init__(self, artifacts: Artifacts) -> None:
         self._artifacts = artifacts
         self._judged = Judgement()
-        self._known = Known("", {}, (), (), (), {})
+        self._known = Known("", {}, frozenset(), frozenset(), (), {})
         self._idle_since: dict[bytes, int] = {}
         self._short = False
         self._helped: frozenset[bytes] = frozenset()
@@ -35,7 +35,7 @@ class Collecting:
     def claims(self) -> list[bytes]:
         """Of the artifacts that are whole here, those that the register names: all that this node
         keeps, and what others may count on it for."""
-        said = self._judged.keep.keys() | set(self._known.planned) | set(self._known.good)
+        said = self._judged.keep.keys() | self._known.planned | self._known.good
         return sorted(self._artifacts.complete & said)
 
     def room(self, short: bool) -> None:
@@ -55,10 +55,13 @@ class Collecting:
         if not self._known.unknown:
             since = self._idle_since
             self._idle_since = {one: since.get(one, now_ms) for one in self._judged.idle}
+        named = self._known.planned | _named_by_registers(core)
         outputs: list[Output] = []
         for artifact, cause in self._due(now_ms):
-            with_manifest = artifact not in self._known.planned
+            with_manifest = artifact not in named
             outputs += self._artifacts.collect(artifact, with_manifest, cause, now_ms)
+        if not self._known.unknown:
+            self._artifacts.forget_manifests(but=named)
         return outputs
 
     def why(self, artifact: bytes, now_ms: int) -> str:
@@ -104,6 +107,14 @@ def known_of(core: "NodeCore", planned: Collection[bytes]) -> Known:
         },
         unknown=_unknown(core),
     )
+
+
+def _named_by_registers(core: "NodeCore") -> set[bytes]:
+    """What any node holds, or names as a last good version: an operator may go back to it at any
+    node of the site."""
+    bodies = [record.body for record in core.membership.registers.records()]
+    held = {artifact for body in bodies for artifact in body.artifacts}
+    return held | {good.artifact for body in bodies for good in body.last_good}
 
 
 def _unknown(core: "NodeCore") -> str:

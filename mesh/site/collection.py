@@ -12,7 +12,7 @@ Two nodes that go by different states may name different keepers. That loses not
 a keeper asks for one that goes by the same state, and that one then counts itself a keeper, too.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Set
 from dataclasses import dataclass, field
 
 from mesh.hashing import ranked
@@ -44,8 +44,8 @@ class Known:
 
     node: str
     uses: Mapping[bytes, str]
-    planned: Collection[bytes]
-    good: Collection[bytes]
+    planned: Set[bytes]
+    good: Set[bytes]
     roster: Collection[str]
     holders: Mapping[str, Collection[bytes]]
     unknown: str = ""
@@ -70,11 +70,11 @@ def judge(known: Known, held: Collection[bytes]) -> Judgement:
     """What is to be kept, fetched, and may go, of the artifacts `held` here and the plan's."""
     keep = dict(known.uses)
     mine = {one for one in known.planned if known.node in keepers(one, known.roster)}
-    mine |= {one for one in set(known.good) & set(held) if known.node in keepers(one, known.roster)}
+    mine |= {one for one in known.good & set(held) if known.node in keepers(one, known.roster)}
     for artifact in mine:
         keep.setdefault(artifact, KEEPER)
     idle = {one: _hindrance(one, known) for one in held if one not in keep}
-    return Judgement(keep, frozenset(mine & set(known.planned)), idle)
+    return Judgement(keep, frozenset(mine & known.planned), idle)
 
 
 def _hindrance(artifact: bytes, known: Known) -> str:

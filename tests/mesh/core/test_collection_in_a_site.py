@@ -162,7 +162,9 @@ def test_what_nobody_needs_goes_after_its_time_and_the_last_good_versions_stay()
     assert gone["subject"] == digest().hex()[:16]
     assert int(gone["bytes"]) == sum(len(chunk) for chunk in face_detector()[1])
     assert "nothing has needed it for" in gone["cause"]
-    assert digest() not in node.core.artifacts.known
+    assert {n.name for n in site.nodes if digest() in n.core.artifacts.known} == set()
+    named = {n.name for n in site.nodes if digest("2.0.0") in n.core.artifacts.known}
+    assert named == {n.name for n in site.nodes}, "any node can be asked to go back to it"
     rolled_out(site, "1.0.0")  # it comes again, from the master
     assert keeping(site) <= holders(site, "1.0.0")
 

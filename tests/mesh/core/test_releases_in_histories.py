@@ -43,7 +43,7 @@ def test_a_node_that_keeps_only_what_it_runs_is_found(monkeypatch: pytest.Monkey
 
     def careless(known: Known, held: Collection[bytes]) -> Judgement:
         runs = {artifact: use for artifact, use in known.uses.items() if use == RUNS}
-        return judge(replace(known, uses=runs, planned=(), good=()), held)
+        return judge(replace(known, uses=runs, planned=frozenset(), good=frozenset()), held)
 
     monkeypatch.setattr(collecting, "judge", careless)
     outcome = Watched(seed=3).run()
