@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from node.admin.documents import Document
+from protos.documents_pb2 import SiteSnapshot
 
 ROLLOUT_ACTIONS = ("undo", "pause", "resume")
 
@@ -95,6 +96,16 @@ class Cordoned:
     counter: int
 
 
+@dataclass(frozen=True, slots=True)
+class DelegationMade:
+    """A delegation's name, when nobody new is admitted by it any more, and the counter of the state
+    that says so."""
+
+    id: str
+    until_unix_ms: int
+    counter: int
+
+
 class Backend(Protocol):
     """The daemon behind the Admin service. All methods may raise any Refusal."""
 
@@ -156,6 +167,18 @@ class Backend(Protocol):
 
     async def change(self, envelope: bytes) -> bytes:
         """Takes a local change that an operator signed; its digest."""
+        ...
+
+    async def delegate(
+        self, site: str, count: int, valid_ms: int, authority: bytes
+    ) -> DelegationMade:
+        """Lets the caller admit `count` boxes at a site with the key of `authority` (DER)."""
+        ...
+
+    async def end_delegation(self, name: str, reason: str) -> DelegationMade: ...
+
+    async def snapshot(self, site: str) -> SiteSnapshot:
+        """What a box of the site begins with."""
         ...
 
     async def cordon(self, node: str, cordoned: bool, draining: bool, reason: str) -> Cordoned:

@@ -13,6 +13,7 @@ from node.admin.failures import Failure, from_rpc, refused
 from node.disk.authority_keys import TlsFiles
 from protos import admin_pb2 as pb
 from protos.admin_pb2_grpc import AdminStub
+from protos.documents_pb2 import SiteSnapshot
 
 CALL_TIMEOUT_S = 15.0
 """Of a call that reads or changes a little."""
@@ -127,6 +128,21 @@ class Client:
     def cordon(self, node: str, cordoned: bool, draining: bool, reason: str) -> pb.CordonReply:
         request = pb.CordonRequest(node=node, cordoned=cordoned, draining=draining, reason=reason)
         return cast(pb.CordonReply, self._call("Cordon", request))
+
+    def delegate(self, site: str, count: int, valid_ms: int, authority: bytes) -> pb.DelegateReply:
+        self.must_be_master("delegate")
+        request = pb.DelegateRequest(site=site, count=count, valid_ms=valid_ms, authority=authority)
+        return cast(pb.DelegateReply, self._call("Delegate", request))
+
+    def end_delegation(self, name: str, reason: str) -> pb.DelegateReply:
+        self.must_be_master("end delegations")
+        request = pb.EndDelegationRequest(id=name, reason=reason)
+        return cast(pb.DelegateReply, self._call("EndDelegation", request))
+
+    def snapshot(self, site: str) -> SiteSnapshot:
+        """What a box of the site begins with. Nothing in it is checked."""
+        reply = self._call("GetSnapshot", pb.GetSnapshotRequest(site=site))
+        return cast(pb.GetSnapshotReply, reply).snapshot
 
     def must_be_master(self, what: str) -> None:
         """Nobody but a master is even asked: a node could claim to have done it."""

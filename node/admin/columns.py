@@ -8,6 +8,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("SITE", "site"),
         Column("STATE", "live"),
         Column("CORDON", "cordon"),
+        Column("ADMITTED BY", "admitted"),
         Column("GATEWAY", "gateway", yes),
         Column("WAN", "wan", yes),
         Column("REPLICAS", "replicas"),
@@ -143,6 +144,15 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("DURATION", "duration_s", seconds),
         Column("EVENTS", "events", lambda events: str(len(events))),
     ),
+    "delegations": (
+        Column("DELEGATION", "id"),
+        Column("SITE", "site"),
+        Column("OPERATOR", "operator"),
+        Column("COUNT", "count"),
+        Column("USED", "used", lambda numbers: str(len(numbers))),
+        Column("UNTIL", "until", time),
+        Column("ENDED", "ended", yes),
+    ),
     "tokens": (
         Column("TOKEN", "id"),
         Column("SITE", "site"),
@@ -173,6 +183,7 @@ ALIASES = {
     "alarm": "alarms",
     "outage": "outages",
     "token": "tokens",
+    "delegation": "delegations",
 }
 """What kubectl's users type."""
 

@@ -53,6 +53,7 @@ KINDS = (
     "alarms",
     "outages",
     "tokens",
+    "delegations",
 )
 
 
@@ -252,6 +253,7 @@ class Node(TypedDict, total=False):
     address: str  # peer and admin address
     inference_address: str
     cordon: str  # cordoned, draining, drained; absent where the node takes work
+    admitted: str  # by whom, if it was at its site, by a delegation
     gateway: bool
     wan: bool
     replicas: int
@@ -325,6 +327,18 @@ class Outage(TypedDict, total=False):
     ended: int  # absent while it lasts
     duration_s: float
     events: list[Event]  # what the site did, oldest first
+
+
+class Delegation(TypedDict, total=False):
+    """Who may admit boxes at a site while no master is reached."""
+
+    id: str
+    site: str
+    count: int
+    used: list[int]  # numbers of boxes that this daemon knows of
+    until: int  # from then on nobody new is admitted
+    operator: str
+    ended: bool  # by hand: it stands for the boxes that the master has
 
 
 class Token(TypedDict, total=False):

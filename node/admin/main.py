@@ -6,6 +6,7 @@ from node.admin.command import AddressOption, ContextOption, IdentityOption, Out
 from node.admin.commands import (
     change,
     cordon,
+    delegate,
     demo,
     explain,
     infer,
@@ -44,6 +45,7 @@ local.register(app)
 explain.register(app)
 change.register(app)
 cordon.register(app)
+delegate.register(app)
 rollout.register(app)
 pin.register(app)
 models.register(app)

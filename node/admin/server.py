@@ -12,12 +12,14 @@ from typing import Any
 import grpc
 import structlog
 
+from mesh.heads.limits import CERTIFICATE_MAX_BYTES
 from mesh.site.changes import CHANGE_BYTES_MAX
 from node.admin.backend import (
     ROLLOUT_ACTIONS,
     Applied,
     Backend,
     BadInput,
+    DelegationMade,
     Exhausted,
     NotFound,
     NotHere,
@@ -189,6 +191,33 @@ class AdminServicer(Generated):
                 raise BadInput(f"a change has at most {CHANGE_BYTES_MAX} bytes")
             return pb.ChangeReply(digest=await self._backend.change(request.envelope))
 
+    async def Delegate(  # noqa: N802
+        self, request: pb.DelegateRequest, context: Context
+    ) -> pb.DelegateReply:
+        async with Refusals(context):
+            _check_name("site", request.site, needed=True)
+            authority = request.authority
+            _at_most(len(authority), CERTIFICATE_MAX_BYTES, "the certificate", "make another key")
+            done = await self._backend.delegate(
+                request.site, request.count, request.valid_ms, authority
+            )
+            return _delegated(done)
+
+    async def EndDelegation(  # noqa: N802
+        self, request: pb.EndDelegationRequest, context: Context
+    ) -> pb.DelegateReply:
+        async with Refusals(context):
+            _check_name("delegation", request.id, needed=True)
+            _check_reason(request.reason)
+            return _delegated(await self._backend.end_delegation(request.id, request.reason))
+
+    async def GetSnapshot(  # noqa: N802
+        self, request: pb.GetSnapshotRequest, context: Context
+    ) -> pb.GetSnapshotReply:
+        async with Refusals(context):
+            _check_name("site", request.site, needed=True)
+            return pb.GetSnapshotReply(snapshot=await self._backend.snapshot(request.site))
+
     async def Cordon(self, request: pb.CordonRequest, context: Context) -> pb.CordonReply:  # noqa: N802
         async with Refusals(context):
             _check_name("node", request.node, needed=True)
@@ -296,6 +325,10 @@ def _changes(done: Applied) -> list[pb.ResourceChange]:
 
 def _steered(done: Steered) -> pb.SteerReply:
     return pb.SteerReply(sites=done.sites, counter=done.counter, version=done.version)
+
+
+def _delegated(done: DelegationMade) -> pb.DelegateReply:
+    return pb.DelegateReply(id=done.id, until_unix_ms=done.until_unix_ms, counter=done.counter)
 
 
 def _at_most(size: int, limit: int, what: str, way_out: str) -> None:

@@ -69,6 +69,12 @@ def recall(data: bytes | None, registers: Registers, own: str) -> None:
             continue
 
 
+def admitted_neighbours(data: Path) -> list[str]:
+    """ID@HOST:PORT of the neighbours that a node knew of when it was admitted at its site."""
+    path = data / "keys" / "neighbours"
+    return path.read_text().split() if path.exists() else []
+
+
 def enrolled_masters(data: Path) -> list[str]:
     """ID@HOST:PORT of the masters, as learnt when the node of this data folder was enrolled."""
     path = data / "keys" / "masters"

@@ -31,6 +31,8 @@ def fleet_documents(
             live = _live(record.body, offline, sites)
             heard = heard_ms.get(name, 0)
             document = node_document(record, live, name in linked, Revoked(), heard)
+        if node.admitted:
+            document["admitted"] = node.admitted
         if node.revoked:
             document["revoked"] = node.revoked
         said = node.draining if node.cordoned else None

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from mesh.heads.certificates import check_certificate, pem
 from mesh.heads.identity import Identity, check_name
 from mesh.heads.outcome import HeadRefused
+from mesh.heads.tls_requests import make_tls_request
 from mesh.heads.tokens import Token, parse_token
 from mesh.heads.trust import open_trust, pin
 from mesh.signed import Signer
@@ -43,7 +44,7 @@ class JoinRefused(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class _Keys:
+class Keys:
     """A machine's private keys."""
 
     tls: ec.EllipticCurvePrivateKey
@@ -64,7 +65,7 @@ async def join(master: str, token_text: str, data: Path, node: str = "") -> Iden
     """
     token = parse_token(token_text)
     name = check_name("the node ID", node or socket.gethostname().split(".")[0].lower())
-    _check_free(data)
+    check_free(data)
     fetched = await fetch_trust(master, TIMEOUT_S)
     root_key, trust = fetched.root_key, fetched.envelope
     _check_pin(token, root_key, master)
@@ -77,7 +78,7 @@ async def join(master: str, token_text: str, data: Path, node: str = "") -> Iden
     if fetched.master.mesh != body.mesh or fetched.master.name not in body.masters:
         raise JoinRefused(f"{master} is {fetched.master.uri}, which the trust root does not name")
     authorities = list(body.authorities)
-    keys, written = _pending_keys(data)
+    keys, written = pending_keys(data)
     try:
         request = _request(token, name, keys)
         reply = await enrol(master, fetched.master, authorities, request, TIMEOUT_S)
@@ -97,7 +98,7 @@ async def join(master: str, token_text: str, data: Path, node: str = "") -> Iden
     return identity
 
 
-def _check_free(data: Path) -> None:
+def check_free(data: Path) -> None:
     if (data / "keys").exists():
         raise JoinRefused(
             f"{data} already holds a node's keys: this machine is enrolled. To enrol it anew, stop "
@@ -105,7 +106,7 @@ def _check_free(data: Path) -> None:
         )
 
 
-def _pending_keys(data: Path) -> tuple[_Keys, Path | None]:
+def pending_keys(data: Path) -> tuple[Keys, Path | None]:
     """The keys of a join whose answer did not arrive, or fresh ones, and what was made for them."""
     try:
         tls, signing = (
@@ -113,10 +114,10 @@ def _pending_keys(data: Path) -> tuple[_Keys, Path | None]:
             for name in ("tls-key.pem", "signing-key.pem")
         )
         if isinstance(tls, ec.EllipticCurvePrivateKey) and isinstance(signing, Ed25519PrivateKey):
-            return _Keys(tls, signing), None
+            return Keys(tls, signing), None
     except (OSError, ValueError):
         pass  # there are none, or none that are whole
-    keys = _Keys(ec.generate_private_key(ec.SECP256R1()), Ed25519PrivateKey.generate())
+    keys = Keys(ec.generate_private_key(ec.SECP256R1()), Ed25519PrivateKey.generate())
     made = data / PENDING if data.exists() else data
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     shutil.rmtree(data / PENDING, ignore_errors=True)
@@ -132,11 +133,9 @@ def _check_pin(token: Token, root_key: bytes, master: str) -> None:
         )
 
 
-def _request(token: Token, node: str, keys: _Keys) -> EnrolRequest:
+def _request(token: Token, node: str, keys: Keys) -> EnrolRequest:
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, node)])
-    builder = x509.CertificateSigningRequestBuilder().subject_name(subject)
-    request = builder.sign(keys.tls, hashes.SHA256())
-    der = request.public_bytes(serialization.Encoding.DER)
+    der = make_tls_request(keys.tls, subject)
     signer = Signer(keys.signing)
     return EnrolRequest(
         token_id=token.id,
@@ -156,7 +155,7 @@ def _checked(reply: EnrolReply, authorities: list[bytes], mesh: str, signer: Sig
 
 
 def _files(
-    keys: _Keys,
+    keys: Keys,
     reply: EnrolReply,
     fetched: FetchedTrust,
     authorities: list[bytes],

@@ -51,11 +51,20 @@ def _parser() -> argparse.ArgumentParser:
         help="end the runtime of the data folder, with its workers and pipelines: stop the agent "
         "first, which starts it again",
     )
-    inner = node.add_subparsers(metavar="join")
+    inner = node.add_subparsers(metavar="join | request")
     join = _command(inner, "join", "enrol this machine, once", _join)
-    join.add_argument("--master", required=True, help="HOST:PORT of a master's enrolment port")
-    join.add_argument("--token", required=True, help="from `meshctl token create --site SITE`")
+    join.add_argument("--master", default="", help="HOST:PORT of a master's enrolment port")
+    join.add_argument("--token", default="", help="from `meshctl token create --site SITE`")
     join.add_argument("--id", default="", help="this node's ID (default: the machine's name)")
+    join.add_argument(
+        "--admission",
+        type=Path,
+        help="instead of master and token: the file from `meshctl admit`, for the request of this "
+        "machine",
+    )
+    request = _command(inner, "request", "print what a site's operator admits by", _request)
+    request.add_argument("--site", required=True, help="the site that this machine is to be in")
+    request.add_argument("--id", default="", help="this node's ID (default: the machine's name)")
     return parser
 
 
@@ -126,6 +135,10 @@ def _join(options: argparse.Namespace, config: Config) -> int:
     from node.agent.join import JoinRefused, join
     from node.net.failures import DialFailed
 
+    if options.admission is not None:
+        return _join_admitted(options)
+    if not (options.master and options.token):
+        return _complain("name a master and a token, or an admission", EXIT_BAD_INPUT)
     try:
         identity = uvloop.run(join(options.master, options.token, options.data, options.id))
     except (JoinRefused, TokenRefused, IdentityRefused) as error:
@@ -136,6 +149,41 @@ def _join(options: argparse.Namespace, config: Config) -> int:
         )
     print(f"{identity.name} is a node of the site {identity.site} in the mesh {identity.mesh}.")
     print(f"Start it: meshd node --data {options.data}")
+    return 0
+
+
+def _join_admitted(options: argparse.Namespace) -> int:
+    from mesh.heads.identity import IdentityRefused
+    from mesh.heads.snapshot import SnapshotRefused
+    from node.agent.join import JoinRefused
+    from node.agent.join_admitted import join_admitted
+    from node.disk.errors import DiskError
+    from node.disk.folder import FolderRefused
+
+    try:
+        joined = join_admitted(options.admission, options.data)
+    except (JoinRefused, IdentityRefused, SnapshotRefused, FolderRefused) as error:
+        return _complain(str(error), EXIT_BAD_INPUT)
+    except (DiskError, OSError) as error:
+        return _complain(str(error), EXIT_FAILED)
+    identity = joined.identity
+    print(f"{identity.name} is a node of the site {identity.site} in the mesh {identity.mesh}.")
+    print(f"Its trust root has the pin {joined.pin}: compare it with that of another node.")
+    print(f"Start it: meshd node --data {options.data}")
+    return 0
+
+
+def _request(options: argparse.Namespace, config: Config) -> int:
+    from mesh.heads.identity import IdentityRefused
+    from node.agent.join import JoinRefused
+    from node.agent.join_admitted import ask
+
+    try:
+        print(ask(options.site, options.data, options.id))
+    except (JoinRefused, IdentityRefused) as error:
+        return _complain(str(error), EXIT_BAD_INPUT)
+    except OSError as error:
+        return _complain(str(error), EXIT_FAILED)
     return 0
 
 

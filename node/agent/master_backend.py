@@ -3,27 +3,22 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
-from mesh.blobs.manifest import Artifact, ManifestRefused
-from mesh.desired.problems import ResourcesRefused
+from mesh.blobs.manifest import Artifact
 from mesh.heads.branches import site_branch_name
 from mesh.journals.keys import RECORD
-from mesh.peer import Peer
 from mesh.registers.store import Record
 from node.admin.backend import (
     Applied,
     BadInput,
     Change,
     Cordoned,
-    Exhausted,
     NewToken,
     NotFound,
     NotHere,
     Pushed,
-    Refused,
     Restarted,
     Steered,
 )
@@ -32,52 +27,25 @@ from node.agent import site_documents as documents
 from node.agent.cordon import begun, check_at_master
 from node.agent.event_log import events
 from node.agent.fleet_documents import fleet_documents
-from node.agent.links import Links
 from node.agent.local_changes import change_documents, reported_changes
 from node.agent.looks import VERSION, Document, kinds_of, named, watch_by_looking
+from node.agent.master_delegations import MasterDelegations
+from node.agent.master_parts import MasterParts
 from node.agent.rollout_documents import rollout_documents
 from node.agent.site_events import site_event
-from node.disk.blobs import (
-    BlobStore,
-    ChunkCorrupt,
-    ChunksMissing,
-    ManifestContradicts,
-    UnknownArtifact,
-)
-from node.disk.errors import DiskError
-from node.disk.journals import JournalStore
-from node.master import errors as master_errors
 from node.master import steering
-from node.master.authority import Authority
-from node.master.outages import LinkHistory, build_outages
+from node.master.outages import build_outages
 from node.master.steering import Steering
-from node.master.store import StoreRefused
 from protos.documents_pb2 import SiteBranch
 
 OUTAGE_EVENTS_READ = 20_000
 
 
-@dataclass
-class MasterParts:
-    """What a master's backend looks at and changes. `changed` tells the peer of a new state."""
-
-    name: str
-    authority: Authority
-    peer: Peer
-    links: Links
-    blobs: BlobStore
-    journals: JournalStore
-    history: LinkHistory
-    heard_ms: dict[str, int]
-    changed: Callable[[], Awaitable[None]]
-    started_ms: int
-
-
-class MasterBackend:
+class MasterBackend(MasterDelegations):
     """The Backend of a master (node/admin/backend.py)."""
 
     def __init__(self, parts: MasterParts) -> None:
-        self._p = parts
+        super().__init__(parts)
         self._pushed: dict[bytes, Artifact] = {}
         self._kinds = {**kinds_of(self), "tokens": self.tokens}
 
@@ -348,30 +316,6 @@ class MasterBackend:
         if artifact not in self._pushed:
             raise NotFound("no manifest of this artifact was pushed here; push it again")
         return self._pushed[artifact]
-
-    async def _change(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Calls the authority or a store in a thread, tells its refusals in the service's words,
-        and lets the peer announce a state that is new."""
-        try:
-            result = await asyncio.to_thread(function, *arguments)
-        except (ResourcesRefused, ManifestRefused, ChunkCorrupt) as refused:
-            raise BadInput(str(refused)) from None
-        except ManifestContradicts as wrong:
-            raise BadInput(
-                f"{wrong} is not what the manifest says; make the artifact anew"
-            ) from None
-        except ChunksMissing as short:
-            raise Refused(f"{short}; push it again to go on") from None
-        except (master_errors.NotFound, UnknownArtifact) as refused:
-            raise NotFound(str(refused)) from None
-        except master_errors.Busy as busy:
-            raise Exhausted(str(busy)) from None
-        except master_errors.MasterRefused as refused:
-            raise Refused(str(refused)) from None
-        except (DiskError, StoreRefused) as error:
-            raise Exhausted(str(error)) from None
-        await self._p.changed()
-        return result
 
     async def draft_change(
         self, workload: str, field: str, value: str, valid_s: int, reason: str

@@ -32,7 +32,8 @@ from node.agent.config import Config
 from node.agent.edge import Edge, now_ms, wall_ms
 from node.agent.folder_files import remove_ready, write_ready
 from node.agent.links import Links
-from node.agent.master_backend import MasterBackend, MasterParts
+from node.agent.master_backend import MasterBackend
+from node.agent.master_parts import MasterParts
 from node.agent.own_address import advertised
 from node.agent.ports import Ports
 from node.agent.stores import Stores
@@ -106,6 +107,7 @@ class MasterDaemon:
             {Acknowledge: self._acknowledge, Notice: self._noticed},
             lambda message: log.error("the disk", message=message or "works again"),
         )
+        self.peer_address = ""
         self._announced = b""
         self._announcing = asyncio.Lock()
         self._background = Background()
@@ -142,7 +144,7 @@ class MasterDaemon:
         listening = await self.ports.serve(
             self.config.peer.listen, backend, self.links.accepted, self._read_chunk
         )
-        peer_address = advertised(listening, self.config.peer.advertise)
+        peer_address = self.peer_address = advertised(listening, self.config.peer.advertise)
         enrolment = await self._serve_enrolment(peer_address)
         edge = asyncio.create_task(self.edge.run(), name="edge")
         works = (self._announce_again(), self.ports.tidy(), self._sweep())
@@ -199,6 +201,7 @@ class MasterDaemon:
             heard_ms=self.heard_ms,
             changed=self.announce,
             started_ms=self.started_ms,
+            address=lambda: self.peer_address,
         )
 
     async def announce(self) -> None:

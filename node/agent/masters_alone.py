@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NoReturn
 
-from node.admin.backend import Applied, NewToken, NotHere, Pushed, Steered
+from node.admin.backend import Applied, DelegationMade, NewToken, NotHere, Pushed, Steered
 
 
 class MastersAlone:
@@ -32,6 +32,14 @@ class MastersAlone:
 
     async def revoke(self, node: str, reason: str) -> int:
         _refuse("revoke")
+
+    async def delegate(
+        self, site: str, count: int, valid_ms: int, authority: bytes
+    ) -> DelegationMade:
+        _refuse("delegate the admission of boxes")
+
+    async def end_delegation(self, name: str, reason: str) -> DelegationMade:
+        _refuse("end delegations")
 
     async def rollout(self, service: str, site: str, action: str, reason: str) -> Steered:
         _refuse(f"{action} rollouts")

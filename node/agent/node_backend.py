@@ -27,8 +27,10 @@ from node.agent.local_changes import OwnChanges, change_documents
 from node.agent.looks import VERSION, Document, kinds_of, named, watch_by_looking
 from node.agent.masters_alone import MastersAlone
 from node.agent.rollout_documents import rollout_documents
+from node.agent.site_snapshot import site_snapshot
 from node.agent.wan import WanKeeper
 from node.disk.journals import JournalStore
+from protos.documents_pb2 import SiteSnapshot
 
 
 @dataclass
@@ -48,6 +50,7 @@ class NodeParts:
     mdns: Callable[[], str]
     records: Callable[[], int]
     started_ms: int
+    masters: Callable[[], list[str]]
 
 
 class NodeBackend(MastersAlone):
@@ -130,7 +133,7 @@ class NodeBackend(MastersAlone):
         """The site's nodes as this one sees them."""
         core = self._p.core
         verdicts = {Verdict.ALIVE: "live", Verdict.SUSPECT: "suspect", Verdict.DEAD: "dead"}
-        gateway = core.peer.gateway()
+        gateway, boxes = core.peer.gateway(), core.admissions.nodes
         return [
             documents.node_document(
                 record,
@@ -139,6 +142,7 @@ class NodeBackend(MastersAlone):
                 core.revoked,
             )
             | cordon_document(record.body, core.cordon.held_back().get(record.body.node))
+            | ({"admitted": boxes[record.body.node]} if record.body.node in boxes else {})
             for record in core.membership.registers.records()
         ]
 
@@ -189,6 +193,12 @@ class NodeBackend(MastersAlone):
     def changes(self) -> list[Document]:
         """The local changes that this node goes by."""
         return change_documents(self._p.core.changes.held)
+
+    def delegations(self) -> list[Document]:
+        """Who may admit boxes at this site, and the numbers that are known here to be used."""
+        core, site = self._p.core, self._p.core.peer.config.site
+        used = core.admissions.used()
+        return documents.delegation_documents(site, core.branch.delegations, used)
 
     def loads(self) -> list[Document]:
         """How busy each service is on each live node that serves it."""
@@ -348,6 +358,10 @@ class NodeBackend(MastersAlone):
     async def cordon(self, node: str, cordoned: bool, draining: bool, reason: str) -> Cordoned:
         """Holds this node back, or not any more: kept on its disk, and told to its neighbours."""
         return await self._p.cordon.ask(node, CordonAsked(cordoned, draining, reason))
+
+    async def snapshot(self, site: str) -> SiteSnapshot:
+        """What a box of this site begins with."""
+        return site_snapshot(self._p.core, site, self._p.masters())
 
     async def draft_change(
         self, workload: str, field: str, value: str, valid_s: int, reason: str

@@ -272,7 +272,7 @@ class NodeDaemon:
         self.neighbourhood = Neighbourhood(
             self.identity,
             self.boot.counter,
-            self.config.peer.seeds,
+            [*book.admitted_neighbours(self.folder.path), *self.config.peer.seeds],
             self.config.discovery,
             self.registers,
             self.links.know,
@@ -303,6 +303,7 @@ class NodeDaemon:
             mdns=lambda: self.neighbourhood.mdns,
             records=lambda: self.journal.records,
             started_ms=self.started_ms,
+            masters=lambda: [f"{one.name}@{address}" for one, address in self.masters()],
         )
 
     async def _restart(self, workload: str) -> int:

@@ -7,6 +7,7 @@ from mesh.heads.revocations import Revoked
 from mesh.registers.store import Record
 from mesh.site.scaling import may_sleep
 from protos.documents_pb2 import (
+    Delegation,
     LoadRegister,
     Phase,
     Plan,
@@ -29,6 +30,7 @@ NAME_KEYS = {
     "changes": "workload",
     "alarms": "kind",
     "tokens": "id",
+    "delegations": "id",
 }
 """The key that `name` picks by, for the kinds where that is not "name"."""
 
@@ -58,6 +60,25 @@ def node_document(
     if heard_ms:
         document["heard"] = heard_ms
     return document
+
+
+def delegation_documents(
+    site: str, delegations: Iterable[Delegation], used: Mapping[str, list[int]]
+) -> list[Document]:
+    """Who may admit boxes at a site. `used`: the numbers of each that are used, as far as is
+    known."""
+    return [
+        {
+            "id": one.id,
+            "site": site,
+            "count": one.count,
+            "used": used.get(one.id, []),
+            "until": one.until_unix_ms,
+            "operator": one.operator,
+            "ended": one.ended,
+        }
+        for one in delegations
+    ]
 
 
 def load_documents(

@@ -25,6 +25,8 @@ from mesh.signed import Signer
 from node.disk.authority_folder import KEYS, FolderRefused
 from protos.documents_pb2 import TrustBody
 
+DELEGATED = "delegated.der"
+"""The file of a node that was admitted at its site: the certificate (DER) of who did it."""
 FILE_BYTES_MAX = 64 * 1024
 """Of any file here; the largest is the trust head, of 12 KiB with a hundred keys."""
 
@@ -173,7 +175,10 @@ class _Reader:
     def _identity(self) -> Identity:
         try:
             der = der_from_pem(self.tls.certificate_pem)
-            certified = check_certificate(der, list(self.trust.authorities), self.trust.mesh)
+            authorities = list(self.trust.authorities)
+            if (self._folder / DELEGATED).exists():  # this machine was admitted at its site
+                authorities.append(self.bytes(DELEGATED))
+            certified = check_certificate(der, authorities, self.trust.mesh)
         except IdentityRefused as refused:
             raise self._refused("tls.pem", str(refused)) from None
         key = self._private_key("tls-key.pem")

@@ -2,18 +2,16 @@
 
 from dataclasses import dataclass, field
 
-from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from mesh.heads.certificates import tls_key_digest
 from mesh.heads.identity import IdentityRefused, check_name
+from mesh.heads.tls_requests import TlsRequestRefused, open_tls_request
 from mesh.signed import SignatureRefused, verify
 from node.master.errors import EnrolRefused
 
 PROOF_KIND = "enrol"
 """The payload type of the signing key's proof."""
-TLS_REQUEST_BYTES_MAX = 2048
-"""Of a PKCS #10 request in DER; one for a P-256 key has 250."""
 PROOF_BYTES_MAX = 4096
 """Of the signing key's proof: the request and 150 bytes around it."""
 SIGNING_KEY_BYTES = 32
@@ -52,25 +50,12 @@ def check_proofs(request: EnrolmentRequest) -> ProvenKeys:
         raise EnrolRefused(str(refused)) from None
     if len(request.signing_key) != SIGNING_KEY_BYTES:
         raise _bad("the signing key has not 32 bytes")
-    public_key = _tls_public_key(request.tls_request)
+    try:
+        _, public_key = open_tls_request(request.tls_request)
+    except TlsRequestRefused as refused:
+        raise _bad(str(refused)) from None
     _check_signing_proof(request)
     return ProvenKeys(public_key, tls_key_digest(public_key), request.signing_key)
-
-
-def _tls_public_key(tls_request: bytes) -> ec.EllipticCurvePublicKey:
-    if len(tls_request) > TLS_REQUEST_BYTES_MAX:
-        raise _bad(f"the TLS request has more than {TLS_REQUEST_BYTES_MAX} bytes")
-    try:
-        request = x509.load_der_x509_csr(tls_request)
-        holds, key = request.is_signature_valid, request.public_key()
-    except Exception:
-        # Hostile bytes: the parser raises many kinds of errors, and all mean the same.
-        raise _bad("the TLS request is no PKCS #10 request") from None
-    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise _bad("the TLS key is not on P-256")
-    if not holds:
-        raise _bad("the TLS request is not signed by its own key")
-    return key
 
 
 def _check_signing_proof(request: EnrolmentRequest) -> None:

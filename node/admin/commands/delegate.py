@@ -1,0 +1,179 @@
+"""Boxes that are admitted at their site: delegating that at a master, and doing it, with or without
+a network."""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mesh.desired.units import UnitRefused, parse_duration
+from mesh.heads.admission_request import REQUEST_MAX, RequestRefused, open_request
+from mesh.heads.certificates import read_certificate
+from mesh.heads.identity import IdentityRefused
+from mesh.heads.snapshot import SnapshotRefused, open_snapshot
+from mesh.heads.trust import pin
+from node.admin.admission import Admitted, Desk
+from node.admin.command import command
+from node.admin.failures import Failure, bad_input
+from node.admin.output import note, print_one, say, time
+from node.admin.session import Session
+from node.disk.authority_folder import FolderRefused
+from node.disk.delegation_folder import DelegationFolder
+from node.disk.errors import DiskError
+from protos.documents_pb2 import SiteSnapshot
+
+
+def register(app: typer.Typer) -> None:
+    command(app)(delegate)
+    command(app)(admit)
+
+
+def delegate(
+    session: Session,
+    site: Annotated[str, typer.Option(help="Where boxes may be admitted.")] = "",
+    count: Annotated[int, typer.Option(help="How many.")] = 1,
+    until: Annotated[str, typer.Option(help="For how long: 12h, 90d.")] = "90d",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="New: for the key that admits. Whoever has it can admit boxes; give it to the "
+            "site's operator, and keep it as you keep keys.",
+            show_default=False,
+        ),
+    ] = None,
+    end: Annotated[
+        str, typer.Option(metavar="ID", help="End this delegation instead.", show_default=False)
+    ] = "",
+    reason: Annotated[str, typer.Option(help="Why it ends; for the record.")] = "",
+) -> None:
+    """Lets an operator at a site admit replacement boxes there while no master is reached.
+
+    The key is made here and stays in the folder. `meshctl get delegations` lists them.
+    """
+    if end:
+        with session.master() as client:
+            done = client.end_delegation(end, reason)
+        document = {"id": done.id, "ended": True, "counter": done.counter}
+        print_one(document, session.options.output, lambda _: say(f"{done.id} is ended"))
+        return
+    if not site or out is None:
+        raise bad_input("name the site and a new folder for the key: --site SITE --out FOLDER")
+    valid_ms = _milliseconds(until)
+    with session.master() as client:
+        try:
+            folder = DelegationFolder.make(out, client.identity.mesh, site)
+        except (FolderRefused, IdentityRefused) as error:
+            raise bad_input(str(error)) from None
+        try:
+            made = client.delegate(site, count, valid_ms, folder.authority)
+        except Failure as failure:
+            note(f"{out} holds a key that no master knows of: it is of no use, remove it")
+            raise failure from None
+        _keep(folder, client.snapshot(site))
+    document = {
+        "id": made.id,
+        "site": site,
+        "count": count,
+        "until": made.until_unix_ms,
+        "folder": str(out),
+        "counter": made.counter,
+    }
+    print_one(document, session.options.output, lambda _: _tell_delegated(made.until_unix_ms, out))
+
+
+def _tell_delegated(until_ms: int, out: Path) -> None:
+    say(f"{out} holds the key that admits boxes, until {time(until_ms)}: keep it as you keep keys")
+    say("on a new box: meshd node request --site SITE --data DIR; here: meshctl admit REQUEST "
+        f"--with {out}")  # fmt: skip
+
+
+def admit(
+    session: Session,
+    request: Annotated[
+        str, typer.Argument(help="A file with the line that the box printed; - reads from stdin.")
+    ],
+    folder: Annotated[
+        Path, typer.Option("--with", metavar="FOLDER", help="What `meshctl delegate` made.")
+    ],
+    number: Annotated[
+        int, typer.Option(min=0, help="Which of the count it is; the next if not given.")
+    ] = 0,
+    replaces: Annotated[
+        str,
+        typer.Option(
+            metavar="NODE",
+            help="The box takes this node's place: that one is shut out of the site at once.",
+            show_default=False,
+        ),
+    ] = "",
+    out: Annotated[Path, typer.Option(metavar="FILE", help="For the box: carry it there.")] = Path(
+        "admission"
+    ),
+) -> None:
+    """Admits a box at its site, with no master and, if need be, with no network.
+
+    With --address it asks a node of the site what holds now; without, it goes by what the folder
+    knows of the last time.
+    """
+    try:
+        held = DelegationFolder.load(folder)
+        asked = open_request(_read(request))
+        if session.options.address:
+            with session.client() as client:
+                _keep(held, client.snapshot(held.site))
+        now_ms = int(datetime.now(UTC).timestamp() * 1000)
+        done = Desk(held, held.snapshot(), now_ms).admit(asked, number, replaces)
+        out.write_bytes(done.bundle.SerializeToString())
+    except (FolderRefused, RequestRefused, SnapshotRefused) as error:
+        raise bad_input(str(error)) from None
+    except (OSError, DiskError) as error:
+        raise Failure(f"{error}; nothing was admitted") from None
+    print_one(_document(done, out), session.options.output, lambda _: _tell_admitted(done, out))
+
+
+def _keep(folder: DelegationFolder, snapshot: SiteSnapshot) -> None:
+    """Keeps what a daemon said of the site, once it was checked."""
+    try:
+        open_snapshot(snapshot, folder.site)
+        folder.keep_snapshot(snapshot)
+    except SnapshotRefused as refused:
+        raise Failure(str(refused)) from None
+    except (OSError, DiskError) as error:
+        raise Failure(f"{folder.path}: what is known of the site is not kept: {error}") from None
+
+
+def _document(done: Admitted, out: Path) -> dict[str, object]:
+    identity = read_certificate(done.certificate).identity
+    return {
+        "node": identity.name,
+        "site": identity.site,
+        "number": done.number,
+        "count": done.count,
+        "file": str(out),
+        "root": pin(done.bundle.snapshot.root_key),
+    }
+
+
+def _tell_admitted(done: Admitted, out: Path) -> None:
+    identity = read_certificate(done.certificate).identity
+    say(f"{identity.name} is admitted at {identity.site}, number {done.number} of {done.count}")
+    say(f"carry {out} to the box: meshd node join --admission {out.name} --data DIR")
+
+
+def _milliseconds(text: str) -> int:
+    try:
+        return parse_duration(text)
+    except UnitRefused as refused:
+        raise bad_input(f"--until: {refused}; {refused.suggestion}") from None
+
+
+def _read(file: str) -> str:
+    try:
+        with sys.stdin.buffer if file == "-" else Path(file).open("rb") as stream:
+            data = stream.read(REQUEST_MAX + 1)
+    except OSError as error:
+        raise bad_input(f"{file}: {error.strerror}") from None
+    return data.decode("ascii", errors="replace")
