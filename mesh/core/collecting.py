@@ -21,7 +21,7 @@ class Collecting:
     def __init__(self, artifacts: Artifacts) -> None:
         self._artifacts = artifacts
         self._judged = Judgement()
-        self._known = Known("", {}, frozenset(), frozenset(), (), {})
+        self._known = Known("", {}, frozenset(), frozenset(), frozenset(), {})
         self._idle_since: dict[bytes, int] = {}
         self._short = False
         self._helped: frozenset[bytes] = frozenset()

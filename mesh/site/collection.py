@@ -12,6 +12,7 @@ Two nodes that go by different states may name different keepers. That loses not
 a keeper asks for one that goes by the same state, and that one then counts itself a keeper, too.
 """
 
+import functools
 from collections.abc import Collection, Mapping, Set
 from dataclasses import dataclass, field
 
@@ -28,6 +29,8 @@ PRESSED_MS = 10_000
 """The same where the disk is short of room: long enough that a plan, which comes in parts over a
 link that breaks, or a neighbour's register, is no reason to throw away and fetch again."""
 
+KEEPERS_KEPT = 256
+"""Pairs of keepers that are remembered, for they are asked for at each decision: 64 KiB."""
 KEEPER = "kept for the site"
 """Why a keeper holds what it does not use itself."""
 
@@ -46,7 +49,7 @@ class Known:
     uses: Mapping[bytes, str]
     planned: Set[bytes]
     good: Set[bytes]
-    roster: Collection[str]
+    roster: frozenset[str]
     holders: Mapping[str, Collection[bytes]]
     unknown: str = ""
 
@@ -61,9 +64,10 @@ class Judgement:
     idle: Mapping[bytes, str] = field(default_factory=dict)
 
 
-def keepers(artifact: bytes, roster: Collection[str]) -> list[str]:
+@functools.lru_cache(maxsize=KEEPERS_KEPT)
+def keepers(artifact: bytes, roster: frozenset[str]) -> tuple[str, ...]:
     """The nodes that hold an artifact of the plan, whoever runs it."""
-    return ranked(f"keep {artifact.hex()}", roster)[:KEEPERS]
+    return tuple(ranked(f"keep {artifact.hex()}", roster)[:KEEPERS])
 
 
 def judge(known: Known, held: Collection[bytes]) -> Judgement:

@@ -47,7 +47,7 @@ def lying(site: Site, version: str) -> set[str]:
 
 
 def keeping(site: Site, version: str = "1.0.0") -> set[str]:
-    return set(keepers(digest(version), [node.name for node in site.nodes]))
+    return set(keepers(digest(version), frozenset(node.name for node in site.nodes)))
 
 
 def others(site: Site) -> list[SimNode]:

@@ -14,7 +14,11 @@ def without_paths() -> tuple[Site, str]:
     site = Site(6).settle()
     placement = site.nodes[0].core.placement
     names = [node.name for node in site.nodes]
-    busy = {*placement.nodes_of("faces"), *placement.spares["faces"], *keepers(NEW, names)}
+    busy = {
+        *placement.nodes_of("faces"),
+        *placement.spares["faces"],
+        *keepers(NEW, frozenset(names)),
+    }
     helper = min(set(names) - busy)
     for name in names:
         if name != helper:
