@@ -90,8 +90,7 @@ class Artifacts:
         try:
             held = await self._in_thread(self._blobs.begin, artifact)
         except DiskError as error:
-            full = isinstance(error, DiskFull)
-            self._feed(ArtifactFailed(artifact.digest, str(error), full))
+            self._feed(_failed(artifact.digest, error))
             return
         self._feed(ArtifactBegun(artifact.digest, frozenset(held)))
 
@@ -103,7 +102,7 @@ class Artifacts:
             self._feed(ArtifactBegun(artifact.digest, frozenset(every - set(missing.chunks))))
             return
         except (DiskError, ManifestContradicts, UnknownArtifact) as error:
-            self._feed(ArtifactFailed(artifact.digest, str(error)))
+            self._feed(_failed(artifact.digest, error))
             return
         self._feed(ArtifactFinished(artifact.digest))
 
@@ -135,7 +134,7 @@ class Artifacts:
         except TimeoutError:
             fault = Fault.SLOW
         except DiskError as error:
-            self._feed(ArtifactFailed(i.artifact, str(error)))
+            self._feed(_failed(i.artifact, error))
             return
         except Exception as error:
             # A source may fail in any way; it is then a source that cannot be reached.
@@ -150,3 +149,7 @@ class Artifacts:
     async def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, function, *arguments)
+
+
+def _failed(artifact: bytes, error: Exception) -> ArtifactFailed:
+    return ArtifactFailed(artifact, str(error), full=isinstance(error, DiskFull))

@@ -147,6 +147,7 @@ async def test_a_disk_that_fills_up_in_the_middle(rig: Rig) -> None:
     (failed,) = await rig.until(1)
     assert isinstance(failed, ArtifactFailed)
     assert "no room" in failed.reason
+    assert failed.full
     rig.disk.refuse = set()
     rig.fetch((0, PARTS[0]))
     assert (await rig.until(1))[0] == ChunkStored(D, 0)
