@@ -72,14 +72,14 @@ class Alarms:
             instructions += self.clear(kind, subject, "the condition is over")
         for subject in sorted(active):
             instructions += self.set(kind, subject, active[subject], severity, unix_ms)
-            self._say(kind, subject, active[subject][:MESSAGE_CHARACTERS_MAX])
+            self.say(kind, subject, active[subject])
         return instructions
 
-    def _say(self, kind: str, subject: str, message: str) -> None:
-        """What an alarm that is active says now."""
-        alarm = self._active.get((kind, subject))
-        if alarm is not None and alarm.message != message:
-            alarm.message = message
+    def say(self, kind: str, subject: str, message: str) -> None:
+        """What an alarm that is active says from now on."""
+        alarm, said = self._active[kind, subject], message[:MESSAGE_CHARACTERS_MAX]
+        if alarm.message != said:
+            alarm.message = said
             self.generation += 1
 
     def states(self) -> list[AlarmState]:

@@ -31,7 +31,9 @@ def active(core: "NodeCore") -> Active:
         ("Pending", dict(core.placement.pending), "warning"),
         ("Drain", _stays(core), "warning"),
         ("Admission", core.admissions.clashes, "critical"),
-        ("Disk", held_back, "critical"),
+        ("Disk", held_back | _reserve(core), "critical"),
+        ("OutOfSync", _out_of_sync(core), "warning"),
+        ("Clock", core.clocks.faults, "warning"),
         ("RefusedArtifact", refused, "critical"),
         ("RefusedState", _refused_state(core), "critical"),
         ("TooNew", _too_new(core), "warning"),
@@ -39,6 +41,19 @@ def active(core: "NodeCore") -> Active:
         ("Copies", _no_room(core), "warning"),
         ("CrashLoop", core.runtime.crashing() | core.quarantine.alarms(), "critical"),
     )
+
+
+def _reserve(core: "NodeCore") -> dict[str, str]:
+    if not core.disk_short:
+        return {}
+    text = "the room that is kept for state and journals is being used up: free space on the disk"
+    return {"reserve": f"{text} of the data folder; nothing is fetched meanwhile"}
+
+
+def _out_of_sync(core: "NodeCore") -> dict[str, str]:
+    """Not where the reason is known, and another alarm says it."""
+    known = core.peer.heads.too_new or core.in_force.refused
+    return {core.name: core.lag.late} if core.lag.late and not known else {}
 
 
 def _stays(core: "NodeCore") -> dict[str, str]:

@@ -26,8 +26,16 @@ _TEXTS = {
         "peers know a later start of this node: its disk is an old copy. Make sure that no other "
         "machine has its disk, then restart meshd: it counts on from there",
     ),
-    "equivocation": ("Equivocation", "the authority signed two contents under one number"),
-    "fork": ("JournalFork", "the node signed two histories of one journal"),
+    "equivocation": (
+        "Equivocation",
+        "the authority signed two contents under one number: the first stays in force. Find out "
+        "who has its key, then sign something newer (any `meshctl apply`), or a new trust head",
+    ),
+    "fork": (
+        "JournalFork",
+        "the node signed two histories of one journal: the first is kept. Its disk was restored or "
+        "copied, or somebody else has its key: enrol it anew with a new ID",
+    ),
 }
 
 
@@ -60,6 +68,10 @@ class Conflicts:
             return []
         self._floor = boot.counter
         return [SaveDocument(BOOT_FLOOR, boot.SerializeToString(deterministic=True), cause)]
+
+    def spoke(self, kind: str) -> list[Instruction]:
+        """A newer state, or trust, came into force: of it the authority has signed one content."""
+        return self._alarms.clear("Equivocation", kind, f"a newer {kind} is in force")
 
     def heard(self, record: Record) -> list[Instruction]:
         """A newer register of a node: a later boot than the one that two share ends the clone."""

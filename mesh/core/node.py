@@ -15,12 +15,14 @@ from mesh.core.alarms import Alarms
 from mesh.core.artifacts import Artifacts
 from mesh.core.authority import Authority
 from mesh.core.changes import LocalChanges
+from mesh.core.clocks import Clocks
 from mesh.core.collecting import Collecting
 from mesh.core.conditions import conditions
 from mesh.core.conflicts import Conflicts
 from mesh.core.cordon import Cordon
 from mesh.core.helping import Helping
 from mesh.core.in_force import InForce
+from mesh.core.lag import Lag
 from mesh.core.loads import Loads
 from mesh.core.messages import (
     ArtifactBegun,
@@ -49,7 +51,7 @@ from mesh.core.refusals import Refusals
 from mesh.core.runtime_view import RuntimeView
 from mesh.core.share import Share
 from mesh.core.suppliers import Suppliers
-from mesh.events import Event, Notice, Received, Tick
+from mesh.events import Event, Notice, Received, SaveBatch, Tick
 from mesh.exchange.membership import Membership
 from mesh.hashing import first
 from mesh.heads.revocations import Revoked
@@ -122,6 +124,9 @@ class NodeCore:
         self.collecting = Collecting(artifacts)
         self.helping = Helping(now_ms)
         self.outage = OutageWatch(now_ms)
+        self.lag = Lag()
+        self.clocks = Clocks(self.name)
+        self.disk_short = False
         self.wan = False
         self.synced_ms: int | None = None
         self.leaving = False
@@ -218,6 +223,8 @@ class NodeCore:
             if isinstance(output, Notice):
                 result += self._look_at(notices.act_on(self, output, now_ms), now_ms)
             else:
+                if isinstance(output, SaveBatch):
+                    self.clocks.heard(output.batch, now_ms)
                 result.append(output)
         return result
 
@@ -230,6 +237,7 @@ class NodeCore:
         outputs += self.outage.watch(gateway, site, self.alarms, self.wall_ms, now_ms)
         outputs += self.loads.tick(self.runtime, self.peer.neighbours(), now_ms)
         outputs += self.refusals.tick(now_ms)
+        self._compare(now_ms)
         outputs += self.authority.look_at_boxes(self, now_ms)
         outputs += self._end_changes()
         outputs += self.share.count(now_ms)
@@ -246,6 +254,14 @@ class NodeCore:
         if not self.stale and self._quiet.is_over(self, now_ms):
             self.stale = "time"
         return outputs
+
+    def _compare(self, now_ms: int) -> None:
+        """What is here with what should be: the state in force, the wall clock."""
+        state = self.peer.heads.state
+        self.lag.look(state.floor, state.applied.order if state.applied else (0, 0), now_ms)
+        if self.clocks.is_due(now_ms):
+            signed_ms = state.seen.signed_unix_ms if state.seen else 0
+            self.clocks.look(self.membership.liveness.live(), self.wall_ms, signed_ms, now_ms)
 
     def _end_changes(self) -> list[NodeOutput]:
         ended = self.changes.look(self.unix_ms())

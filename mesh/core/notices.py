@@ -18,7 +18,8 @@ def act_on(core: "NodeCore", notice: Notice, now_ms: int) -> Sequence[NodeOutput
     """What follows from one notice, in order; more notices may be among it."""
     match notice.what:
         case "state" | "trust" | "too-new":
-            return core.authority.spoke(core, notice, now_ms)
+            over = core.conflicts.spoke(notice.what)
+            return [*over, *core.authority.spoke(core, notice, now_ms)]
         case "verdict":
             return _verdict(core, notice, now_ms)
         case "register":

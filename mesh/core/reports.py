@@ -53,8 +53,9 @@ def wan_path(core: "NodeCore", event: WanPath, now_ms: int) -> Sequence[NodeOutp
 def disk_room(core: "NodeCore", event: DiskRoom) -> Sequence[NodeOutput]:
     """Whether the disk is short of room."""
     core.collecting.room(event.short)
-    if event.short:
-        core.stale = "the disk is short of room"
+    if event.short or core.disk_short:
+        core.stale = "the room on the disk"
+    core.disk_short = event.short
     return []
 
 
@@ -71,7 +72,10 @@ def told_by_hand(
         return []
     if not event.message:
         return core.alarms.clear(event.kind, event.subject, "it is over")
-    return core.alarms.set(event.kind, event.subject, event.message, event.severity, core.wall_ms)
+    kind, subject, message = event.kind, event.subject, event.message
+    raised = core.alarms.set(kind, subject, message, event.severity, core.wall_ms)
+    core.alarms.say(kind, subject, message)
+    return raised
 
 
 def away(core: "NodeCore", event: Leaving | NeighbourSilent, now_ms: int) -> Sequence[NodeOutput]:

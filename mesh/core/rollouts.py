@@ -234,9 +234,10 @@ class Rollouts:
             if (verdict.workload, verdict.config) == (service.name, config)
         ]
         version = f"{service.model}@{service.model_version}"
-        return f"{version} failed its gate, the last good version serves on; " + "; ".join(
-            reasons[:EVIDENCE_MAX]
+        said = (
+            f"{version} failed its gate, the last good version serves on until another is applied"
         )
+        return "; ".join([said, *reasons[:EVIDENCE_MAX]])
 
     def _tell(self, service: ServicePlan, answer: Turn, refused: bool) -> list[Instruction]:
         """Journals a change of what this node does about a service's rollout."""

@@ -174,7 +174,7 @@ class Replica(TypedDict, total=False):
     index: int  # among this node's replicas of the service
     phase: str
     """fetching, loading, serving (a pipeline: running), draining, failed, refused, quarantined (any
-    other node comes first), sleeping, pending"""
+    other node comes first), asleep, pending"""
     model: str
     version: str
     pid: int  # known to the node itself only

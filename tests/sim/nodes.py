@@ -219,7 +219,7 @@ class SimNode(SimRuntime):
             i.subject,
             i.cause,
             i.fields,
-            unix_ms=self.world.now_ms,
+            unix_ms=max(0, self.world.now_ms + self.wall_offset_ms),
             monotonic_ms=self.world.now_ms,
         )
         batch = self.writers[i.kind].batch([entry])

@@ -182,6 +182,7 @@ class Host:
         self.core: Any = None
         self.up = False
         self.frozen = False
+        self.wall_offset_ms = 0  # of its wall clock from the world's
         self._backlog: list[Any] = []
         self._life = 0
         world.hosts[self.name] = self
@@ -197,7 +198,7 @@ class Host:
 
         def tick() -> None:
             if self.up and self._life == life:
-                self.feed(Tick(wall_ms=self.world.now_ms))
+                self.feed(Tick(wall_ms=self.world.now_ms + self.wall_offset_ms))
                 self.on_tick()
                 self.world.after(TICK_MS, tick)
 

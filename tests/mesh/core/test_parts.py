@@ -211,3 +211,15 @@ def test_what_ran_is_remembered_by_configuration() -> None:
 
 
 # ---- artifacts ----
+
+
+@pytest.mark.parametrize("kind", ["state", "trust"])
+def test_an_equivocation_is_over_once_something_newer_is_in_force(kind: str) -> None:
+    alarms = Alarms()
+    conflicts = Conflicts(alarms)
+    conflicts.noticed(Notice("equivocation", kind, "from n1"), 1)
+    assert "sign something newer" in alarms.states()[0].message
+    assert conflicts.spoke("too-new") == []
+    assert len(alarms.states()) == 1
+    assert len(conflicts.spoke(kind)) == 1
+    assert alarms.states() == []
