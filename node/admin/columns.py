@@ -135,6 +135,8 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("NODE", "node"),
         Column("SUBJECT", "subject"),
         Column("SINCE", "since", time),
+        Column("COUNT", "count"),
+        Column("HEARD", "heard"),
         Column("MESSAGE", "message"),
     ),
     "outages": (

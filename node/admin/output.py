@@ -48,11 +48,12 @@ def console(stderr: bool = False) -> Console:
 
 def note(text: str) -> None:
     """Something the user should know, beside the answer."""
-    console(stderr=True).print(Text(text, style="dim"))
+    console(stderr=True).print(Text(plain(text), style="dim"))
 
 
 def error(text: str) -> None:
-    console(stderr=True).print(Text("error: ", style="bold red") + Text(text, style="not bold"))
+    said = Text(plain(text), style="not bold")
+    console(stderr=True).print(Text("error: ", style="bold red") + said)
 
 
 def say(text: str) -> None:
@@ -138,7 +139,13 @@ def cell(document: Document, column: Column) -> Text:
         text = column.show(value)
     except (TypeError, ValueError, OverflowError, OSError):
         text = str(value)
-    return Text(text, style=STYLES.get(text, ""))
+    return Text(plain(text), style=STYLES.get(text, ""))
+
+
+def plain(text: str) -> str:
+    """The text, without characters that would move a cursor or change a terminal: it came from
+    outside. Lines stay."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 STYLES = {

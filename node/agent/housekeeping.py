@@ -17,6 +17,7 @@ import structlog
 
 from mesh.core.messages import DiskRoom, Trouble
 from mesh.journals.logs import Logs
+from node.agent.drops import Drops
 from node.agent.edge import now_ms
 from node.disk.errors import DiskError
 from node.disk.journals import Dropped, JournalStore, Unsynced
@@ -30,6 +31,10 @@ ACKNOWLEDGEMENTS = "acknowledgements"
 """The document in which acknowledgements are kept."""
 KEPT_BYTES_MAX = 2 * 1024 * 1024
 """Of acknowledgements on disk: 8,000 logs of 250 bytes. The rest come again from peers."""
+WAY_OUT = (
+    "No master has them: see to the WAN, raise journal.quota, or let pipelines journal less "
+    "(onChange, summaryEvery)"
+)
 
 log = structlog.get_logger(__name__)
 
@@ -62,6 +67,8 @@ class Housekeeping:
         self._feed = feed
         self._is_short = is_short
         self._was_short = False
+        self._drops = Drops(WAY_OUT)
+        self._lost = ""
         self._kept = b""
 
     async def run(self) -> None:
@@ -106,12 +113,17 @@ class Housekeeping:
             if isinstance(report, Dropped):
                 fields = {"first": str(report.first), "last": str(report.last)}
                 self._write("record", "journal.dropped", str(report.key), "the quota", fields)
+                self._drops.heard(report, self._logs.acknowledged(report.key), now_ms() / 1000)
                 if report.gone:
                     self._logs.forgotten(report.key)
             elif isinstance(report, Unsynced):
                 self._tell_unsynced(report)
             else:
                 self._tell_damage(report)
+        lost = self._drops.message(now_ms() / 1000)
+        if lost != self._lost:
+            self._lost = lost
+            self._feed(Trouble("Journal", "data", lost))
 
     def _tell_unsynced(self, report: Unsynced) -> None:
         subject = str(report.key)

@@ -24,8 +24,10 @@ from node.admin.backend import (
 )
 from node.agent import resource_documents as resources
 from node.agent import site_documents as documents
+from node.agent.alarm_documents import count_now
 from node.agent.cordon import begun, check_at_master
 from node.agent.event_log import events
+from node.agent.fleet_alarms import Fleet, fleet_alarms
 from node.agent.fleet_documents import fleet_documents
 from node.agent.local_changes import change_documents, reported_changes
 from node.agent.looks import VERSION, Document, kinds_of, named, watch_by_looking
@@ -101,7 +103,7 @@ class MasterBackend(MasterDelegations):
                 for peer, link, wan, _ in links
             ],
             "artifacts": self.artifacts(),
-            "alarms": len(self.alarms()),
+            "alarms": count_now(self.alarms()),
             "wan_bytes": {**p.links.wan_bytes()},
         }
 
@@ -122,12 +124,11 @@ class MasterBackend(MasterDelegations):
         """Each site that has a node or is named."""
         content, linked = self._p.authority.content, set(self._linked().values())
         gateways = {link.peer.identity.site: peer for peer, link, _, _ in self._p.links.open()}
-        nodes = self.nodes()
+        nodes, alarms = self.nodes(), self.alarms()
         found = []
         for site in sorted(content.known_sites()):
             members = [d for d in nodes if d["site"] == site and not d.get("revoked")]
             live = [d for d in members if d["live"] == "live"]
-            bodies = [r.body for r in self._p.peer.registers_of(site).records()]
             found.append(
                 {
                     "site": site,
@@ -137,7 +138,7 @@ class MasterBackend(MasterDelegations):
                     "gateway": gateways.get(site, ""),
                     "applied": min((d.get("applied", 0) for d in live), default=0),
                     "seen": max((d.get("seen", 0) for d in live), default=0),
-                    "alarms": len(documents.merged_alarms(bodies)),
+                    "alarms": count_now(a for a in alarms if a["site"] == site),
                 }
             )
         return found
@@ -187,20 +188,13 @@ class MasterBackend(MasterDelegations):
         return resources.release_documents(self._p.authority.content, whole, held)
 
     def alarms(self) -> list[Document]:
-        """The fleet's alarms, the authority's own first."""
-        own = [
-            {
-                "site": alarm.site,
-                "node": self._p.name,
-                "kind": alarm.kind,
-                "subject": alarm.subject,
-                "severity": alarm.severity,
-                "since": alarm.since_unix_ms,
-                "message": alarm.message,
-            }
-            for alarm in self._p.authority.alarms()
-        ]
-        return own + documents.merged_alarms(r.body for r in self._records())
+        """The fleet's alarms, the master's own first."""
+        p = self._p
+        live = frozenset(node["node"] for node in self.nodes() if node["live"] == "live")
+        bodies = [record.body for record in self._records()]
+        fleet = Fleet(p.name, live, bodies, p.authority.counter, p.authority.signed_unix_ms)
+        own, links = p.alarms.alarms.states(), p.history.changes()
+        return fleet_alarms(fleet, p.authority.alarms(), own, links, time.time_ns() // 1_000_000)
 
     def tokens(self) -> list[Document]:
         """The join tokens that can still be used."""

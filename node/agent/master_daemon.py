@@ -32,6 +32,7 @@ from node.agent.config import Config
 from node.agent.edge import Edge, now_ms, wall_ms
 from node.agent.folder_files import remove_ready, write_ready
 from node.agent.links import Links
+from node.agent.master_alarms import LOOK_S, MasterAlarms
 from node.agent.master_backend import MasterBackend
 from node.agent.master_parts import MasterParts
 from node.agent.own_address import advertised
@@ -88,6 +89,8 @@ class MasterDaemon:
         self.cursors = Cursors(self.store, self.name, keys.acknowledge_signer)
         self.history = LinkHistory(self.store)
         self.heard_ms: dict[str, int] = {}
+        blobs, journals = self.stores.blobs, self.stores.journals
+        self.alarms = MasterAlarms(journals.reports, blobs.is_short, asyncio.to_thread)
         self.ports = Ports(
             keys.identity,
             keys.tls,
@@ -105,7 +108,7 @@ class MasterDaemon:
             self.stores,
             self.links,
             {Acknowledge: self._acknowledge, Notice: self._noticed},
-            lambda message: log.error("the disk", message=message or "works again"),
+            self.alarms.disk,
         )
         self.peer_address = ""
         self._announced = b""
@@ -147,7 +150,7 @@ class MasterDaemon:
         peer_address = self.peer_address = advertised(listening, self.config.peer.advertise)
         enrolment = await self._serve_enrolment(peer_address)
         edge = asyncio.create_task(self.edge.run(), name="edge")
-        works = (self._announce_again(), self.ports.tidy(), self._sweep())
+        works = (self._announce_again(), self.ports.tidy(), self._sweep(), self._look())
         loops = [self._background.start(work) for work in works]
         signed = await asyncio.to_thread(self.cursors.all)
         self._feed(AcknowledgementsSigned(tuple(signed.values())))
@@ -198,6 +201,7 @@ class MasterDaemon:
             blobs=self.stores.blobs,
             journals=self.stores.journals,
             history=self.history,
+            alarms=self.alarms,
             heard_ms=self.heard_ms,
             changed=self.announce,
             started_ms=self.started_ms,
@@ -227,6 +231,12 @@ class MasterDaemon:
         while True:
             await asyncio.sleep(RETRY_S)
             await self.announce()
+
+    async def _look(self) -> None:
+        """Looks at the disk again and again. Cancel to end."""
+        while True:
+            await self.alarms.look()
+            await asyncio.sleep(LOOK_S)
 
     async def _sweep(self) -> None:
         """Removes branches that no state of now has. Cancel to end."""
@@ -285,8 +295,11 @@ class MasterDaemon:
             self._background.start(self._continue_above(self.peer.heads.state.floor[1]))
         elif i.what == "register":
             self.boxes.heard(i.data)
+            self.alarms.conflicts.heard(i.data)
         elif i.what in ("refused", "clone", "fork", "equivocation"):
             log.warning(i.what, subject=i.subject, cause=i.cause)
+            if i.what != "refused":
+                self.alarms.noticed(i)
 
     async def _continue_above(self, counter: int) -> None:
         await asyncio.to_thread(self.authority.raise_above, counter, FORGOTTEN)

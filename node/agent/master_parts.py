@@ -10,6 +10,7 @@ from mesh.desired.problems import ResourcesRefused
 from mesh.peer import Peer
 from node.admin.backend import BadInput, Exhausted, NotFound, Refused
 from node.agent.links import Links
+from node.agent.master_alarms import MasterAlarms
 from node.disk.blobs import (
     BlobStore,
     ChunkCorrupt,
@@ -37,6 +38,7 @@ class MasterParts:
     blobs: BlobStore
     journals: JournalStore
     history: LinkHistory
+    alarms: MasterAlarms
     heard_ms: dict[str, int]
     changed: Callable[[], Awaitable[None]]
     started_ms: int

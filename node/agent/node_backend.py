@@ -17,6 +17,7 @@ from mesh.core.runtime_view import key_of
 from mesh.registers.liveness import Verdict
 from node.admin.backend import BadInput, Cordoned, NotFound, NotHere, Restarted
 from node.agent import site_documents as documents
+from node.agent.alarm_documents import count_now, merged_alarms
 from node.agent.artifacts import Artifacts
 from node.agent.cordon import OwnCordon, cordon_document
 from node.agent.edge import now_ms
@@ -122,7 +123,7 @@ class NodeBackend(MastersAlone):
                 "unacknowledged": core.unacknowledged_records(),
                 "copy_holder": core.register.copy_holder,
             },
-            "alarms": len(self.alarms()),
+            "alarms": count_now(self.alarms()),
             "wan_bytes": self._wan_bytes(),
             **cordon_document(core.register, core.cordon.draining),
             "mdns": p.mdns(),
@@ -162,7 +163,7 @@ class NodeBackend(MastersAlone):
                 "gateway": gateway,
                 "applied": min((b.applied_counter for b in bodies if b.node in live), default=0),
                 "seen": max((b.seen_counter for b in bodies), default=0),
-                "alarms": len(self.alarms()),
+                "alarms": count_now(self.alarms()),
                 "labels": dict(core.branch.labels),
             }
         ]
@@ -237,10 +238,12 @@ class NodeBackend(MastersAlone):
         return found
 
     def alarms(self) -> list[Document]:
-        """The site's alarms, each once."""
-        records = self._p.core.membership.registers.records()
-        live = set(self._p.core.membership.liveness.live())
-        return documents.merged_alarms(r.body for r in records if r.body.node in live)
+        """The site's alarms, each once; of nodes that are not reached, what they said last."""
+        core = self._p.core
+        live = set(core.membership.liveness.live())
+        known = live | {entry.node for entry in core.branch.roster}
+        bodies = (record.body for record in core.membership.registers.records())
+        return merged_alarms((body for body in bodies if body.node in known), live)
 
     def resources(self, kind: str) -> list[Document]:
         """The resources of a kind, all for "", as they are applied and as they are."""

@@ -171,34 +171,6 @@ def asleep_documents(site: str, asleep: Iterable[str]) -> list[Document]:
     ]
 
 
-def alarm_documents(body: StableRegister) -> list[Document]:
-    """The alarms that a node has raised."""
-    return [
-        {
-            "site": body.site,
-            "node": body.node,
-            "kind": alarm.kind,
-            "subject": alarm.subject,
-            "severity": alarm.severity,
-            "since": alarm.since_unix_ms,
-            "message": alarm.message,
-        }
-        for alarm in body.alarms
-    ]
-
-
-def merged_alarms(bodies: Iterable[StableRegister]) -> list[Document]:
-    """The alarms of several nodes; the same condition seen by several is one alarm."""
-    first: dict[tuple[str, str, str], Document] = {}
-    for body in bodies:
-        for alarm in alarm_documents(body):
-            key = (alarm["site"], alarm["kind"], alarm["subject"])
-            known = first.get(key)
-            if known is None or alarm["since"] < known["since"]:
-                first[key] = alarm
-    return [first[key] for key in sorted(first)]
-
-
 def serving_count(bodies: Iterable[StableRegister], workload: str) -> int:
     """How many replicas of a service serve."""
     return sum(

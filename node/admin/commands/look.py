@@ -24,6 +24,8 @@ from node.admin.output import (
 )
 from node.admin.session import Session
 
+ALARMS_SHOWN_MAX = 10_000
+"""Of one answer: a site of 256 nodes with as many as their registers hold."""
 RETRY_S = 2.0
 """Between two attempts of a watch whose daemon went away."""
 
@@ -93,9 +95,19 @@ def events(
     _show(session, "events", node, site, limit, watch)
 
 
-def alarms(session: Session, site: Site = "") -> None:
-    """Shows what a person should know of now."""
-    _show(session, "alarms", "", site, 1000, False)
+def alarms(
+    session: Session,
+    site: Site = "",
+    kind: Annotated[str, typer.Option(help="Of this kind only.", show_default=False)] = "",
+    node: Annotated[
+        str, typer.Option(help="That this node has, or that are about it.", show_default=False)
+    ] = "",
+) -> None:
+    """Shows what a person should know of now, and what to do about it."""
+    with session.client() as client:
+        found = client.get("alarms", kind, site, ALARMS_SHOWN_MAX)
+    about = [one for one in found if not node or node in (one.get("node"), one.get("subject"))]
+    print_documents(about, COLUMNS["alarms"], session.options.output, EMPTY["alarms"])
 
 
 def status(session: Session, watch: Watch = False) -> None:

@@ -172,3 +172,39 @@ def test_the_shell_completes_kinds_formats_and_contexts(world):
     assert completed(world, "get", "nodes", "--context", "sh") == ["shops"]
     world.config.write_text("no such file = [")
     assert completed(world, "get", "nodes", "--context", "sh") == []
+
+
+ALARMS = [
+    {"site": "north", "node": "north-a", "kind": "Offline", "subject": "north-b", "count": 3,
+     "severity": "critical", "since": 1, "heard": "now", "message": "no answer"},
+    {"site": "north", "node": "north-b", "kind": "CrashLoop", "subject": "faces", "count": 1,
+     "severity": "critical", "since": 2, "heard": "last known", "message": "\x1b[2Jcrashes"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        ((), ["Offline", "CrashLoop"]),
+        (("--node", "north-b"), ["Offline", "CrashLoop"]),
+        (("--node", "north-a"), ["Offline"]),
+        (("--node", "south-a"), []),
+    ],
+    ids=["all", "of it or about it", "its own", "of none"],
+)
+async def test_alarms_are_shown_by_node(world, master, arguments, shown):
+    master.documents["alarms"] = ALARMS
+    result = await world.run("alarms", *arguments, "-o", "json")
+    assert [one["kind"] for one in json.loads(result.stdout)] == shown
+
+
+async def test_alarms_say_how_often_and_whether_it_is_so_now_and_move_no_cursor(world, master):
+    master.documents["alarms"] = ALARMS
+    result = await world.run("alarms")
+    heading, first, second = result.stdout.splitlines()
+    assert heading.split() == [
+        "SEVERITY", "ALARM", "SITE", "NODE", "SUBJECT", "SINCE", "COUNT", "HEARD", "MESSAGE",
+    ]  # fmt: skip
+    assert first.split()[-4:] == ["3", "now", "no", "answer"]
+    assert "last known" in second
+    assert second.endswith("\N{REPLACEMENT CHARACTER}[2Jcrashes")

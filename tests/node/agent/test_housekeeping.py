@@ -133,6 +133,12 @@ async def test_data_beyond_the_quota_is_counted(tmp_path: Path) -> None:
     await rig.keeper.tell()
     assert {entry[1] for entry in rig.wrote} == {"journal.dropped"}
     assert rig.wrote[0][4]["first"] == "1"
+    (trouble,) = rig.fed
+    assert (trouble.kind, trouble.severity) == ("Journal", "warning")
+    lost = sum(int(fields["last"]) - int(fields["first"]) + 1 for *_, fields in rig.wrote)
+    assert trouble.message.startswith(f"{lost} data entries were lost under the quota")
+    await rig.keeper.tell()
+    assert len(rig.fed) == 1, "told once"
 
 
 async def test_what_was_acknowledged_seven_days_ago_is_removed(tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ from node.agent.folder_files import ready_path, remove_ready, try_write_ready, w
 from node.agent.machine import capacity
 from node.disk.files import Disk
 from protos.documents_pb2 import (
-    AlarmState,
     Boot,
     ModelPlan,
     Phase,
@@ -181,14 +180,6 @@ def test_workloads_as_documents() -> None:
     assert site_documents.pipeline_phase(Phase.LOADING) == "loading"
     pending = site_documents.pending_documents("north", {"b": "no memory", "a": "no node"})
     assert [d["workload"] for d in pending] == ["a", "b"]
-
-
-def test_the_same_alarm_of_several_nodes_is_one_the_oldest() -> None:
-    alarm = {"kind": "Offline", "subject": "c", "severity": "critical", "message": "m"}
-    late = body("a", alarms=[AlarmState(since_unix_ms=9, **alarm)])
-    early = body("b", alarms=[AlarmState(since_unix_ms=5, **alarm)])
-    (found,) = site_documents.merged_alarms([late, early])
-    assert (found["node"], found["since"]) == ("b", 5)
 
 
 def test_the_resources_behind_a_plan() -> None:

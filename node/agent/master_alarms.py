@@ -1,0 +1,81 @@
+"""What is wrong at a master itself: its disk, its journals, contradictions among its peers."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+import structlog
+
+from mesh.core.alarms import Alarms
+from mesh.core.conflicts import Conflicts
+from mesh.events import Notice
+from node.agent.drops import Drops
+from node.agent.edge import now_ms, wall_ms
+from node.disk.errors import DiskError
+from node.disk.journals import Dropped, Report, Unsynced
+
+LOOK_S = 5.0
+SHORT = (
+    "the room that is kept for state and journals is being used up: free space on the disk of the "
+    "data folder, or nothing new can be pushed, and in the end nothing acknowledged"
+)
+
+log = structlog.get_logger(__name__)
+InThread = Callable[..., Awaitable[Any]]
+
+
+class MasterAlarms:
+    """What is wrong at one master. `reports` and `is_short` ask its disk, in a thread."""
+
+    def __init__(
+        self,
+        reports: Callable[[], Iterable[Report]],
+        is_short: Callable[[], bool],
+        in_thread: InThread,
+    ) -> None:
+        self._reports = reports
+        self._is_short = is_short
+        self._in_thread = in_thread
+        self._drops = Drops("Let pipelines journal less, or read them out earlier")
+        self.alarms = Alarms()
+        self.conflicts = Conflicts(self.alarms)
+
+    def noticed(self, notice: Notice) -> None:
+        """Peers contradict each other: a clone, a fork, an equivocation."""
+        self.conflicts.noticed(notice, wall_ms())
+
+    def disk(self, message: str) -> None:
+        """The disk refuses, or works again ("")."""
+        log.error("the disk", message=message or "works again")
+        self._set("DataFolder", "state", message)
+
+    async def look(self) -> None:
+        """Looks at the disk."""
+        try:
+            short = await self._in_thread(self._is_short)
+        except DiskError as error:
+            self._set("Disk", "reserve", f"its free room is not known: {error}")
+        else:
+            self._set("Disk", "reserve", SHORT if short else "")
+        for report in await self._in_thread(self._reports):
+            self._heard(report)
+        self._set("Journal", "data", self._drops.message(now_ms() / 1000), "warning")
+
+    def _heard(self, report: Report) -> None:
+        subject = str(report.key)
+        if isinstance(report, Dropped):
+            log.warning("data went under the quota", log=subject, last=report.last)
+            self._drops.heard(report, 0, now_ms() / 1000)
+        elif isinstance(report, Unsynced):
+            text = f"{report.detail}: once the disk is well, restart the master"
+            self._set("DataFolder", subject, text)
+        elif not report.torn:
+            text = "entries on the disk are damaged: see the folder journals/.damaged, and the disk"
+            self._set("Damaged", subject, text)
+
+    def _set(self, kind: str, subject: str, message: str, severity: str = "critical") -> None:
+        if not message:
+            self.alarms.clear(kind, subject, "it is over")
+            return
+        if self.alarms.set(kind, subject, message, severity, wall_ms()):
+            log.warning("alarm", kind=kind, subject=subject, message=message)
+        self.alarms.say(kind, subject, message)

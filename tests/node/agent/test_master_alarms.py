@@ -1,0 +1,86 @@
+"""What is wrong at a master itself is an alarm there, until it is over."""
+
+import asyncio
+from typing import Any
+
+from mesh.events import Notice
+from mesh.journals.keys import LogKey
+from mesh.registers.store import Clone
+from node.agent.drops import QUIET_S, Drops
+from node.agent.master_alarms import MasterAlarms
+from node.disk.errors import DiskFailed
+from node.disk.journals import Dropped, Unsynced
+from node.disk.recovery import Damage
+from protos.documents_pb2 import Boot
+
+LOG = LogKey("a", 1, b"n" * 8, "data")
+
+
+class Rig:
+    """A master's alarms over a disk that says what it is told to say."""
+
+    def __init__(self) -> None:
+        self.reports: list[Any] = []
+        self.short = False
+        self.broken = False
+        self.master = MasterAlarms(self.told, self.is_short, self.in_thread)
+
+    async def in_thread(self, function: Any) -> Any:
+        return function()
+
+    def told(self) -> list[Any]:
+        told, self.reports = self.reports, []
+        return told
+
+    def is_short(self) -> bool:
+        if self.broken:
+            raise DiskFailed("blobs", "Input/output error")
+        return self.short
+
+    def look(self, *reports: Any, short: bool = False, broken: bool = False) -> list[str]:
+        self.reports, self.short, self.broken = list(reports), short, broken
+        asyncio.run(self.master.look())
+        return [f"{one.kind} {one.subject}" for one in self.master.alarms.states()]
+
+
+def test_a_disk_that_is_short_of_room_or_cannot_say() -> None:
+    rig = Rig()
+    assert rig.look() == []
+    assert rig.look(short=True) == ["Disk reserve"]
+    assert rig.look(broken=True) == ["Disk reserve"]
+    assert "Input/output error" in rig.master.alarms.states()[0].message
+    assert rig.look() == []
+    rig.master.disk("no room")
+    assert rig.look() == ["DataFolder state"]
+    rig.master.disk("")
+    assert rig.look() == []
+
+
+def test_what_was_dropped_damaged_or_not_synced() -> None:
+    rig = Rig()
+    assert rig.look(Dropped(LOG, 1, 10, gone=False)) == ["Journal data"]
+    assert rig.look(Dropped(LOG, 11, 12, gone=True)) == ["Journal data"]
+    assert rig.master.alarms.states()[0].message.startswith("12 data entries were lost")
+    assert f"DataFolder {LOG}" in rig.look(Unsynced(LOG, "the disk refused"))
+    assert len(rig.look(Damage(LOG, 5, torn=True))) == 2
+    assert f"Damaged {LOG}" in rig.look(Damage(LOG, 5, torn=False))
+
+
+def test_peers_that_contradict_each_other() -> None:
+    rig = Rig()
+    clone = Clone("a", Boot(counter=3), Boot(counter=3))
+    rig.master.noticed(Notice("clone", "a", "from b", clone))
+    rig.master.noticed(Notice("fork", "b", "from a"))
+    assert rig.look() == ["Clone a", "JournalFork b"]
+
+
+def test_what_a_master_has_is_no_loss_and_after_a_while_the_alarm_ends() -> None:
+    drops = Drops("")
+    drops.heard(Dropped(LOG, 1, 10, gone=False), 10, 0.0)
+    assert drops.message(0.0) == ""
+    drops.heard(Dropped(LOG, 11, 20, gone=False), 15, 1.0)
+    assert drops.entries == 5
+    assert drops.message(QUIET_S + 0.9) != ""
+    assert drops.message(QUIET_S + 1.0) == ""
+    drops.heard(Dropped(LOG, 21, 21, gone=False), 15, 2 * QUIET_S)
+    assert drops.message(2 * QUIET_S).startswith("6 data entries")
