@@ -291,7 +291,10 @@ class Peer:
             instructions += self._registers.take(envelope, peer, link, now_ms)
         for envelope in documents.loads:
             instructions += self._registers.take_load(envelope, peer, link)
-        instructions += self._acknowledgements(list(documents.acknowledgements), peer, now_ms)
+        if documents.acknowledgements:
+            instructions += self._acknowledgements(list(documents.acknowledgements), peer, now_ms)
+        if not instructions:
+            return []
         if any(_is_news(instruction) for instruction in instructions):
             link.dirty = True
         return instructions + self._relay_heads(instructions, peer)

@@ -51,6 +51,7 @@ class Verified:
     public_key: bytes
 
 
+@functools.lru_cache(maxsize=KEYS_KEPT)
 def key_id(public_key: bytes) -> bytes:
     """The hint by which a signature names its key: 8 bytes of the raw public key's SHA-256."""
     return hashlib.sha256(public_key).digest()[:8]

@@ -20,6 +20,7 @@ from mesh.core.collecting import Collecting
 from mesh.core.conditions import conditions
 from mesh.core.conflicts import Conflicts
 from mesh.core.cordon import Cordon
+from mesh.core.grounds import Grounds
 from mesh.core.helping import Helping
 from mesh.core.in_force import InForce
 from mesh.core.lag import Lag
@@ -134,6 +135,7 @@ class NodeCore:
         self.refusals = Refusals()
         self.loads = Loads(self.name, peer.config.boot, membership, now_ms)
         self.suppliers = Suppliers()
+        self.grounds = Grounds()
         self._quiet = Quiet(now_ms)
         self._begun_ms = self._decide_ms = now_ms
         self.stale = "start"  # why there is to be decided anew; "" where nothing changed

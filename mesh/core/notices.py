@@ -46,6 +46,7 @@ def _verdict(core: "NodeCore", notice: Notice, now_ms: int) -> list[NodeOutput]:
     core.stale = f"{notice.subject} is {notice.data}"
     if notice.data == "dead":
         core.share.died(notice.subject)
+        core.grounds.doubted(notice.subject)
     entry = WriteJournal("record", VERDICTS[notice.data], notice.subject, notice.cause)
     return [entry, *core.suppliers.tell(core, now_ms)]
 
@@ -53,7 +54,8 @@ def _verdict(core: "NodeCore", notice: Notice, now_ms: int) -> list[NodeOutput]:
 def _register_changed(core: "NodeCore", notice: Notice, now_ms: int) -> list[NodeOutput]:
     if notice.subject == core.name:
         return core.suppliers.tell(core, now_ms)
-    core.stale = f"the register of {notice.subject}"
+    if core.grounds.changed(notice.data):
+        core.stale = f"the register of {notice.subject}"
     core.admissions.heard(notice.data.body.admissions)
     changes = notice.data.body.local_changes
     made = core.changes.heard(changes, notice.subject, core.unix_ms()) if changes else []

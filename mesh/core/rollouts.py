@@ -20,6 +20,7 @@ from collections.abc import Collection, Mapping, Sequence
 from google.protobuf.message import DecodeError
 
 from mesh.core.runtime_view import RuntimeView, key_of
+from mesh.core.stages import Stages
 from mesh.core.turns import Turns
 from mesh.events import Instruction, SaveDocument, WriteJournal
 from mesh.registers.store import Record, Registers
@@ -67,6 +68,7 @@ class Rollouts:
         # and whoever went by that would stop what it has just started, and start it again.
         self._begun: dict[str, str] = {}
         self.coming = Turns()
+        self._stages = Stages()
 
     def good_artifacts(self) -> set[bytes]:
         """Of the versions that this node may go back to: the last good ones, and the ones before
@@ -169,8 +171,10 @@ class Rollouts:
         chosen: dict[str, ServicePlan] = {}
         entries: list[Instruction] = []
         turns: dict[str, Turn] = {}
+        stages_of = self._stages.of(plan.services, records)
         for service in plan.services:
-            order, stages = orders.get(service.name, ()), self._stages(service, records)
+            order, stages = orders.get(service.name, ()), stages_of[service.name]
+            self._add_own(service, stages)
             refused = is_refused(order, stages)
             if refused:
                 entries += self._take_back(service)
@@ -219,9 +223,12 @@ class Rollouts:
     def refused_by_site(self, plan: Plan, orders: Mapping[str, Sequence[str]]) -> dict[str, str]:
         """Services whose present configuration the site refuses, and the evidence."""
         records = self._registers.records()
+        stages_of = self._stages.of(plan.services, records)
         found = {}
         for service in plan.services:
-            if is_refused(orders.get(service.name, ()), self._stages(service, records)):
+            stages = stages_of[service.name]
+            self._add_own(service, stages)
+            if is_refused(orders.get(service.name, ()), stages):
                 found[service.name] = self._evidence(service, records)
         return found
 
@@ -250,17 +257,15 @@ class Rollouts:
         fields = {"runs": answer.target.value, "version": service.model_version}
         return [WriteJournal("record", event, service.name, answer.why, fields)]
 
-    def _stages(self, service: ServicePlan, records: Sequence[Record]) -> dict[str, Stage]:
-        """How far each node is with the service's present configuration."""
+    def _add_own(self, service: ServicePlan, stages: dict[str, Stage]) -> None:
+        """What this node knows of itself, and its register perhaps not yet."""
         config = service_config(service)
-        stages = {r.body.node: stage_of(r.body, service) for r in records}
         refusing = any((v.workload, v.config) == (service.name, config) for v in self.verdicts)
         if refusing:
             stages[self._node] = Stage.REFUSED
         elif self._begun.get(service.name) == config:
             known = stages.get(self._node, Stage.OLD)
             stages[self._node] = Stage.TRYING if known is Stage.OLD else known
-        return stages
 
     def _good(
         self, service: ServicePlan, records: Sequence[Record], refused: bool
@@ -279,21 +284,6 @@ class Rollouts:
         if not named:
             return None
         return ServicePlan.FromString(max(named, key=lambda key: (named[key], key)))
-
-
-def stage_of(body: StableRegister, service: ServicePlan) -> Stage:
-    """How far a node is with a service's configuration, as its register says."""
-    wanted = (service.name, service_config(service))
-    if any((v.workload, v.config) == wanted for v in body.verdicts):
-        return Stage.REFUSED
-    states = [
-        r for r in body.replicas if (r.workload, r.config) == wanted and r.phase != Phase.FETCHING
-    ]
-    if not states:
-        return Stage.OLD
-    if all(r.phase == Phase.SERVING and (r.soaked or not service.soak_ms) for r in states):
-        return Stage.PASSED
-    return Stage.TRYING
 
 
 def _without_holds(service: ServicePlan) -> ServicePlan:

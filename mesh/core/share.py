@@ -202,7 +202,7 @@ class Share:
         registers = self._membership.registers
         for service in base.services:
             places = self.placement.nodes_of(service.name)
-            ranking = [n for n in rank(service, self._placing.nodes) if n in places]
+            ranking = rank(service, [n for n in self._placing.nodes if n.node in places])
             lacking = {
                 node
                 for node in ranking

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mesh.core.rollouts import stage_of
+from mesh.core.stages import stage_of
 from mesh.site.local import service_config
 from mesh.site.rollout import PAUSED, Stage
 from node.agent.site_documents import phase_name

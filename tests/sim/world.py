@@ -9,7 +9,6 @@ looks at a clock or draws a random number but the world's own.
 import heapq
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from mesh.blobs.instructions import Fault, FetchChunks
@@ -36,13 +35,6 @@ WAN_RETRY_MS = 1_000
 DIAL_MS = 500
 
 
-@dataclass(order=True)
-class _Item:
-    at_ms: int
-    number: int
-    action: Callable[[], None] = field(compare=False)
-
-
 class World:
     """Hosts, the links between them, and the time."""
 
@@ -60,7 +52,7 @@ class World:
         self.chunk_bytes: dict[tuple[str, str], int] = {}
         self.faulty: dict[str, str] = {}  # model version -> how its gate fails: golden, crash
         self.trace: list[tuple[int, str, str]] = []
-        self._heap: list[_Item] = []
+        self._heap: list[tuple[int, int, Callable[[], None]]] = []
         self._number = 0
         self._busy_until: dict[tuple[str, str], int] = {}
 
@@ -69,15 +61,14 @@ class World:
     def after(self, delay_ms: int, action: Callable[[], None]) -> None:
         """Schedules an action."""
         self._number += 1
-        heapq.heappush(self._heap, _Item(self.now_ms + delay_ms, self._number, action))
+        heapq.heappush(self._heap, (self.now_ms + delay_ms, self._number, action))
 
     def run(self, duration_ms: int) -> None:
         """Lets time pass."""
         end = self.now_ms + duration_ms
-        while self._heap and self._heap[0].at_ms <= end:
-            item = heapq.heappop(self._heap)
-            self.now_ms = item.at_ms
-            item.action()
+        while self._heap and self._heap[0][0] <= end:
+            self.now_ms, _, action = heapq.heappop(self._heap)
+            action()
         self.now_ms = end
 
     def run_until(self, condition: Callable[[], bool], limit_ms: int, what: str = "") -> int:
@@ -162,10 +153,13 @@ class World:
                 self.hosts[target].feed(Received(self.hosts[source].contact.name, data))
 
         for _ in range(2 if self.duplicates and self.random.random() < self.duplicates else 1):
-            earliest = self.now_ms + self.random.randint(*self.latency_ms)
-            at_ms = max(earliest, self._busy_until.get((source, target), 0))
+            at_ms = max(self.now_ms + self._latency_ms(), self._busy_until.get((source, target), 0))
             self._busy_until[source, target] = at_ms
             self.after(at_ms - self.now_ms, arrive)
+
+    def _latency_ms(self) -> int:
+        low, high = self.latency_ms
+        return low if low == high else self.random.randint(low, high)
 
 
 class Host:

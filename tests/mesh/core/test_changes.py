@@ -111,7 +111,7 @@ def test_the_later_of_two_counts_and_an_empty_value_is_as_planned() -> None:
     with pytest.raises(ChangeRefused, match="made after it counts"):
         one.core.changes.check(local_change(one, value="2"), one.core.unix_ms())
     submit(one, local_change(one, value="", counter=3))
-    site.world.run_until(lambda: site.serving() == 1, 15_000, "as planned")
+    site.world.run_until(lambda: site.serving() == 1, 25_000, "as planned")
 
 
 def test_a_pinned_version_rolls_out_and_comes_back() -> None:

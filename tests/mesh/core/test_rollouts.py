@@ -10,9 +10,9 @@ from mesh.core.rollouts import (
     ROLLOUTS,
     VERDICTS_MAX,
     Rollouts,
-    stage_of,
 )
 from mesh.core.runtime_view import RuntimeView
+from mesh.core.stages import stage_of
 from mesh.core.turns import TURN_STANDS_MS
 from mesh.events import Instruction, SaveDocument, WriteJournal
 from mesh.registers.store import NodeKeys, Registers

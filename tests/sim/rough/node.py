@@ -117,12 +117,8 @@ class RoughNode(RoughRuntime):
 
     def _unlinked(self) -> list[str]:
         """Who of the site this node has no link with; mDNS, or its book, tells of them."""
-        linked = self.core.peer.links
-        return [
-            name
-            for name in sorted(self.world.hosts)
-            if name not in linked and name not in (self.name, identities.MASTER)
-        ]
+        missing = self.world.hosts.keys() - self.core.peer.links.keys()
+        return sorted(missing - {self.name, identities.MASTER})
 
     def _dial(self, other: str, now: int) -> None:
         due, backoff = self._dials.get(other, (0, None))

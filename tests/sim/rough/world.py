@@ -94,9 +94,10 @@ class RoughWorld(World):
                 else:
                     self.hosts[target].feed(Received(source, data))
 
+        low, high = self.latency_ms
         for _ in range(2 if self.duplicates and self.random.random() < self.duplicates else 1):
-            earliest = self.now_ms + self.random.randint(*self.latency_ms)
-            at_ms = max(earliest, self._busy_until.get((source, target), 0))
+            at_ms = self.now_ms + low + int(self.random.random() * (high - low + 1))
+            at_ms = max(at_ms, self._busy_until.get((source, target), 0))
             self._busy_until[source, target] = at_ms
             self.after(at_ms - self.now_ms, arrive)
 

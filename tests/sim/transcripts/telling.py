@@ -17,6 +17,8 @@ from tests.sim.world import World
 SHOWN = ("before", "replicas", "version", "runs", "field", "value", "counter")
 """Fields of an entry that are told, in this order."""
 VERSIONS = ("1.0.0", "2.0.0")
+BEGINS_MS = 25_000
+"""After the first boots: the site has come to rest, and ticks stand where they always do."""
 LATENCY_MS = 2
 """Of every message: what is told depends on no number that is drawn for each."""
 
@@ -88,7 +90,7 @@ class Told:
         self.world.run(2_000)
         self.site.publish(**self._plan)
         self.world.run_until(lambda: self.site.serving() == replicas, 15_000, "replicas serve")
-        self.world.run(10_000)
+        self.world.run(BEGINS_MS - self.world.now_ms)
         self.transcript.begin()
         self.does(f"at rest: faces 1.0.0 serves on {_listed(self.site.serves())}")
 
