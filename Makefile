@@ -14,9 +14,9 @@ PYTEST ?= $(BIN)/python -m pytest
 demo: .venv/installed
 	$(BIN)/meshctl demo
 
-# Two lanes, see tests/conftest.py: what waits for daemons, and what computes.
+# Three lanes, see tests/conftest.py: what waits for daemons, what computes, and drawn histories.
 test: .venv/installed
-	$(PYTEST) --numprocesses 2 --dist loadgroup $(PYTEST_ARGS)
+	$(PYTEST) --numprocesses 3 --dist loadgroup $(PYTEST_ARGS)
 
 # As many drawn histories as are asked for: make sim SEEDS=1000 FIRST=26 MINUTES=10
 SEEDS ?= 100

@@ -1,8 +1,8 @@
-"""What holds for all tests: two lanes, and no skips where nothing may be skipped.
+"""What holds for all tests: three lanes, and no skips where nothing may be skipped.
 
-Lanes: `make test` runs two processes of tests. Those that start daemons and kill them (tests/node)
-run one after the other in the one, as they need a core for themselves; those that only compute run
-beside them in the other.
+Lanes: `make test` runs three processes of tests. Those that start daemons and kill them
+(tests/node) run one after the other in the first, as they need a core for themselves; those that
+only compute run beside them, and so do the drawn histories, both in what time the first leaves.
 
 MESH_NO_SKIP: where nothing may be skipped, a skipped test fails, with the reason for the skip.
 
@@ -21,6 +21,9 @@ import pytest
 NO_SKIP = os.environ.get("MESH_NO_SKIP", "") not in ("", "0")
 
 NODE = Path(__file__).parent / "node"
+HISTORIES = Path(__file__).parent / "mesh" / "core" / "test_histories.py"
+BESIDE = 10
+"""The niceness of the lanes that only compute."""
 
 R = TypeVar("R", pytest.TestReport, pytest.CollectReport)
 
@@ -48,5 +51,17 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Which lane each test belongs to."""
     for item in items:
-        lane = "daemons" if NODE in item.path.parents else "computing"
-        item.add_marker(pytest.mark.xdist_group(lane))
+        item.add_marker(pytest.mark.xdist_group(_lane(item)))
+
+
+def _lane(item: pytest.Item) -> str:
+    if item.path == HISTORIES:
+        return "histories"
+    return "daemons" if NODE in item.path.parents else "computing"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A process of a lane that computes gives way to daemons."""
+    beside = "PYTEST_XDIST_WORKER" in os.environ and _lane(item) != "daemons"
+    if beside and os.nice(0) < BESIDE:
+        os.nice(BESIDE)
