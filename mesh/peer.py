@@ -264,6 +264,8 @@ class Peer:
         """What only neighbours say to each other. Of a newer release: nothing that we know."""
         if kind in ("holdings", "claim"):
             return [Notice("swarm", peer, "", frame)]
+        if kind in ("lease_ask", "lease_grant"):
+            return [Notice("lease", peer, "", frame)]
         if self.membership is None:
             return []
         if kind == "probe":

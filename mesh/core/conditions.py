@@ -28,7 +28,7 @@ def active(core: "NodeCore") -> Active:
     refused = {digest.hex()[:16]: reason for digest, reason in artifacts.refused.items()}
     return (
         ("Offline", _offline(core), "critical"),
-        ("Pending", dict(core.placement.pending), "warning"),
+        ("Pending", {**core.placement.pending, **core.leases.pending}, "warning"),
         ("Drain", _stays(core), "warning"),
         ("Admission", core.admissions.clashes, "critical"),
         ("Disk", held_back | _reserve(core), "critical"),

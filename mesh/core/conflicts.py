@@ -52,6 +52,11 @@ class Conflicts:
         """The nodes that get no new work."""
         return frozenset(self._clones)
 
+    @property
+    def is_old_disk(self) -> bool:
+        """Whether peers know a later start of this node than this one."""
+        return self._floor > 0
+
     def noticed(self, notice: Notice, unix_ms: int) -> list[Instruction]:
         """A notice of the kinds clone, boot, equivocation and fork."""
         kind, text = _TEXTS[notice.what]

@@ -24,6 +24,7 @@ from mesh.core.grounds import Grounds
 from mesh.core.helping import Helping
 from mesh.core.in_force import InForce
 from mesh.core.lag import Lag
+from mesh.core.leases import Leases
 from mesh.core.loads import Loads
 from mesh.core.messages import (
     ArtifactBegun,
@@ -49,6 +50,7 @@ from mesh.core.outage import OutageWatch
 from mesh.core.quarantine import Quarantine
 from mesh.core.quiet import Quiet
 from mesh.core.refusals import Refusals
+from mesh.core.rosters import Rosters
 from mesh.core.runtime_view import RuntimeView
 from mesh.core.share import Share
 from mesh.core.suppliers import Suppliers
@@ -78,6 +80,7 @@ class NodeFacts:
     capacity: Capacity
     sources: tuple[str, ...]
     masters: tuple[str, ...]
+    moved: str = ""  # why its data folder seems to come from another machine
 
 
 class NodeCore:
@@ -95,6 +98,7 @@ class NodeCore:
         cordon: bytes = b"",
         changes: bytes = b"",
         admissions: Admissions | None = None,
+        rosters: bytes = b"",
     ) -> None:
         self.peer = peer
         self.membership = membership
@@ -122,6 +126,7 @@ class NodeCore:
             rollouts,
             now_ms,
         )
+        self.leases = Leases(self.name, peer.config.boot, Rosters(rosters), now_ms)
         self.collecting = Collecting(artifacts)
         self.helping = Helping(now_ms)
         self.outage = OutageWatch(now_ms)
@@ -243,6 +248,7 @@ class NodeCore:
         outputs += self.authority.look_at_boxes(self, now_ms)
         outputs += self._end_changes()
         outputs += self.share.count(now_ms)
+        outputs += self.leases.tick(self, now_ms)
         if self.helping.look(self, now_ms):
             self.stale = self.stale or "neighbours have no way to what they need, or have one now"
         if self.share.has_settled(now_ms):
@@ -285,6 +291,7 @@ class NodeCore:
         if self.membership.registers.get(self.name) is None:
             outputs += self.publish(now_ms)  # placement counts on what registers say, ours too
         outputs += self.share.decide(cause, now_ms)
+        outputs += self.leases.want(self, now_ms)
         configured = [*self.branch.plan.services, *self.share.plan.services]
         outputs += self.quarantine.look(configured, now_ms)
         planned = self.share.artifacts_planned()
@@ -293,7 +300,8 @@ class NodeCore:
         outputs += self.artifacts.plan(planned, needed, now_ms)
         outputs += self.cordon.look(self.runtime, cause)
         outputs += conditions(self)
-        outputs += self.share.tell_runtime(view.routes_of(self), cause)
+        routes, pipelines = view.routes_of(self), self.leases.allowed(self)
+        outputs += self.leases.told(self.share.tell_runtime(routes, pipelines, cause))
         self._quiet.decided(self, bool(outputs or going), now_ms)
         # A register that is another is looked at again. What goes is named by none any more.
         return [*outputs, *self.publish(now_ms), *going]

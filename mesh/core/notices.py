@@ -26,8 +26,8 @@ def act_on(core: "NodeCore", notice: Notice, now_ms: int) -> Sequence[NodeOutput
             return _register_changed(core, notice, now_ms)
         case "link":
             return _link_changed(core, notice, now_ms)
-        case "swarm":
-            return core.artifacts.frame(notice.data, notice.subject, now_ms)
+        case "swarm" | "lease":
+            return _frame(core, notice, now_ms)
         case "blob":
             return core.artifacts.blob(notice.data, notice.subject, now_ms)
         case "synced":
@@ -40,6 +40,12 @@ def act_on(core: "NodeCore", notice: Notice, now_ms: int) -> Sequence[NodeOutput
             return core.refusals.refused(notice.subject, notice.cause, now_ms)
         case _:
             return []
+
+
+def _frame(core: "NodeCore", notice: Notice, now_ms: int) -> Sequence[NodeOutput]:
+    if notice.what == "lease":
+        return core.leases.frame(core, notice.data, notice.subject, now_ms)
+    return core.artifacts.frame(notice.data, notice.subject, now_ms)
 
 
 def _verdict(core: "NodeCore", notice: Notice, now_ms: int) -> list[NodeOutput]:
@@ -69,6 +75,7 @@ def _link_changed(core: "NodeCore", notice: Notice, now_ms: int) -> Sequence[Nod
         return core.artifacts.ask([peer])  # a master
     if notice.cause == "up":
         core.share.met(peer)
+        core.leases.linked()
         met = core.artifacts.carry(swarm.peer_up(peer, now_ms))
         return [*met, *core.artifacts.ask([peer]), *core.loads.tell(peer)]
     return core.artifacts.carry(swarm.peer_down(peer, now_ms))

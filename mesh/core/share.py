@@ -4,7 +4,7 @@ The runtime is told nothing for a moment after the start (`SETTLE_MS`), nothing 
 else poses as this node, and nothing that it was told already.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from mesh.core import view
@@ -63,6 +63,8 @@ class Share:
         self.counts = Counts(name, membership.registers, runtime, now_ms)
         self.rollouts = Rollouts(name, membership.registers, rollouts)
         self.plan = Plan()
+        self.base = Plan()
+        """The plan in force, with what was restarted at this site as it is."""
         self._placing = Placing()
         self._handover = Handover()
         self._counted = Plan()
@@ -146,7 +148,7 @@ class Share:
         if not self.counts.is_due(now_ms):
             return []
         live = set(self._membership.liveness.live()) - self._conflicts.clones
-        return self.counts.tick(self._in_force.branch.plan, live, now_ms)
+        return self.counts.tick(self.base, live, now_ms)
 
     # ---- deciding ----
 
@@ -156,7 +158,7 @@ class Share:
         The plan that counts is the authority's, with the counts that scaling keeps, and with the
         last good version of a service while its rollout is not here yet, or failed.
         """
-        base = self._in_force.branch.plan
+        base = self.base = self.rollouts.kept(self._in_force.branch.plan)
         entries = self.rollouts.learn(self._runtime, base)
         entries += self._place(cause)
         orders = self._orders(base)
@@ -186,7 +188,7 @@ class Share:
 
     def uses(self) -> dict[bytes, str]:
         """The artifacts that this node has a use for, and which."""
-        placement, base = self._placing.placement, self._in_force.branch.plan
+        placement, base = self._placing.placement, self.base
         uses = dict.fromkeys(sorted(self.ran.artifacts()), RUNS)
         for plan in (self.plan, base):
             for artifact, use in uses_of(self._name, plan, placement).items():
@@ -213,7 +215,7 @@ class Share:
         return orders
 
     def _place(self, cause: str) -> list[Instruction]:
-        before, base = self.placement, self._in_force.branch.plan
+        before, base = self.placement, self.base
         able = set(self._membership.liveness.live()) - self._conflicts.clones
         self.counts.look(base, able)
         counted = _counted(base, self.counts.of(base, able))
@@ -226,16 +228,20 @@ class Share:
             return []
         return changes(base, before, self.placement, self._name, cause)
 
-    def tell_runtime(self, routes: view.Routes, cause: str) -> list[Instruction | Run]:
-        """The instruction to the runtime, if there is something new to tell."""
+    def tell_runtime(
+        self, routes: view.Routes, pipelines: Iterable[str], cause: str
+    ) -> list[Instruction | Run]:
+        """The instruction to the runtime, if there is something new to tell. `pipelines` are those
+        of them that may run here now."""
         # Without a plan nothing is known of what should run, and unknown is not absent.
         planless = not self._in_force.branch.site
         if planless or self._runtime.gone or self._name in self._conflicts.clones:
             return []
         if not self._settled():
             return []
+        work = replace(self.work, pipelines=tuple(sorted(pipelines)))
         sleepers = {s.name for s in self._in_force.branch.plan.services if may_sleep(s)}
-        run = view.run_instruction(self.work, self.ran, self.plan, sleepers, routes, cause)
+        run = view.run_instruction(work, self.ran, self.plan, sleepers, routes, cause)
         if run is None or (self._told is not None and view.same_run(run, self._told)):
             return []
         self._told = run

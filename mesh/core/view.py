@@ -55,6 +55,7 @@ def register_content(core: "NodeCore") -> StableRegister:
         wanted=core.share.counts.demand.wanted,
         local_changes=core.changes.envelopes(),
         admissions=_admissions(core),
+        leases=core.leases.states(),
         last_good=[good for _, good in sorted(core.share.rollouts.last_good.items())],
     )
     _shorten(content)

@@ -178,25 +178,26 @@ def _or_uncordon(ranking: Sequence[str], draft: _Draft) -> str:
 
 
 def _place_pipeline(pipeline: PipelinePlan, nodes: Sequence[NodeView], draft: _Draft) -> None:
-    if pipeline.exclusive and not pipeline.run_on_split:
-        draft.pending[pipeline.name] = (
-            "onSplit: stop needs leases, which this release does not have: use onSplit: run"
-        )
-        return
-    name, able = pipeline.name, [node for node in nodes if may_read(pipeline, node)]
-    may = [one for one in able if not one.cordoned or name in one.pipelines]
-    staying = [one.node for one in may if not one.draining]
-    chosen = first(f"pipeline {name}", staying or [one.node for one in may])
+    name, chosen = pipeline.name, reader(pipeline, nodes)
     if chosen is None:
+        able = [node for node in nodes if may_read(pipeline, node)]
         draft.pending[name] = _no_reader(pipeline, able)
         return
     draft.pipelines[name] = chosen
-    if chosen not in staying:
+    if draft.views[chosen].draining:
         draft.stays[chosen, name] = (
             f"no other live node that takes work has its source {pipeline.source!r}: add "
             f"[sources.{pipeline.source}] to another node's meshd.toml, or "
             f"`meshctl uncordon {chosen}`"
         )
+
+
+def reader(pipeline: PipelinePlan, nodes: Sequence[NodeView]) -> str | None:
+    """The one of the nodes that should run the pipeline, or None."""
+    able = [node for node in nodes if may_read(pipeline, node)]
+    may = [one for one in able if not one.cordoned or pipeline.name in one.pipelines]
+    staying = [one.node for one in may if not one.draining]
+    return first(f"pipeline {pipeline.name}", staying or [one.node for one in may])
 
 
 def _no_reader(pipeline: PipelinePlan, able: Sequence[NodeView]) -> str:

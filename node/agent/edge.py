@@ -31,8 +31,10 @@ log = structlog.get_logger(__name__)
 
 
 def now_ms() -> int:
-    """Milliseconds of the monotonic clock."""
-    return time.monotonic_ns() // 1_000_000
+    """Milliseconds since the machine's boot, those in which it slept among them: what a lease or a
+    neighbour's patience is for goes on meanwhile. The machine's other processes share this clock.
+    """
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
 
 
 def wall_ms() -> int:

@@ -74,13 +74,19 @@ class OwnJournal:
         return self._writers["record"].next_sequence - 1 + len(self._pending["record"])
 
     def write(
-        self, kind: str, event: str, subject: str, cause: str, fields: dict[str, str]
+        self,
+        kind: str,
+        event: str,
+        subject: str,
+        cause: str,
+        fields: dict[str, str],
+        unix_ms: int = 0,
     ) -> None:
-        """Takes an entry; it is on disk a moment later."""
+        """Takes an entry; it is on disk a moment later. `unix_ms`: when it happened; 0: now."""
         if len(self._pending[kind]) >= PENDING_MAX[kind]:
             self._dropped[kind] += 1
             return
-        self._pending[kind].append(self._entry(event, subject, cause, fields))
+        self._pending[kind].append(self._entry(event, subject, cause, fields, unix_ms))
         self._news.set()
         if kind == "record":
             self._urgent.set()
@@ -107,13 +113,15 @@ class OwnJournal:
                         return False
             return True
 
-    def _entry(self, event: str, subject: str, cause: str, fields: dict[str, str]) -> JournalEntry:
+    def _entry(
+        self, event: str, subject: str, cause: str, fields: dict[str, str], unix_ms: int = 0
+    ) -> JournalEntry:
         return make_entry(
             event or "unnamed",  # an entry without a name would cost its whole batch at a reader
             subject,
             cause,
             fields,
-            unix_ms=wall_ms(),
+            unix_ms=unix_ms or wall_ms(),
             monotonic_ms=now_ms() - self._started_ms,
         )
 

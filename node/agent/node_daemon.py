@@ -19,11 +19,13 @@ from mesh.core.messages import (
     BeginArtifact,
     FinishArtifact,
     RemoveArtifact,
+    Renew,
     RestartAsked,
     Run,
     Trouble,
 )
 from mesh.core.node import NodeCore, NodeFacts
+from mesh.core.rosters import ROSTERS
 from mesh.desired.units import parse_duration, parse_size
 from mesh.events import SaveDocument, WriteJournal
 from mesh.exchange.membership import Membership, Self
@@ -157,7 +159,8 @@ class NodeDaemon:
         changes = self.disk.document(LOCAL_CHANGES) or b""
         documents = (ran, rollouts, cordon, changes)
         boxes = self.welcome.admissions
-        core = NodeCore(peer, membership, artifacts, facts, now, *documents, boxes)
+        rosters = self.disk.document(ROSTERS) or b""
+        core = NodeCore(peer, membership, artifacts, facts, now, *documents, boxes, rosters)
         self.welcome.core = core
         return core
 
@@ -245,6 +248,7 @@ class NodeDaemon:
             {
                 WriteJournal: self._write_journal,
                 Run: self.runtime.tell,
+                Renew: self.runtime.deadlines.renew,
                 BeginArtifact: self.artifacts.begin,
                 FinishArtifact: self.artifacts.finish,
                 RemoveArtifact: self.artifacts.remove,
@@ -365,7 +369,9 @@ class NodeDaemon:
 
     def _pipeline_entry(self, item: JournalItem) -> None:
         kind = "record" if item.kind == "record" else "data"
-        self.journal.write(kind, item.event, item.subject, item.cause, dict(item.fields))
+        self.journal.write(
+            kind, item.event, item.subject, item.cause, dict(item.fields), item.unix_ms
+        )
 
     async def _save_own(self, batches: list[Batch]) -> None:
         def save() -> None:

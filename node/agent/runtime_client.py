@@ -21,6 +21,7 @@ from mesh.core.messages import ArtifactDamaged, Run, RuntimeReported, Trouble
 from mesh.core.runtime_view import key_of
 from mesh.site.local import ReplicaKey, pipeline_config
 from node.agent.config import Source
+from node.agent.deadlines import OLD_RUNTIME, Deadlines, may_be_told
 from node.agent.runtime_pulse import PATIENCE, Patience, Pulse, kill_listener
 from node.disk.blobs import BlobStore, UnknownArtifact
 from node.disk.errors import DiskError
@@ -87,6 +88,8 @@ class RuntimeClient:
         self._state: RuntimeState | None = None
         self._pulse = Pulse(patience)
         self._wanted: Run | None = None
+        self.deadlines = Deadlines()
+        self._is_old = False
         self._told: dict[ReplicaKey, ReplicaSpec] = {}
         self._news = asyncio.Event()
         self._started_s = -START_AGAIN_S
@@ -127,7 +130,12 @@ class RuntimeClient:
         listening = asyncio.Event()
         self._pulse = Pulse(self._patience)
         listener = asyncio.create_task(self._listen(stub, listening))
-        telling = (self._tell(stub, listening), self._admit(stub, listening), self._look())
+        telling = (
+            self._tell(stub, listening),
+            self._admit(stub, listening),
+            self.deadlines.tell(stub, listening),
+            self._look(),
+        )
         others = [asyncio.create_task(work) for work in telling]
         try:
             await asyncio.wait((listener, *others), return_when=asyncio.FIRST_COMPLETED)
@@ -207,6 +215,9 @@ class RuntimeClient:
                 continue
             spec, damaged = await asyncio.to_thread(self._spec, self._wanted)
             spec.MergeFrom(self._welcome())
+            if self._is_old != (not all(map(self._ends_in_time, self._wanted.pipelines))):
+                self._is_old = not self._is_old
+                self._feed(Trouble("OldRuntime", "runtime", OLD_RUNTIME if self._is_old else ""))
             for event in damaged:
                 log.error("an artifact is damaged", reason=event.reason)
                 self._feed(event)
@@ -269,7 +280,7 @@ class RuntimeClient:
         self._told = replicas
         spec = RuntimeSpec(
             replicas=replicas.values(),
-            pipelines=[self._pipeline(p) for p in run.pipelines if p.source in self._sources],
+            pipelines=[self._pipeline(p) for p in run.pipelines if self._may_tell(p)],
             routes=run.routes,
             models=run.models,
         )
@@ -304,6 +315,12 @@ class RuntimeClient:
             soak_ms=plan.soak_ms,
         )
 
+    def _may_tell(self, plan: PipelinePlan) -> bool:
+        return plan.source in self._sources and self._ends_in_time(plan)
+
+    def _ends_in_time(self, plan: PipelinePlan) -> bool:
+        return may_be_told(plan, self._state)
+
     def _pipeline(self, plan: PipelinePlan) -> PipelineSpec:
         return PipelineSpec(
             workload=plan.name,
@@ -314,6 +331,7 @@ class RuntimeClient:
             journal_on_change=plan.journal_on_change,
             journal_summary_every_ms=plan.journal_summary_every_ms,
             threshold=plan.threshold,
+            deadline_ms=self.deadlines.of(plan),
         )
 
 

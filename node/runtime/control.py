@@ -80,6 +80,13 @@ class ControlService(RuntimeServicer):
         count = await asyncio.shield(restarting)
         return messages.RestartWorkloadReply(restarted=count)
 
+    async def Renew(  # noqa: N802
+        self, request: messages.RenewRequest, context: Context
+    ) -> messages.RenewReply:
+        """Lets exclusive pipelines run until their new deadlines."""
+        self._supervisor.renew({one.workload: one.deadline_ms for one in request.deadlines})
+        return messages.RenewReply()
+
     async def Stop(  # noqa: N802
         self, request: messages.StopRequest, context: Context
     ) -> messages.StopReply:

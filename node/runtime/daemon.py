@@ -83,6 +83,7 @@ class Runtime:
             inference_address=self.inference_address,
             peer_inference_address=self.peer_address,
             pid=os.getpid(),
+            keeps_deadlines=True,
         )
         shown = +self.dispatcher.waking.shown
         for workload in sorted(self._loads.keys() | shown.keys()):

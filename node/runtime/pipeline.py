@@ -7,9 +7,11 @@ hangs in native code (a camera's driver, a decoder) and is killed with its group
 
 import asyncio
 import json
+import os
 import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from node.runtime import child
 from node.runtime.backoff import Backoff
@@ -21,6 +23,7 @@ from node.runtime.limits import (
     PIPELINE_STALL_S,
     STALL_GRACE_S,
 )
+from node.runtime.term import Term
 from protos.documents_pb2 import DRAINING, FAILED, LOADING, REFUSED, SERVING, Phase, PipelineState
 from protos.runtime_pb2 import JournalItem, PipelineSpec, PipelineStatus
 
@@ -56,6 +59,7 @@ class Pipeline:
         self._changed = changed
         self._stall_s = stall_s
         self._child: Child | None = None
+        self._term = Term(spec.deadline_ms)
         self._frames = 0
         self._backoff = Backoff()
         self._wake = asyncio.Event()
@@ -77,6 +81,11 @@ class Pipeline:
             status.started_unix_ms = self._child.started_unix_ms
         return status
 
+    def renew(self, deadline_ms: int) -> None:
+        """Lets the pipeline run until this time of CLOCK_BOOTTIME, if that is later than now."""
+        if self._term.renew(deadline_ms) and self._child is not None:
+            _write(self._child, {"deadline_ms": deadline_ms})
+
     async def stop(self) -> None:
         """Ends the pipeline; it is not started again."""
         self._stopping = True
@@ -95,6 +104,9 @@ class Pipeline:
 
     async def _live(self) -> None:
         while not self._stopping:
+            if self._term.is_over:
+                await self._wait_for_term()
+                continue
             begun = time.monotonic()
             await self._one_life()
             if self._stopping:
@@ -104,6 +116,16 @@ class Pipeline:
                 continue
             await self._pause(time.monotonic() - begun)
             self.restarts += 1
+
+    async def _wait_for_term(self) -> None:
+        """Until it may run again, or is told to end."""
+        self._set(FAILED, "its lease is over: it runs again once that is renewed")
+        self._wake.clear()
+        waits = [asyncio.ensure_future(wait) for wait in (self._term.begun(), self._wake.wait())]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        self._restarting = False
 
     async def _one_life(self) -> None:
         self._set(LOADING, "")
@@ -116,16 +138,23 @@ class Pipeline:
             return
         self._record("pipeline.started", pid=str(self._child.pid))
         stalled = True
+        in_time = asyncio.create_task(self._end_in_time(self._child))
         try:
             self._tell(self._child)
             stalled = await self._listen(self._child)
         finally:
+            in_time.cancel()
             status = await (self._child.kill() if stalled else self._child.finish())
             self._child.stdout.close()
+            self._child.stdin.close()
             self._child = None
         if not (self._stopping or self._restarting):
             why = f"printed nothing in {self._stall_s:.0f} s" if stalled else ""
             self._ended(why or child.describe_exit(status), status)
+
+    async def _end_in_time(self, running: Child) -> None:
+        await self._term.over()
+        await running.kill()
 
     def _tell(self, running: Child) -> None:
         """Gives the process its task. A pipe holds 64 KiB, so this never waits."""
@@ -139,12 +168,11 @@ class Pipeline:
             "journal_summary_every_ms": spec.journal_summary_every_ms,
             "threshold": spec.threshold,
             "inference_address": self._inference_address,
+            "deadline_ms": self._term.deadline_ms,
         }
-        try:
-            with running.stdin as pipe:
-                pipe.write(json.dumps(task).encode() + b"\n")
-        except BrokenPipeError:
-            return
+        _write(running, task)
+        if not self._term.deadline_ms:
+            running.stdin.close()
 
     async def _listen(self, running: Child) -> bool:
         """Until the process ends (False) or prints nothing for too long (True)."""
@@ -175,6 +203,7 @@ class Pipeline:
             self._progress(fields)
         elif kind in (RECORD, DATA):
             item = JournalItem(kind=kind, event=str(event)[:100], subject=self.spec.workload)
+            item.unix_ms = _when(said.get("unix_ms"))
             for key, value in list(fields.items())[:FIELDS_MAX]:
                 item.fields[str(key)[:100]] = str(value)[:FIELD_CHARACTERS_MAX]
             self._journal(item)
@@ -190,6 +219,8 @@ class Pipeline:
 
     def _ended(self, why: str, status: int) -> None:
         reason = f"the pipeline {why}"
+        if self._term.is_over:
+            reason = f"{reason}: its lease is over"
         if status == STATUS_BAD_SPEC:
             self._set(REFUSED, f"{reason}: its settings cannot be used, see the node's log")
         else:
@@ -215,6 +246,21 @@ class Pipeline:
     def _set(self, phase: Phase, reason: str) -> None:
         self.phase, self.reason = phase, reason
         self._changed()
+
+
+def _write(running: Child, message: dict[str, object]) -> None:
+    """A line of input for the process. A pipe holds 64 KiB, so this never waits: a process that has
+    read nothing for so long that it is full gets no more."""
+    os.set_blocking(running.stdin.fileno(), False)
+    with suppress(BrokenPipeError, BlockingIOError):
+        os.write(running.stdin.fileno(), json.dumps(message).encode() + b"\n")
+
+
+def _when(said: object) -> int:
+    """When a line says that it was printed, in milliseconds since 1970; 0 if it says nothing that
+    can be: what lies ahead was not printed yet."""
+    now_ms = time.time_ns() // 1_000_000
+    return said if type(said) is int and 0 < said <= now_ms else 0
 
 
 async def _next_line(reader: asyncio.StreamReader, stall_s: float) -> bytes:

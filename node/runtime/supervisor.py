@@ -7,7 +7,7 @@ soak, then switch, drain, unload. A new version that is refused therefore takes 
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,15 @@ class Supervisor:
         self._apply_pipelines(pipelines)
         self._hub.state_changed()
 
+    def renew(self, deadlines: Mapping[str, int]) -> None:
+        """Lets pipelines run until these times of CLOCK_BOOTTIME, by workload."""
+        for workload, deadline_ms in deadlines.items():
+            if workload in self._pipelines:
+                self._pipelines[workload].renew(deadline_ms)
+            if workload in self._wanted_pipelines:  # may be waiting for the one before it to end
+                spec = self._wanted_pipelines[workload]
+                spec.deadline_ms = max(spec.deadline_ms, deadline_ms) if spec.deadline_ms else 0
+
     async def restart(self, workload: str) -> int:
         """Restarts a workload's replicas one after the other, or its pipeline; how many."""
         replicas = [r for r in self.replicas if r.spec.workload == workload]
@@ -136,6 +145,7 @@ class Supervisor:
 
     def _apply_pipelines(self, wanted: dict[str, PipelineSpec]) -> None:
         self._wanted_pipelines = wanted
+        self.renew({name: spec.deadline_ms for name, spec in wanted.items()})
         for name, pipeline in list(self._pipelines.items()):
             holds = name in wanted and wanted[name].config == pipeline.spec.config
             if not holds and pipeline not in self._leaving:

@@ -7,10 +7,11 @@ decoding 4K) and has it end with the runtime.
 
 **In:** one JSON line on standard input, an object with the keys of `spec.PipelineSpec`: workload,
 source_url, service, every_ms, journal_on_change, journal_summary_every_ms, threshold,
-inference_address. Then nothing; the end of the input means nothing.
+inference_address, and perhaps deadline_ms. Then, for one with a deadline, lines with a later
+`deadline_ms` each; the end of the input means nothing.
 
 **Out:** JSON lines on standard output,
-{"event": str, "kind": str, "fields": {str: str}}, which are:
+{"event": str, "kind": str, "fields": {str: str}, "unix_ms": int} (when it happened), which are:
 
 - kind `progress`, event `frame`, about once a second while the process lives: frames,
   inferences, failed, phase, reason.
@@ -28,5 +29,6 @@ or failing; `reason` says why it is failing. The others go to the journal as the
 
 **End:** SIGTERM ends it within one step (an open or a call to the service, at most 5 s), exit code
 0. Exit code 2: the spec cannot be used, as its last words on standard error say; trying again is
-of no use. Everything else that fails (source, service) is told, and tried again from inside.
+of no use. Exit code 3: its deadline is over; it says nothing more. Everything else that fails
+(source, service) is told, and tried again from inside.
 """

@@ -4,11 +4,12 @@ import json
 import signal
 import sys
 import time
+from collections.abc import Callable
 
 from node.vision.confinement import output_of_our_own, prepare_libraries
-from node.vision.limits import SPEC_BYTES_MAX
 from node.vision.source_url import BadSource, parse_source
 from node.vision.spec import BadSpec, read_spec
+from node.vision.term import Lines, Term, end_now
 
 EXIT_BAD_SPEC = 2
 
@@ -19,7 +20,8 @@ class ProcessClock:
     The signal is blocked and looked for while waiting, so that it never lands in native code.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, check: Callable[[], None]) -> None:
+        self._check = check
         # Before any thread starts: threads inherit the mask.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 
@@ -29,29 +31,35 @@ class ProcessClock:
 
     def is_over(self, wait_ms: int) -> bool:
         """Wait so long, or until SIGTERM; True: it came."""
+        self._check()
         return signal.sigtimedwait({signal.SIGTERM}, wait_ms / 1000) is not None
 
 
 def main() -> int:
     """Run one pipeline to its end; gives the exit code."""
-    clock = ProcessClock()
-    lines = output_of_our_own()
-
-    def emit(event: str, kind: str, fields: dict[str, str]) -> None:
-        lines.write(json.dumps({"event": event, "kind": kind, "fields": fields}) + "\n")
-
+    given, lines = Lines(sys.stdin.fileno()), output_of_our_own()
     try:
-        spec = read_spec(sys.stdin.buffer.readline(SPEC_BYTES_MAX + 1))
+        spec = read_spec(given.first())
         source = parse_source(spec.source_url)
     except (BadSpec, BadSource) as error:
         print(f"pipeline: {error}", file=sys.stderr)
         return EXIT_BAD_SPEC
+    term = Term(spec.deadline_ms, given, end_now)
+    clock = ProcessClock(term.check)
+    term.watch()
+
+    def emit(event: str, kind: str, fields: dict[str, str]) -> None:
+        term.check()
+        now_ms = time.time_ns() // 1_000_000
+        line = {"event": event, "kind": kind, "fields": fields, "unix_ms": now_ms}
+        lines.write(json.dumps(line) + "\n")
+
     prepare_libraries()
     # Only now: both load native libraries, which read what was just prepared.
     from node.vision.pipeline import Pipeline
     from node.vision.service import Service
 
-    service = Service(spec.service, spec.inference_address, spec.threshold)
+    service = Service(spec.service, spec.inference_address, spec.threshold, term.check)
     try:
         Pipeline(spec, source, service, emit, clock).run()
     except BrokenPipeError:  # nobody reads the lines any more

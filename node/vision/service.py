@@ -4,6 +4,7 @@ The model's metadata is asked once, and again when an answer comes from another 
 service refuses what it was sent: a rollout may change what the model takes.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import grpc
@@ -52,10 +53,13 @@ class _Model:
 
 
 class Service:
-    """Finds what a service detects in frames. `threshold` 0: the model's own."""
+    """Finds what a service detects in frames. `threshold` 0: the model's own. `check` is called
+    before each call: it does not return once this process may act no more."""
 
-    def __init__(self, name: str, address: str, threshold: float) -> None:
-        self._name, self._threshold = name, threshold
+    def __init__(
+        self, name: str, address: str, threshold: float, check: Callable[[], None] = lambda: None
+    ) -> None:
+        self._name, self._threshold, self._check = name, threshold, check
         self._channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
         self._stub = GRPCInferenceServiceStub(self._channel)
         self._model: _Model | None = None
@@ -65,6 +69,7 @@ class Service:
 
         Raises ServiceFailed.
         """
+        self._check()
         try:
             model = self._model or self._ask_model()
             raw, scale = prepared(frame, model.layout)

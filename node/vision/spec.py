@@ -30,6 +30,8 @@ class PipelineSpec:
     """Of the scores; 0: the model's own."""
     inference_address: str
     """HOST:PORT of the node's own inference port, in clear."""
+    deadline_ms: int = 0
+    """Of CLOCK_BOOTTIME: the process ends itself then, unless it is renewed; 0: never."""
 
 
 def read_spec(line: bytes) -> PipelineSpec:
@@ -44,6 +46,7 @@ def read_spec(line: bytes) -> PipelineSpec:
         journal_summary_every_ms=_value(found, "journal_summary_every_ms", int),
         threshold=_value(found, "threshold", float),
         inference_address=_value(found, "inference_address", str),
+        deadline_ms=_value({"deadline_ms": 0, **found}, "deadline_ms", int),
     )
     if spec.every_ms < EVERY_MS_MIN or spec.journal_summary_every_ms < 0:
         raise BadSpec(

@@ -5,6 +5,7 @@ from typing import Any
 
 from mesh.blobs.instructions import Fault
 from mesh.blobs.swarm import Swarm
+from mesh.core.admissions import ADMISSIONS, Admissions
 from mesh.core.artifacts import Artifacts
 from mesh.core.at_start import artifacts_at_start
 from mesh.core.changes import LOCAL_CHANGES
@@ -21,10 +22,12 @@ from mesh.core.messages import (
     WanPath,
 )
 from mesh.core.node import NodeCore, NodeFacts
+from mesh.core.rosters import ROSTERS
 from mesh.events import BatchSaved, LinkDown
 from mesh.exchange.heads_flow import HeadsFlow
 from mesh.exchange.membership import Membership, Self
-from mesh.heads.certificates import check_certificate
+from mesh.heads.branches import open_site_branch
+from mesh.heads.certificates import Certified, UnknownIssuer, check_certificate
 from mesh.heads.state import State
 from mesh.heads.trust import Trust
 from mesh.journals.batches import BatchWriter
@@ -33,12 +36,13 @@ from mesh.journals.keys import LogKey
 from mesh.journals.logs import Logs
 from mesh.peer import Peer, PeerConfig
 from mesh.registers.store import NodeKeys, Registers
-from protos.documents_pb2 import Boot, Capacity
+from mesh.signed import Signer
+from protos.documents_pb2 import Boot, Capacity, SiteBranch
 from protos.peer_pb2 import Documents
 from tests.sim import identities
 from tests.sim.disk import Disk
 from tests.sim.runtime import SimRuntime
-from tests.sim.world import DIAL_MS, WAN_RETRY_MS, Host, World, contact_of
+from tests.sim.world import DIAL_MS, WAN_RETRY_MS, Host, World, contact_shown
 
 STEP_DOWN_MS = 5_000
 GIB = 1 << 30
@@ -46,33 +50,45 @@ GIB = 1 << 30
 
 def keys_in(der: bytes) -> NodeKeys:
     """What a certificate of the test mesh says; raises ValueError for any other."""
-    certified = check_certificate(der, [identities.authority()], identities.MESH)
+    return keys_of(check_certificate(der, [identities.authority()], identities.MESH))
+
+
+def keys_of(certified: Certified) -> NodeKeys:
+    """What a certificate says, as registers need it."""
     identity = certified.identity
-    return NodeKeys(identity.name, identity.site, certified.signing_key, certified.tls_key)
+    keys = (certified.signing_key, certified.tls_key)
+    return NodeKeys(identity.name, identity.site, *keys, certified.replaces)
 
 
 class SimNode(SimRuntime):
     """A node with its runtime."""
 
     def __init__(self, world: World, site: str, name: str, sources: Sequence[str] = ()) -> None:
-        super().__init__(world, contact_of(name, site), Disk())
         self.id = name
         self.site = site
+        self.me, self.signer = self.identity()
+        super().__init__(world, contact_shown(self.me), Disk())
         self.sources = tuple(sources)
         self.cores = 4
         self.heard_after_ms = 0
+        self.moved = ""
         self._dialled_ms = 0
         self._wan_ms = -WAN_RETRY_MS
 
+    def identity(self) -> tuple[Certified, Signer]:
+        """Who it is, by its certificate, and what it signs with."""
+        identity = identities.node_identity(self.site, self.id)
+        return identities.certificate(identity), identities.signer(identity.uri)
+
     def boot(self) -> None:
         """Starts from the disk, as the daemon does."""
-        self.runs, self.pipelines = {}, {}
+        self.runs, self.pipelines, self.deadlines = {}, {}, {}
         self.start_agent()
 
     def power_off(self) -> None:
         """The machine dies, with all that runs on it."""
         self.crash()
-        self.runs, self.pipelines = {}, {}
+        self.runs, self.pipelines, self.deadlines = {}, {}, {}
 
     def leave(self) -> None:
         """The agent ends as planned: it says so, and its workers go on."""
@@ -92,9 +108,7 @@ class SimNode(SimRuntime):
         nonce = self.world.random.randbytes(8)
         self.core_boot = Boot(counter=self.disk.boots, nonce=nonce)
         self.writers = {
-            kind: BatchWriter(
-                LogKey(self.id, self.disk.boots, nonce, kind), identities.signer(self._uri)
-            )
+            kind: BatchWriter(LogKey(self.id, self.disk.boots, nonce, kind), self.signer)
             for kind in ("record", "data")
         }
         core = self._core()
@@ -118,16 +132,20 @@ class SimNode(SimRuntime):
         named = artifacts_at_start(core.branch.plan, ran, rollouts)
         return [self.disk.blobs[digest] for digest in named if digest in self.disk.blobs]
 
-    @property
-    def _uri(self) -> str:
-        return identities.node_identity(self.site, self.id).uri
-
     def refuses(self, other: Host) -> bool:
-        """The other end is revoked."""
+        """The other end is revoked, or a box that was not admitted here."""
+        if isinstance(other, SimNode) and other.me.serial != identities.SERIAL:
+            try:
+                self._check(other.me.der)
+            except ValueError:
+                return True
         return self.core.revoked.is_revoked(other.contact.tls_key) is not None
 
     def _check(self, der: bytes) -> NodeKeys:
-        keys = keys_in(der)
+        try:
+            keys = keys_in(der)
+        except UnknownIssuer:
+            keys = keys_of(self.admissions.check(der))
         if self.core is not None and self.core.revoked.is_revoked(keys.tls_key):
             raise ValueError(f"{keys.node} is revoked")
         return keys
@@ -148,10 +166,11 @@ class SimNode(SimRuntime):
         blobs = {b.digest: self.disk.blobs[b.digest] for b in kept.branches}
         names = [f"site/{self.site}", "revocations", "released"]
         heads = HeadsFlow(trust, state, names, branches, blobs)
+        self.admissions = Admissions(self.site, trust, documents.get(ADMISSIONS, b""))
+        known = heads.contents().get(f"site/{self.site}")
+        self.admissions.use(open_site_branch(known, self.site) if known else SiteBranch())
         registers = self.known_registers(self._check)
-        me = Self(
-            identities.node_keys(self.site, self.id), self.core_boot, identities.signer(self._uri)
-        )
+        me = Self(keys_of(self.me), self.core_boot, self.signer)
         membership = Membership(me, registers, now)
         config = PeerConfig(self.id, "node", self.site, self.core_boot, self._check)
         logs = Logs(self.disk.tails(), own=self.id)
@@ -160,12 +179,13 @@ class SimNode(SimRuntime):
             Swarm(self.id), lambda: trust.keys("release"), peer.neighbours, peer.masters
         )
         facts = NodeFacts(
-            certificate=identities.certificate(identities.node_identity(self.site, self.id)).der,
+            certificate=self.me.der,
             peer_address=f"{self.id}:7400",
             labels={},
             capacity=Capacity(cores=self.cores, memory_bytes=4 * GIB, devices=["CPU"]),
             sources=self.sources,
             masters=(identities.MASTER,),
+            moved=self.moved,
         )
         return NodeCore(
             peer,
@@ -177,6 +197,8 @@ class SimNode(SimRuntime):
             documents.get("rollouts", b""),
             documents.get(CORDON, b""),
             documents.get(LOCAL_CHANGES, b""),
+            self.admissions,
+            rosters=documents.get(ROSTERS, b""),
         )
 
     # ---- the edge ----

@@ -5,8 +5,9 @@ from typing import Any
 
 from mesh.core.messages import Run, RuntimeReported
 from mesh.peer import Contact
+from mesh.site.leases import needs_lease
 from mesh.site.local import pipeline_config
-from protos.documents_pb2 import Phase, PipelineState, ReplicaState, ServiceLoad
+from protos.documents_pb2 import Phase, PipelinePlan, PipelineState, ReplicaState, ServiceLoad
 from protos.runtime_pb2 import PipelineStatus, ReplicaStatus, RuntimeState
 from tests.sim.disk import Disk
 from tests.sim.world import Host, World
@@ -25,7 +26,8 @@ class SimRuntime(Host):
     def __init__(self, world: World, contact: Contact, disk: Disk) -> None:
         super().__init__(world, contact, disk)
         self.runs: dict[Any, ReplicaStatus] = {}
-        self.pipelines: dict[str, PipelineStatus] = {}
+        self.wanted_pipelines: dict[str, PipelinePlan] = {}
+        self.deadlines: dict[str, int] = {}
         self.wanted: set[Any] = set()
         self.loads: list[ServiceLoad] = []
         self.requests: dict[str, tuple[int, int]] = {}
@@ -49,15 +51,53 @@ class SimRuntime(Host):
         self._run_pipelines(i)
         self._report()
 
+    def do_Renew(self, i: Any) -> None:  # noqa: N802
+        """The runtime passes it on; what had ended at its deadline starts again."""
+        self.deadlines.update(i.deadlines)
+        self._start_pipelines()
+        for name, _ in i.deadlines:
+            self._end_at_deadline(name)
+        self._report()
+
     def _run_pipelines(self, run: Run) -> None:
-        wanted = {p.name: pipeline_config(p) for p in run.pipelines}
+        self.wanted_pipelines = {plan.name: plan for plan in run.pipelines}
         for name in sorted(self.pipelines):
-            if wanted.get(name) != self.pipelines[name].state.config:
+            plan = self.wanted_pipelines.get(name)
+            if plan is None or pipeline_config(plan) != self.pipelines[name].state.config:
                 del self.pipelines[name]
-        for name in sorted(wanted.keys() - self.pipelines.keys()):
+        self._start_pipelines()
+
+    def _start_pipelines(self) -> None:
+        for name in sorted(self.wanted_pipelines.keys() - self.pipelines.keys()):
+            plan = self.wanted_pipelines[name]
+            if needs_lease(plan) and self.clock_ms() >= self.deadlines.get(name, 0):
+                continue
             self._pids += 1
-            state = PipelineState(workload=name, config=wanted[name], phase=Phase.SERVING)
+            config = pipeline_config(plan)
+            state = PipelineState(workload=name, config=config, phase=Phase.SERVING)
             self.pipelines[name] = PipelineStatus(state=state, pid=self._pids)
+            self.pipeline_started(name, needs_lease(plan))
+
+    def pipeline_started(self, name: str, leased: bool) -> None:
+        """A pipeline starts here; `leased`: it must run nowhere else."""
+        hosts = sorted(self.world.hosts.items())
+        beside = [n for n, host in hosts if name in host.pipelines and host is not self]
+        self.world.pipeline_starts.append((self.world.now_ms, name, self.name, beside))
+
+    def _end_at_deadline(self, name: str) -> None:
+        """The process of a pipeline ends itself, whatever its agent and its runtime do."""
+        left_ms = self.deadlines.get(name, 0) - self.clock_ms()
+
+        def look() -> None:
+            if name not in self.pipelines:
+                return
+            if self.clock_ms() < self.deadlines.get(name, 0):
+                self._end_at_deadline(name)
+                return
+            del self.pipelines[name]
+            self._report()
+
+        self.world.after(max(1, left_ms), look)
 
     def _drop_superseded(self) -> None:
         for key in list(self.runs):
@@ -141,7 +181,7 @@ class SimRuntime(Host):
 
     def lose_runtime(self) -> None:
         """The runtime dies with all that it runs; the agent starts another."""
-        self.runs, self.pipelines = {}, {}
+        self.runs, self.pipelines, self.deadlines = {}, {}, {}
         self.feed(RuntimeReported(None))
         self.world.after(LOAD_MS, lambda: self.feed(RuntimeReported(self._state())))
 

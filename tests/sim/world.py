@@ -23,6 +23,7 @@ from mesh.events import (
     Tick,
 )
 from mesh.exchange.frames import encode
+from mesh.heads.certificates import Certified
 from mesh.journals.acknowledgements import acknowledge
 from protos.peer_pb2 import Documents, JournalBatches
 from tests.sim import identities
@@ -51,6 +52,7 @@ class World:
         self.bytes: dict[tuple[str, str], int] = {}
         self.chunk_bytes: dict[tuple[str, str], int] = {}
         self.faulty: dict[str, str] = {}  # model version -> how its gate fails: golden, crash
+        self.pipeline_starts: list[tuple[int, str, str, list[str]]] = []
         self.trace: list[tuple[int, str, str]] = []
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
         self._number = 0
@@ -174,6 +176,7 @@ class Host:
         self.name = contact.name
         self.disk = disk
         self.core: Any = None
+        self.pipelines: dict[str, Any] = {}
         self.up = False
         self.frozen = False
         self.wall_offset_ms = 0  # of its wall clock from the world's
@@ -318,5 +321,11 @@ def contact_of(name: str, site: str) -> Contact:
     """The contact of a node, or of the master where the site is empty."""
     if not site:
         return Contact(name, "master", "", b"m" * 32, identities.signer(name).public_key)
-    keys = identities.node_keys(site, name)
-    return Contact(name, "node", site, keys.tls_key, keys.signing_key)
+    return contact_shown(identities.certificate(identities.node_identity(site, name)))
+
+
+def contact_shown(certified: Certified) -> Contact:
+    """The contact of whoever shows a certificate."""
+    identity = certified.identity
+    keys = (certified.tls_key, certified.signing_key)
+    return Contact(identity.name, identity.role, identity.site, *keys)

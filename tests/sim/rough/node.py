@@ -71,14 +71,14 @@ class RoughNode(RoughRuntime):
         self.world.note(self.name, "boots")
         self.on, self.runtime_up, self.runtime_frozen = True, True, False
         self.new_clock()
-        self.runs, self.pipelines = {}, {}
+        self.runs, self.pipelines, self.deadlines = {}, {}, {}
         self.start_agent()
 
     def power_off(self) -> None:
         """The machine dies, with all that runs on it."""
         self.crash()
         self.on, self.runtime_up = False, False
-        self.runs, self.pipelines = {}, {}
+        self.runs, self.pipelines, self.deadlines = {}, {}, {}
 
     def start_agent(self) -> None:
         """Starts the agent, which adopts what runs."""
@@ -217,7 +217,7 @@ class RoughNode(RoughRuntime):
     def do_BeginArtifact(self, i: Any) -> None:  # noqa: N802
         def begin() -> None:
             if self.disk_refuses:
-                self.feed(ArtifactFailed(i.artifact.digest, FULL))
+                self.feed(ArtifactFailed(i.artifact.digest, FULL, full=True))
             else:
                 self.feed(ArtifactBegun(i.artifact.digest, self.disk.held(i.artifact)))
 
@@ -226,7 +226,7 @@ class RoughNode(RoughRuntime):
     def do_FinishArtifact(self, i: Any) -> None:  # noqa: N802
         def finish() -> None:
             if self.disk_refuses:
-                self.feed(ArtifactFailed(i.artifact, FULL))
+                self.feed(ArtifactFailed(i.artifact, FULL, full=True))
             else:
                 self.disk.complete.add(i.artifact)
                 self.feed(ArtifactFinished(i.artifact))
@@ -275,7 +275,7 @@ class RoughNode(RoughRuntime):
                     self.feed(ChunksFailed(i.artifact, left, i.source, Fault.MISSING))
                     return
                 if self.disk_refuses:
-                    self.feed(ArtifactFailed(i.artifact, FULL))
+                    self.feed(ArtifactFailed(i.artifact, FULL, full=True))
                     return
                 self.disk.chunks[i.artifact, chunk] = data
                 self.feed(ChunkStored(i.artifact, chunk))

@@ -47,6 +47,13 @@ class RoughRuntime(Daemon, SimNode):
             self._applied = i
             self.later(TELL_MS, lambda: self._tell(i))
 
+    def do_Renew(self, i: Any) -> None:  # noqa: N802
+        def renew() -> None:
+            if self.runtime_up and not self.runtime_frozen:
+                SimNode.do_Renew(self, i)
+
+        self.later(TELL_MS, renew)
+
     def _tell(self, run: Run) -> None:
         if run is not self._applied or not self.runtime_up or self.runtime_frozen:
             return
@@ -108,7 +115,7 @@ class RoughRuntime(Daemon, SimNode):
             return
         self.world.note(self.name, "runtime dies")
         self.runtime_up, self.runtime_frozen = False, False
-        self.runs, self.pipelines = {}, {}
+        self.runs, self.pipelines, self.deadlines = {}, {}, {}
         self.later(1, lambda: self.feed(RuntimeReported(None)))
 
         def again() -> None:

@@ -1,0 +1,405 @@
+"""The leases of a node: it asks for those of pipelines that are placed on it, holds them while a
+quorum grants them, and grants them to others.
+
+The rules stand in mesh/site/leases.py, what this node grants in mesh/core/grants.py. What comes in
+counts only from the linked node itself, in its present start as its register says it.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from mesh.core.grants import Grants, Owner
+from mesh.core.messages import NodeOutput, Renew, Run
+from mesh.core.rosters import Rosters, read, written
+from mesh.events import Send, WriteJournal
+from mesh.exchange.frames import encode
+from mesh.site.leases import (
+    ASK_AGAIN_MS,
+    FREE_MS,
+    LEASE_MS,
+    RENEW_MS,
+    Earlier,
+    asked_at,
+    is_quorum,
+    needs_lease,
+)
+from mesh.site.placement import reader
+from protos.documents_pb2 import Boot, LeaseState
+from protos.peer_pb2 import Frame, LeaseAsk, LeaseGrant
+
+if TYPE_CHECKING:
+    from mesh.core.node import NodeCore
+
+PATIENCE_MS = FREE_MS + 3 * ASK_AGAIN_MS
+"""Without a lease although enough nodes are linked, before it is an alarm: others may have started
+a moment ago, or have granted it to one that died."""
+REASON_CHARACTERS_MAX = 200
+"""Of why a node does not grant, as it says."""
+
+
+@dataclass
+class Lease:
+    """One lease that this node wants, holds, or has yet to give back.
+
+    `asked`: number to when, of the asks that may still count. `acknowledged`: by node, when that
+    was asked which it granted last. `process` is what is known of the pipeline here: none, told
+    (the runtime was told to run it, and has not said so yet), seen (it said that it has it).
+    """
+
+    since_ms: int
+    asked_ms: int | None = None
+    until_ms: int = 0
+    asked: dict[int, int] = field(default_factory=dict)
+    acknowledged: dict[str, int] = field(default_factory=dict)
+    earlier: dict[str, tuple[Earlier, ...]] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+    wanted: bool = True
+    told: bool = False
+    process: str = "none"
+
+    def holds(self, now_ms: int) -> bool:
+        """Whether the pipeline may run."""
+        return now_ms < self.until_ms
+
+
+class Leases:
+    """What this node holds (`held`), and `pending`: the pipelines that wait here, and why."""
+
+    def __init__(self, name: str, boot: Boot, rosters: Rosters, now_ms: int) -> None:
+        self._me = Owner(name, boot.counter, boot.nonce)
+        self._boot = boot
+        self.rosters = rosters
+        self.grants = Grants(now_ms)
+        self.pending: dict[str, str] = {}
+        self.held: dict[str, Lease] = {}
+        self._leases: dict[str, Lease] = {}
+        self._number = 0
+        self._looked_ms = now_ms
+
+    # ---- what is known ----
+
+    def barred(self, core: "NodeCore") -> str:
+        """Why this node neither asks nor grants for as long as that is so; "" if it may."""
+        name = self._me.node
+        if core.facts.moved:
+            return f"its data folder comes from another machine: {core.facts.moved}"
+        if name in core.conflicts.clones:
+            return "two machines hold its disk: see the alarm Clone"
+        if core.conflicts.is_old_disk:
+            return "its disk is an old copy: see the alarm OldDisk"
+        if self.rosters.too_many:
+            return "the roster changed too often while other nodes could not hear of it"
+        if name not in self.rosters.nodes:
+            return "it is not in the roster of its site"
+        return ""
+
+    def lease(self, workload: str) -> Lease | None:
+        """The lease that this node wants or holds of a pipeline."""
+        return self._leases.get(workload)
+
+    def allowed(self, core: "NodeCore") -> set[str]:
+        """The pipelines that may run here now: those whose lease is held, and of those that need
+        none what is placed here."""
+        return (set(core.work.pipelines) - _planned(core)) | self.held.keys()
+
+    def states(self) -> list[LeaseState]:
+        """What the node's register says: what it holds, and who acknowledges that."""
+        return [
+            LeaseState(workload=name, acknowledged=sorted(self.held[name].acknowledged))
+            for name in sorted(self.held)
+        ]
+
+    # ---- what this node wants ----
+
+    def want(self, core: "NodeCore", now_ms: int) -> list[NodeOutput]:
+        """Asks for what should run here from now on, and gives back what no longer should: of the
+        nodes that are linked with this one, since no other could hear that it is given back. (A
+        split site may hear of its other part through a master, as if that lived.)"""
+        near = {self._me.node, *core.peer.neighbours()}
+        views = [view for view in core.share.views if view.node in near]
+        plans = [one for one in core.branch.plan.pipelines if needs_lease(one)]
+        mine = {plan.name for plan in plans if reader(plan, views) == self._me.node}
+        for name in mine - self._leases.keys():
+            self._leases[name] = Lease(now_ms)
+        for name, lease in self._leases.items():
+            lease.wanted = name in mine
+        return self.tick(core, now_ms)
+
+    def told(self, outputs: Sequence[NodeOutput]) -> Sequence[NodeOutput]:
+        """Looks at what the runtime is about to be told, and passes it on."""
+        for run in outputs:
+            if isinstance(run, Run):
+                names = {pipeline.name for pipeline in run.pipelines}
+                for name, lease in self._leases.items():
+                    if name in names and not (lease.told and lease.process == "seen"):
+                        lease.process = "told"
+                    lease.told = name in names
+        return outputs
+
+    def reported(self, core: "NodeCore") -> list[NodeOutput]:
+        """The runtime said what it has: what stopped there is given back."""
+        if core.runtime.gone:
+            return []
+        present = {status.state.workload for status in core.runtime.state.pipelines}
+        for name, lease in self._leases.items():
+            if name in present and lease.process == "told":
+                lease.process = "seen"
+            elif name not in present and lease.process == "seen":
+                lease.process = "told" if lease.told else "none"
+        return self._give_back(core)
+
+    def tick(self, core: "NodeCore", now_ms: int) -> list[NodeOutput]:
+        """Asks for what is due, and looks at what is over."""
+        done: list[NodeOutput] = []
+        if now_ms - self._looked_ms >= ASK_AGAIN_MS:
+            self._looked_ms = now_ms
+            self.grants.forget(frozenset(_planned(core)), now_ms)
+            done += self.rosters.look(_applied(core), now_ms)
+        if not self._leases:
+            self.pending = {}
+            return done
+        barred = self.barred(core)
+        for name in sorted(self._leases):
+            lease = self._leases[name]
+            if lease.until_ms and (barred or not lease.holds(now_ms)):
+                done += self._lost(core, name, lease, barred or "no quorum acknowledges", now_ms)
+            if not barred and lease.wanted and self._is_due(lease, now_ms):
+                done += self._ask(core, name, lease, now_ms)
+        self.pending = self._pending(core, barred, now_ms)
+        return [*done, *self._give_back(core)]
+
+    def linked(self) -> None:
+        """There is another link: who is behind it is asked at once."""
+        for lease in self._leases.values():
+            if not lease.until_ms:
+                lease.asked_ms = None
+
+    def _is_due(self, lease: Lease, now_ms: int) -> bool:
+        if now_ms < self.grants.from_ms:
+            return False
+        every_ms = RENEW_MS if lease.until_ms else ASK_AGAIN_MS
+        return lease.asked_ms is None or now_ms - lease.asked_ms >= every_ms
+
+    def _ask(self, core: "NodeCore", name: str, lease: Lease, now_ms: int) -> list[NodeOutput]:
+        self._number += 1
+        lease.asked_ms = now_ms
+        asked = {number: at for number, at in lease.asked.items() if now_ms - at < LEASE_MS}
+        lease.asked = {**asked, self._number: now_ms}
+        _drop_old(lease, now_ms)
+        if self.grants.ask(name, self._me, self._number, now_ms) == "":
+            lease.acknowledged[self._me.node] = now_ms
+        ask = LeaseAsk(
+            workload=name, boot=self._boot, number=self._number, state=core.in_force.counter
+        )
+        return [*self._send(core, ask), *self._count(core, name, lease, now_ms)]
+
+    def _send(self, core: "NodeCore", ask: LeaseAsk) -> list[NodeOutput]:
+        frame, nodes = encode(lease_ask=ask), self._counting()
+        linked = [node for node in core.peer.neighbours() if node in nodes]
+        return [Send(node, frame, f"lease {ask.workload}") for node in sorted(linked)]
+
+    def _counting(self) -> set[str]:
+        """The nodes whose grants count."""
+        return set(self.rosters.nodes).union(*(one.nodes for one in self.rosters.earlier))
+
+    # ---- what is granted to this node ----
+
+    def granted(
+        self, core: "NodeCore", grant: LeaseGrant, peer: str, now_ms: int
+    ) -> list[NodeOutput]:
+        """A node answers an ask."""
+        lease = self._leases.get(grant.workload)
+        if lease is None or grant.boot != self._boot or grant.number not in lease.asked:
+            return []
+        if not self._counts(core, peer) or not _is_start(core, peer, grant.granter):
+            return []
+        if not grant.granted:
+            lease.refused[peer] = grant.reason[:REASON_CHARACTERS_MAX]
+            return []
+        before = lease.acknowledged.get(peer, 0)
+        lease.acknowledged[peer] = max(before, lease.asked[grant.number])
+        lease.earlier[peer] = read(grant.earlier)
+        lease.refused.pop(peer, None)
+        return self._count(core, grant.workload, lease, now_ms)
+
+    def _counts(self, core: "NodeCore", node: str) -> bool:
+        return node in self._counting() and node not in core.conflicts.clones
+
+    def _count(self, core: "NodeCore", name: str, lease: Lease, now_ms: int) -> list[NodeOutput]:
+        """Holds the lease for as long as the newest quorum grants it."""
+        if not lease.wanted or self.barred(core):
+            return []
+        base = self._base(core, name, lease)
+        until_ms = 0 if base is None else base + LEASE_MS
+        if until_ms <= max(lease.until_ms, now_ms):
+            return []
+        is_new, lease.until_ms = name not in self.held, until_ms
+        self.held[name] = lease
+        who = ", ".join(sorted(lease.acknowledged))
+        done: list[NodeOutput] = [Renew(((name, until_ms),), f"acknowledged by {who}")]
+        if is_new:
+            core.stale = f"the lease of {name} is held"
+            cause = f"acknowledged by {who}"
+            done.append(WriteJournal("record", "lease.held", name, cause))
+        return done
+
+    def _base(self, core: "NodeCore", name: str, lease: Lease) -> int | None:
+        """When that was asked on which the lease rests. Who knows of an earlier roster counts only
+        where a quorum of that one acknowledges too."""
+        given = {n: at for n, at in lease.acknowledged.items() if n not in core.conflicts.clones}
+        known = {node: lease.earlier.get(node, ()) for node in given}
+        able = {
+            node: at
+            for node, at in given.items()
+            if all(is_quorum(name, given, one.nodes) for one in known[node])
+        }
+        earlier = {*self.rosters.earlier, *(one for node in able for one in known[node])}
+        rosters = [self.rosters.nodes, *(one.nodes for one in earlier)]
+        return asked_at(name, able, rosters)
+
+    def _lost(
+        self, core: "NodeCore", name: str, lease: Lease, why: str, now_ms: int
+    ) -> list[NodeOutput]:
+        self.held.pop(name, None)
+        lease.until_ms, lease.since_ms = 0, now_ms
+        lease.acknowledged, lease.earlier = {}, {}
+        core.stale = f"the lease of {name} is lost"
+        return [WriteJournal("record", "lease.lost", name, why)]
+
+    def _give_back(self, core: "NodeCore") -> list[NodeOutput]:
+        """Frees what is not wanted any more and has really stopped here."""
+        done: list[NodeOutput] = []
+        for name, lease in list(self._leases.items()):
+            if lease.wanted:
+                continue
+            was_held = self.held.pop(name, None) is not None
+            core.stale = core.stale or (f"the lease of {name} is given back" if was_held else "")
+            stopped = lease.process == "none" and not lease.told
+            if stopped:
+                done += self._release(core, name, lease)
+            elif not lease.until_ms:  # over: it may not act any more, and binds nobody for long
+                del self._leases[name]
+        return done
+
+    def _release(self, core: "NodeCore", name: str, lease: Lease) -> list[NodeOutput]:
+        del self._leases[name]
+        self._number += 1
+        self.grants.release(name, self._me, self._number)
+        release = LeaseAsk(workload=name, boot=self._boot, number=self._number, release=True)
+        entry = WriteJournal("record", "lease.released", name, "it is not placed here any more")
+        return [*self._send(core, release), *([entry] if lease.until_ms else [])]
+
+    # ---- what this node grants ----
+
+    def frame(self, core: "NodeCore", frame: Frame, peer: str, now_ms: int) -> list[NodeOutput]:
+        """An ask of a neighbour, or its answer."""
+        if frame.WhichOneof("kind") == "lease_grant":
+            return self.granted(core, frame.lease_grant, peer, now_ms)
+        ask = frame.lease_ask
+        owner = Owner(peer, ask.boot.counter, ask.boot.nonce)
+        if ask.release:
+            self.grants.release(ask.workload, owner, ask.number)
+            return []
+        why = self._why_not(core, ask, peer)
+        if not why:
+            answer = self.grants.ask(ask.workload, owner, ask.number, now_ms)
+            if answer is None:
+                return []
+            why = answer
+        grant = LeaseGrant(
+            workload=ask.workload,
+            boot=ask.boot,
+            number=ask.number,
+            granted=not why,
+            reason=why,
+            granter=self._boot,
+            earlier=written(self.rosters.earlier),
+        )
+        return [Send(peer, encode(lease_grant=grant), f"lease {ask.workload}")]
+
+    def _why_not(self, core: "NodeCore", ask: LeaseAsk, peer: str) -> str:
+        """Why an ask is refused, whoever has the lease; "" if it is not."""
+        barred = self.barred(core)
+        if barred:
+            return f"{self._me.node} takes no part: {barred}"
+        if peer in core.conflicts.clones:
+            return f"two machines hold the disk of {peer}"
+        if peer not in self.rosters.nodes:
+            return f"{peer} is not in the roster that {self._me.node} goes by"
+        if not _is_start(core, peer, ask.boot):
+            return f"{self._me.node} knows another start of {peer}"
+        if ask.state < self.rosters.since:
+            return f"{peer} goes by an earlier roster"
+        if ask.workload not in _planned(core):
+            return f"the plan that {self._me.node} goes by has no such pipeline"
+        return ""
+
+    # ---- for people ----
+
+    def _pending(self, core: "NodeCore", barred: str, now_ms: int) -> dict[str, str]:
+        """The pipelines that are placed here and may not run, and what to do about it."""
+        found = {}
+        for name, lease in self._leases.items():
+            if not lease.wanted or lease.until_ms or _has_holder(core, name):
+                continue
+            if barred:
+                found[name] = f"it is placed on {self._me.node}, which may not run it: {barred}"
+                continue
+            since_ms = max(lease.since_ms, self.grants.from_ms)
+            able = {self._me.node, *core.peer.neighbours()} - core.conflicts.clones
+            missing = sorted(set(self.rosters.nodes) - able)
+            enough = is_quorum(name, able, self.rosters.nodes)
+            if now_ms >= since_ms + (PATIENCE_MS if enough else 0):
+                found[name] = _without(lease, self.rosters.nodes, missing)
+        return found
+
+
+def _planned(core: "NodeCore") -> set[str]:
+    """The pipelines of the plan that need a lease."""
+    return {one.name for one in core.branch.plan.pipelines if needs_lease(one)}
+
+
+def _has_holder(core: "NodeCore", workload: str) -> bool:
+    """Whether another node that lives says that it holds the lease."""
+    return any(
+        lease.workload == workload
+        for record in core.membership.registers.records()
+        if record.body.node != core.name and core.membership.liveness.is_alive(record.body.node)
+        for lease in record.body.leases
+    )
+
+
+def _applied(core: "NodeCore") -> Mapping[str, int]:
+    records = core.membership.registers.records()
+    applied = {record.body.node: record.body.applied_counter for record in records}
+    return {**applied, core.name: core.in_force.counter}
+
+
+def _is_start(core: "NodeCore", node: str, boot: Boot) -> bool:
+    """Whether this is the start of the node that its register speaks of."""
+    record = core.membership.registers.get(node)
+    return record is not None and record.body.boot == boot
+
+
+def _drop_old(lease: Lease, now_ms: int) -> None:
+    """Forgets grants of what was asked too long ago to count."""
+    for node in [n for n, at in lease.acknowledged.items() if now_ms - at >= LEASE_MS]:
+        del lease.acknowledged[node]
+        lease.earlier.pop(node, None)
+
+
+def _without(lease: Lease, roster: Collection[str], missing: Iterable[str]) -> str:
+    who = ", ".join(sorted(lease.acknowledged)) or "none"
+    text = f"{len(lease.acknowledged)} of the {len(roster)} nodes of the roster acknowledge ({who})"
+    away = ", ".join(missing)
+    if away:
+        first = next(iter(missing))
+        way = (
+            f"see to {away} and the network between; if one is gone for good, "
+            f"`meshctl node revoke {first}` at a master"
+        )
+    else:
+        reasons = "; ".join(f"{node}: {why}" for node, why in sorted(lease.refused.items()))
+        way = f"the others say: {reasons or 'nothing'}"
+    return f"{text}, and onSplit: stop needs more than half: {way}; or use onSplit: run"
