@@ -65,7 +65,7 @@ async def test_records_come_before_data_each_in_order_and_signed() -> None:
     assert disk.fed == [BatchSaved(batch) for batch in disk.batches]
     assert journal.records == 3
     for batch in disk.batches:
-        assert open_batch(batch.envelope, lambda _: identities.signer("a").public_key) == batch
+        assert open_batch(batch.envelope, lambda _: [identities.signer("a").public_key]) == batch
 
 
 async def test_running_it_writes_records_at_once_and_data_soon() -> None:
