@@ -64,7 +64,8 @@ def draw(seed: int, nodes: int, minutes: float) -> Story:
     )
     ends_ms = int(minutes * 60_000)
     acts = _acts(names, services, ends_ms - min(QUIET_MS, ends_ms * 3 // 10), dice)
-    return Story(seed, cores, cameras, Wanted(services), acts, ends_ms)
+    wanted = Wanted(services, exclusive=seed % 2 == 1)
+    return Story(seed, cores, cameras, wanted, acts, ends_ms)
 
 
 def draw_releases(seed: int, nodes: int, minutes: float) -> Story:

@@ -2,6 +2,7 @@
 
 from tests.sim.checks.agreement import Agreement, AlarmsCleared, EqualRegisters, ServesInTheEnd
 from tests.sim.checks.authority import NeverBack, TwoSignatures
+from tests.sim.checks.exclusive import NeverTwice
 from tests.sim.checks.honesty import BadVersions, Bounded, HonestRegister, NeverRaises
 from tests.sim.checks.keeping import TwoHolders
 from tests.sim.checks.records import DurableBeforeAcknowledged, RecordsOnceInOrder
@@ -31,5 +32,6 @@ CHECKS = (
     Bounded,
     BadVersions,
     TwoHolders,
+    NeverTwice,
     NeverRaises,
 )

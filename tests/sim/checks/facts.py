@@ -84,6 +84,18 @@ class Collected:
 
 
 @dataclass(frozen=True)
+class PipelineStarted:
+    """A runtime starts a pipeline. `leased`: it must never run twice; `beside`: the nodes on which
+    it runs already."""
+
+    at_ms: int
+    node: str
+    workload: str
+    leased: bool
+    beside: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Acknowledged:
     """A master is about to acknowledge a log up to a sequence; its disk ends at `durable`."""
 
@@ -186,6 +198,7 @@ Fact = (
     | DocumentSaved
     | WorkerStarted
     | ReplicaStopped
+    | PipelineStarted
     | Collected
     | Acknowledged
     | FaultBegan

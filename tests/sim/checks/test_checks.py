@@ -25,6 +25,7 @@ from tests.sim.checks.facts import (
     FaultBegan,
     FaultEnded,
     NodeSample,
+    PipelineStarted,
     PlanSigned,
     Raised,
     RecordsAtEnd,
@@ -32,6 +33,7 @@ from tests.sim.checks.facts import (
     Sample,
     WorkerStarted,
 )
+from tests.sim.checks.exclusive import NeverTwice
 from tests.sim.checks.honesty import BadVersions, Bounded, HonestRegister, NeverRaises
 from tests.sim.checks.keeping import TwoHolders
 from tests.sim.checks.records import DurableBeforeAcknowledged, RecordsOnceInOrder
@@ -108,6 +110,7 @@ def tries(nodes: str) -> list[WorkerStarted]:
     return [WorkerStarted(9, node, BAD_KEY, BAD, whole=True) for node in nodes]
 
 
+DOOR = PipelineStarted(9, "a", "door", leased=True, beside=())
 SERVES_BAD = replace(GOOD_NODE, serving={("faces", "2.0.0-golden"): 1})
 GONE = Collected(9, "c", MODEL, 1, good=frozenset(), holders=frozenset("a"))
 BOTH_HOLD = replace(GONE, holders=frozenset("ab"))
@@ -153,6 +156,7 @@ BROKEN: list[tuple[type[Check], str, Sequence[Fact]]] = [
     (TwoHolders, "planned", [SIGNED, GONE]),
     (TwoHolders, "last good", [replace(GONE, good=frozenset("a"))]),
     (TwoHolders, "its own", [replace(BOTH_HOLD, good=frozenset("c"))]),
+    (NeverTwice, "beside another", [replace(DOOR, beside=("b",))]),
     (NeverRaises, "raised", [Raised(0, "a", "ValueError")]),
 ]  # fmt: skip
 
@@ -189,6 +193,7 @@ KEPT: list[tuple[type[Check], str, Sequence[Fact]]] = [
     (TwoHolders, "another", [SIGNED, replace(GONE, artifact=bytes(32))]),
     (TwoHolders, "another plan", [SIGNED, replace(GONE, counter=2)]),
     (TwoHolders, "held by two", [SIGNED, replace(BOTH_HOLD, good=frozenset("b"))]),
+    (NeverTwice, "alone, or as it may", [DOOR, replace(DOOR, leased=False, beside=("b",))]),
     (NeverRaises, "nothing", [sample(0)]),
 ]  # fmt: skip
 

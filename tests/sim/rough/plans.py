@@ -49,6 +49,7 @@ class Wanted:
 
     services: tuple[Service, ...]
     pipeline: bool = True
+    exclusive: bool = False  # the pipeline must never run twice
     releases: dict[str, int] = field(default_factory=dict)
 
     def change(self, service: Service) -> "Wanted":
@@ -110,7 +111,11 @@ def branch_of(wanted: Wanted, nodes: Sequence[str]) -> bytes:
         entry = RosterEntry(node=node, signing_key=keys.signing_key, tls_key=keys.tls_key)
         roster.append(entry)
     camera = PipelinePlan(
-        name="door", source="camera", service=wanted.services[0].name, every_ms=500
+        name="door",
+        source="camera",
+        service=wanted.services[0].name,
+        every_ms=500,
+        exclusive=wanted.exclusive,
     )
     plan = Plan(
         site="south",

@@ -6,7 +6,7 @@ from mesh.core.messages import Run, RuntimeReported
 from mesh.site.local import ReplicaKey
 from protos.documents_pb2 import Phase, ServiceLoad
 from protos.runtime_pb2 import RuntimeState
-from tests.sim.checks.facts import ReplicaStopped, WorkerStarted
+from tests.sim.checks.facts import PipelineStarted, ReplicaStopped, WorkerStarted
 from tests.sim.nodes import SimNode
 from tests.sim.rough.daemon import Daemon
 from tests.sim.rough.world import RoughWorld
@@ -53,6 +53,13 @@ class RoughRuntime(Daemon, SimNode):
                 SimNode.do_Renew(self, i)
 
         self.later(TELL_MS, renew)
+
+    def pipeline_started(self, name: str, leased: bool) -> None:
+        """A pipeline starts here."""
+        SimNode.pipeline_started(self, name, leased)
+        beside = tuple(self.world.pipeline_starts[-1][3])
+        fact = PipelineStarted(self.world.now_ms, self.name, name, leased, beside)
+        self.world.watch(fact)
 
     def _tell(self, run: Run) -> None:
         if run is not self._applied or not self.runtime_up or self.runtime_frozen:
