@@ -15,6 +15,7 @@ from tests.sim.checks import CHECKS
 from tests.sim.checks.agreement import Agreement, AlarmsCleared, EqualRegisters, ServesInTheEnd
 from tests.sim.checks.authority import NeverBack, TwoSignatures
 from tests.sim.checks.check import BROKEN_MAX, Check
+from tests.sim.checks.exclusive import NeverTwice
 from tests.sim.checks.facts import (
     Acknowledged,
     Collected,
@@ -33,7 +34,6 @@ from tests.sim.checks.facts import (
     Sample,
     WorkerStarted,
 )
-from tests.sim.checks.exclusive import NeverTwice
 from tests.sim.checks.honesty import BadVersions, Bounded, HonestRegister, NeverRaises
 from tests.sim.checks.keeping import TwoHolders
 from tests.sim.checks.records import DurableBeforeAcknowledged, RecordsOnceInOrder
