@@ -62,6 +62,12 @@ def _parser() -> argparse.ArgumentParser:
         help="instead of master and token: the file from `meshctl admit`, for the request of this "
         "machine",
     )
+    there = _command(inner, "moved", "say that this machine is the node from now on", _moved)
+    there.description = (
+        "Say that this data folder was brought to this machine on purpose, and that no other has "
+        "it any more. The agent must be stopped. Without it a folder that comes from another "
+        "machine takes no part in the leases of exclusive pipelines."
+    )
     request = _command(inner, "request", "print what a site's operator admits by", _request)
     request.add_argument("--site", required=True, help="the site that this machine is to be in")
     request.add_argument("--id", default="", help="this node's ID (default: the machine's name)")
@@ -184,6 +190,25 @@ def _request(options: argparse.Namespace, config: Config) -> int:
         return _complain(str(error), EXIT_BAD_INPUT)
     except OSError as error:
         return _complain(str(error), EXIT_FAILED)
+    return 0
+
+
+def _moved(options: argparse.Namespace, config: Config) -> int:
+    from node.agent.machine_marks import MACHINE, marks, written
+    from node.disk.authority_folder import FolderRefused as KeysRefused
+    from node.disk.authority_keys import NodeKeys
+    from node.disk.errors import DiskError
+    from node.disk.folder import DataFolder, FolderRefused
+
+    try:
+        keys = NodeKeys.load(options.data)
+        with DataFolder(options.data) as folder:
+            folder.documents.put(MACHINE, written(marks()))
+    except (KeysRefused, FolderRefused) as error:
+        return _complain(str(error), EXIT_BAD_INPUT)
+    except (DiskError, OSError) as error:
+        return _complain(str(error), EXIT_FAILED)
+    print(f"This machine is {keys.identity.name} from now on.")
     return 0
 
 

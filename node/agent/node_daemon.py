@@ -50,6 +50,7 @@ from node.agent.journal import OwnJournal
 from node.agent.links import Links
 from node.agent.local_changes import OwnChanges
 from node.agent.machine import capacity
+from node.agent.machine_marks import MACHINE, marks, moved, tell
 from node.agent.neighbourhood import Neighbourhood
 from node.agent.node_backend import NodeBackend, NodeParts
 from node.agent.own_address import OwnAddress, advertised
@@ -152,14 +153,12 @@ class NodeDaemon:
             capacity=capacity(self.config.node),
             sources=tuple(sorted(self.config.sources)),
             masters=tuple(identity.name for identity, _ in self.masters()),
+            moved=moved(self.disk.document(MACHINE), marks()),
         )
-        ran = self.disk.document("ran") or b""
-        rollouts = self.disk.document("rollouts") or b""
-        cordon = self.disk.document(CORDON) or b""
-        changes = self.disk.document(LOCAL_CHANGES) or b""
+        names = ("ran", "rollouts", CORDON, LOCAL_CHANGES)
+        ran, rollouts, cordon, changes = (self.disk.document(name) or b"" for name in names)
         documents = (ran, rollouts, cordon, changes)
-        boxes = self.welcome.admissions
-        rosters = self.disk.document(ROSTERS) or b""
+        boxes, rosters = self.welcome.admissions, self.disk.document(ROSTERS) or b""
         core = NodeCore(peer, membership, artifacts, facts, now, *documents, boxes, rosters)
         self.welcome.core = core
         return core
@@ -324,6 +323,8 @@ class NodeDaemon:
         say_hello(self.journal, self._feed, self.identity.name, self.boot.counter, damaged)
         if damaged:
             self._mend_state()
+        assert self.core is not None
+        tell(self.core.facts.moved, self.identity.name, self._feed, self._save_document)
 
     def _mend_state(self) -> None:
         """Puts the state that its branches proved back on disk: its own document was damaged."""

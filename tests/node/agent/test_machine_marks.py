@@ -1,0 +1,68 @@
+"""Whether a data folder is on its own machine."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from node.agent.machine_marks import MACHINE, marks, moved, tell, written
+
+
+def machine(root: Path, board: str = "", serial: str = "", cards: tuple[str, ...] = ()) -> Path:
+    """A machine's files."""
+    files = {"sys/class/dmi/id/product_uuid": board, "proc/device-tree/serial-number": serial}
+    for path, text in files.items():
+        if text:
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_text(text + "\n")
+    for number, address in enumerate(cards):
+        (root / f"sys/class/net/eth{number}/device").mkdir(parents=True)
+        (root / f"sys/class/net/eth{number}/address").write_text(address + "\n")
+    return root
+
+
+def test_marks_are_digests_of_what_is_the_machines_own(tmp_path: Path) -> None:
+    root = machine(tmp_path, "1-2-3", "abc\0", ("02:00:00:00:00:01", "00:00:00:00:00:00"))
+    bridge = root / "sys/class/net/docker0"
+    bridge.mkdir()
+    (bridge / "address").write_text("02:42:00:00:00:01\n")
+    found = marks(root)
+    assert sorted(found) == ["board", "cards", "serial"]
+    assert [len(one) for one in found.values()] == [1, 1, 1]
+    assert "1-2-3" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "differs"),
+    [
+        pytest.param({"board": "x"}, {"board": "y"}, "board", id="another board"),
+        pytest.param({"cards": ("a", "b")}, {"cards": ("b",)}, "", id="a card less"),
+        pytest.param({"board": "x", "cards": ("a",)}, {"board": "x", "cards": ("b",)}, "",
+            id="another card"),
+        pytest.param({"board": "x", "cards": ("a",)}, {"board": "y", "cards": ("b",)},
+            "board and cards", id="another machine"),
+        pytest.param({"board": "x"}, {"cards": ("a",)}, "", id="nothing in common"),
+        pytest.param({}, {"board": "x"}, "", id="no marks before"),
+    ],
+)  # fmt: skip
+def test_a_folder_was_moved_if_no_mark_that_both_have_agrees(
+    tmp_path: Path, before: dict[str, Any], now: dict[str, Any], differs: str
+) -> None:
+    kept = written(marks(machine(tmp_path / "before", **before)))
+    found = moved(kept, marks(machine(tmp_path / "now", **now)))
+    assert found == (f"{differs} of that machine and of this one differ" if differs else "")
+
+
+def test_a_folder_that_never_had_marks_was_not_moved() -> None:
+    assert moved(None, {"board": ["x"]}) == ""
+
+
+def test_what_was_moved_is_an_alarm_with_the_way_out_and_its_marks_stay() -> None:
+    fed: list[Any] = []
+    saved: list[str] = []
+    tell("board differs", "a", fed.append, lambda name, _: saved.append(name))
+    assert (fed[0].kind, fed[0].subject, fed[0].severity) == ("Clone", "a", "critical")
+    assert "meshd node moved" in fed[0].message
+    assert saved == []
+    tell("", "a", fed.append, lambda name, _: saved.append(name))
+    assert (len(fed), saved) == (1, [MACHINE])
