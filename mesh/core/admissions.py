@@ -114,6 +114,8 @@ class Admissions:
         self._roster = {entry.tls_key: entry.node for entry in branch.roster}
         before = [one.certified.der for one in self._bound.values()] + self._kept
         self._bound, self._kept, news = {}, [], self._news
+        if not branch.site:  # no state is known here, and unknown is not absent
+            self._kept = before
         for der in before:
             self._again(der)
         self._news = [one for one in news if one.key in self._bound]

@@ -14,6 +14,8 @@ from protos.documents_pb2 import TrustBody, TrustedKey
 
 MESH = "testmesh"
 MASTER = "master-1"
+SERIAL = 2
+"""Of every certificate that the mesh's authority issues here; boxes count from 3."""
 
 
 @functools.cache
@@ -44,7 +46,7 @@ def certificate(identity: Identity) -> Certified:
         identity,
         tls_key(identity.uri).public_key(),
         signer(identity.uri).public_key,
-        serial=2,
+        serial=SERIAL,
     )
     return read_certificate(der)
 

@@ -169,6 +169,8 @@ class SimNode(SimRuntime):
         self.admissions = Admissions(self.site, trust, documents.get(ADMISSIONS, b""))
         known = heads.contents().get(f"site/{self.site}")
         self.admissions.use(open_site_branch(known, self.site) if known else SiteBranch())
+        if known and self.me.serial != identities.SERIAL:
+            self.admissions.check(self.me.der)  # a box knows of itself whose place it takes
         registers = self.known_registers(self._check)
         me = Self(keys_of(self.me), self.core_boot, self.signer)
         membership = Membership(me, registers, now)

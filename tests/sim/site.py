@@ -8,6 +8,7 @@ from mesh.blobs.manifest import seal
 from mesh.hashing import sha256
 from protos.documents_pb2 import (
     Autonomy,
+    Delegation,
     Manifest,
     ModelPlan,
     PipelinePlan,
@@ -34,6 +35,8 @@ class Site:
         self.master = SimMaster(self.world)
         self.nodes = [kind(self.world, "south", f"south-{i + 1}") for i in range(nodes)]
         self.replicas = 2
+        self.delegations: list[Delegation] = []
+        """Who may admit boxes; the next state that is published says so."""
         self.envelope, self.chunks = face_detector()
 
     def settle(self, replicas: int = 2) -> "Site":
@@ -89,6 +92,7 @@ class Site:
             autonomy=autonomy,
         )
         branch = SiteBranch(site="south", roster=self._roster(held_back or {}), plan=plan)
+        branch.delegations.extend(self.delegations)
         self.master.publish(
             {
                 "site/south": branch.SerializeToString(deterministic=True),

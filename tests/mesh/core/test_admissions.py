@@ -1,0 +1,177 @@
+"""What one node makes of the boxes that it sees: first come, kept, repeated, ended, replaced."""
+
+import pytest
+
+from mesh.core.admissions import CLASHES_MAX, REPEATED_MAX, Admissions
+from mesh.events import SaveDocument, WriteJournal
+from mesh.heads.identity import IdentityRefused
+from mesh.heads.trust import Trust
+from protos.documents_pb2 import Delegation, DelegationUse, RosterEntry, SiteBranch
+from tests.sim import identities
+from tests.sim.boxes import FIRST, admit, delegation
+
+OLD = identities.node_keys("south", "c").tls_key
+
+
+def branch(*delegations: Delegation, roster: str = "abc") -> SiteBranch:
+    entries = []
+    for node in roster:
+        keys = identities.node_keys("south", node)
+        entry = RosterEntry(node=node, signing_key=keys.signing_key, tls_key=keys.tls_key)
+        entries.append(entry)
+    return SiteBranch(site="south", roster=entries, delegations=delegations or [delegation()])
+
+
+def at(node_branch: SiteBranch | None = None, document: bytes = b"") -> Admissions:
+    trust = Trust(identities.signer("root").public_key, identities.trust_envelope())
+    made = Admissions("south", trust, document)
+    made.use(node_branch or branch())
+    return made
+
+
+def kept(admissions: Admissions) -> bytes:
+    """What is written down of the news."""
+    save = admissions.look()[0]
+    assert isinstance(save, SaveDocument)
+    return save.data
+
+
+def test_a_box_counts_from_when_it_is_first_seen_and_is_journalled_once() -> None:
+    admissions, (box, _) = at(), admit("d")
+    assert admissions.look() == []
+    assert admissions.check(box.der) == box
+    assert admissions.check(box.der) == box
+    _, entry = admissions.look()
+    assert isinstance(entry, WriteJournal)
+    assert (entry.event, entry.subject) == ("node.admitted", "d")
+    assert entry.fields["number"] == str(FIRST)
+    assert admissions.look() == []
+    assert admissions.tls_keys == (box.tls_key,)
+    assert admissions.certificates == [box.der]
+    assert admissions.nodes == {"d": f"bob ({delegation().id}/{FIRST})"}
+    assert admissions.used() == {delegation().id: [FIRST]}
+    assert admissions.authorities == (delegation().authority,)
+
+
+def test_the_first_keys_that_show_a_number_are_kept_over_a_restart_and_others_are_told() -> None:
+    admissions, (first, _), (second, _) = at(), admit("d"), admit("e", keys="other")
+    admissions.check(first.der)
+    after = at(document=kept(admissions))
+    with pytest.raises(IdentityRefused, match="showed it first"):
+        after.check(second.der)
+    assert after.check(first.der) == first
+    assert list(after.clashes) == [f"{delegation().id}/{FIRST}"]
+    assert "meshctl delegate --end" in after.clashes[f"{delegation().id}/{FIRST}"]
+    after.use(branch(delegation("eve")))
+    assert after.clashes == {}  # the delegation is gone, and with it what was wrong
+
+
+def test_so_many_clashes_are_told_and_no_more() -> None:
+    names = [f"operator-{n}" for n in range(CLASHES_MAX // 6)]
+    admissions = at(branch(*[delegation(name) for name in names]))
+    for name in names:
+        for number in range(FIRST, 10):
+            admissions.check(admit(f"n{number}{name[-1]}", number, operator=name)[0].der)
+            with pytest.raises(IdentityRefused):
+                admissions.check(admit("x", number, keys="x", operator=name)[0].der)
+    assert len(admissions.clashes) == min(CLASHES_MAX, len(names) * 7)
+
+
+def test_what_another_release_wrote_is_shown_again_by_its_boxes() -> None:
+    admissions, (box, _) = at(document=b"\xff rubbish"), admit("d")
+    assert admissions.tls_keys == ()
+    assert admissions.check(box.der) == box
+
+
+def test_who_was_first_is_remembered_while_no_state_is_known() -> None:
+    admissions, (first, _), (second, _) = at(), admit("d"), admit("e", keys="other")
+    admissions.check(first.der)
+    after = at(SiteBranch(), kept(admissions))  # what was in force is damaged on disk
+    with pytest.raises(IdentityRefused, match="by no delegation"):
+        after.check(first.der)
+    after.use(branch())
+    with pytest.raises(IdentityRefused, match="showed it first"):
+        after.check(second.der)
+
+
+def test_a_box_stays_when_the_time_is_over_and_goes_when_the_delegation_is_ended() -> None:
+    admissions, (box, _) = at(branch(delegation(until_unix_ms=10))), admit("d")
+    admissions.unix_ms = 9
+    admissions.check(box.der)
+    admissions.unix_ms = 10
+    admissions.use(branch(delegation(until_unix_ms=10)))
+    assert admissions.check(box.der) == box
+    with pytest.raises(IdentityRefused, match="is over"):
+        admissions.check(admit("e", FIRST + 1)[0].der)
+    after = at(branch(delegation(until_unix_ms=10)), kept(admissions))
+    after.unix_ms = 11
+    assert after.check(box.der) == box
+    after.use(branch(delegation(ended=True)))
+    with pytest.raises(IdentityRefused, match="was ended"):
+        after.check(box.der)
+    assert after.tls_keys == ()
+
+
+def test_who_was_seen_and_ended_before_it_was_written_down_is_no_news() -> None:
+    admissions, (box, _) = at(), admit("d")
+    admissions.check(box.der)
+    admissions.use(branch(delegation(ended=True)))
+    assert admissions.look() == []
+
+
+def test_what_the_master_took_in_counts_whatever_was_seen_first() -> None:
+    admissions, (first, _), (second, _) = at(), admit("d"), admit("e", keys="other")
+    admissions.check(first.der)
+    use = DelegationUse(number=FIRST, tls_key=second.tls_key)
+    admissions.use(branch(delegation(uses=[use])))
+    assert admissions.tls_keys == ()
+    assert admissions.check(second.der) == second
+    with pytest.raises(IdentityRefused, match="showed it first"):
+        admissions.check(first.der)
+    assert admissions.to_repeat(()) == []  # the state tells of it
+
+
+def test_a_box_takes_the_place_of_a_node_of_its_site_and_of_nobody_else() -> None:
+    admissions, (box, _) = at(), admit("c", replaces=OLD)
+    admissions.check(box.der)
+    ((key, why),) = admissions.replaced().items()
+    assert key == OLD
+    assert why.startswith("c takes its place, admitted by bob")
+    stranger = admit("d", FIRST + 1, replaces=b"an operator's or a master's key!")[0]
+    admissions.check(stranger.der)
+    assert list(admissions.replaced()) == [OLD]
+
+
+def test_an_id_in_use_stays_with_its_node() -> None:
+    admissions, (box, _) = at(), admit("c")
+    with pytest.raises(IdentityRefused, match="another node has this ID"):
+        admissions.check(box.der)
+    first, second = admit("d", FIRST)[0], admit("d", FIRST + 1, keys="2")[0]
+    admissions.check(first.der)
+    with pytest.raises(IdentityRefused, match="another node has this ID"):
+        admissions.check(second.der)
+    third = admit("d", FIRST + 2, replaces=first.tls_key, keys="3")[0]
+    assert admissions.check(third.der) == third
+    assert list(admissions.replaced()) == [first.tls_key]
+
+
+def test_boxes_of_which_no_register_tells_are_repeated_and_heard() -> None:
+    here, there = at(), at()
+    first = admit("c", FIRST, replaces=OLD)[0]
+    second = admit("c", FIRST + 1, replaces=first.tls_key, keys="2")[0]
+    for box in (first, second):
+        here.check(box.der)
+    repeated = here.to_repeat({second.der})
+    assert repeated == [first.der]
+    with pytest.raises(IdentityRefused, match="another node has this ID"):
+        there.check(second.der)
+    there.heard([b"rubbish", *repeated])
+    assert there.check(second.der) == second
+    assert set(there.replaced()) == {OLD, first.tls_key}
+
+
+def test_a_register_repeats_only_so_many() -> None:
+    admissions = at()
+    for number in range(FIRST, FIRST + REPEATED_MAX + 2):
+        admissions.check(admit(f"n{number}", number)[0].der)
+    assert len(admissions.to_repeat(())) == REPEATED_MAX
