@@ -69,10 +69,10 @@ def test_a_damaged_artifact_is_fetched_again_and_its_replica_told_then(site: Sit
     assert core.told_services == {}
 
 
-def test_the_runtime_is_told_of_a_revocation_that_changes_nothing_else() -> None:
+def test_the_runtime_is_told_again_what_says_something_else_and_not_for_another_cause() -> None:
     one = Run((), (), (), (), "one cause")
     assert same_run(one, Run((), (), (), (), "another"))
-    assert not same_run(one, Run((), (), (), (), "one cause", (b"k" * 32,)))
+    assert not same_run(one, Run((), (PipelinePlan(name="door"),), (), (), "one cause"))
 
 
 def test_a_corrupt_chunk_is_told_and_an_unreachable_source_is_not(site: Site) -> None:
