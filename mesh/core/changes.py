@@ -15,7 +15,7 @@ from mesh.hashing import sha256
 from mesh.heads.trust import Trust
 from mesh.site.changes import (
     CHANGES_MAX,
-    PIN,
+    VERSIONS,
     Change,
     ChangeRefused,
     Key,
@@ -97,8 +97,22 @@ class LocalChanges:
         counting = sum(1 for one in self._held.values() if one.body.value)
         if change.key not in self._held and counting >= CHANGES_MAX:
             raise ChangeRefused(f"{CHANGES_MAX} changes count here already: end one first")
+        self._check_alone(change)
         self._check(change, unix_ms)
         return change
+
+    def _check_alone(self, change: Change) -> None:
+        """Raises ChangeRefused where another change says which version the service runs."""
+        body = change.body
+        if body.field not in VERSIONS or not body.value:
+            return
+        (field,) = (one for one in VERSIONS if one != body.field)
+        other = self._held.get((body.workload, field))
+        if other is not None and other.body.value:
+            raise ChangeRefused(
+                f"a {field} of {body.workload} counts already: "
+                f"`meshctl local end {body.workload} {field}` ends it"
+            )
 
     def document(self, change: Change | None = None) -> bytes:
         """What the disk is to hold, with one more change that is to count."""
@@ -212,7 +226,7 @@ class LocalChanges:
         body, artifact = change.body, self._artifacts.get(change.body.artifact)
         services = self._in_force.planned.services
         model = next((s.model for s in services if s.name == body.workload), "")
-        if body.field != PIN or not body.value or artifact is None or not model:
+        if body.field not in VERSIONS or not body.value or artifact is None or not model:
             return
         name, version = artifact.manifest.name, artifact.manifest.version
         if (name, version) != (model, body.value):

@@ -24,6 +24,7 @@ from mesh.core.stages import Stages
 from mesh.core.turns import Turns
 from mesh.events import Instruction, SaveDocument, WriteJournal
 from mesh.registers.store import Record, Registers
+from mesh.site.changes import LOCAL_RESTART, restarted
 from mesh.site.local import ReplicaKey, service_config
 from mesh.site.rollout import Stage, Target, Turn, is_refused, turn
 from protos.documents_pb2 import (
@@ -60,6 +61,9 @@ class Rollouts:
         # The newest stands last, as `_save` writes it.
         self.last_good: dict[str, ServicePlan] = {s.name: s for s in kept.last_good}
         self._before = {s.name: s for s in reversed(kept.last_good)}
+        # Between the two, as many of each: the last good ones of another version.
+        ends = len(self._before)
+        self._earlier = {s.name: s for s in kept.last_good[ends : len(kept.last_good) - ends]}
         self.turns: dict[str, Turn] = {}
         self._told: dict[str, str] = {}
         self._refused: dict[str, str] = {}
@@ -73,8 +77,50 @@ class Rollouts:
     def good_artifacts(self) -> set[bytes]:
         """Of the versions that this node may go back to: the last good ones, and the ones before
         them."""
-        good = [*self.last_good.values(), *self._before.values()]
+        kept = (self.last_good, self._before, self._earlier)
+        good = [service for known in kept for service in known.values()]
         return {service.artifact for service in good}
+
+    # ---- what operators at the site did ----
+
+    def kept(self, plan: Plan) -> Plan:
+        """The plan, with what was restarted at this site left as it is, though the restart's time
+        is over; `plan` itself where there is none."""
+        records = self._registers.records()
+        done = {s.name: n for s in plan.services if (n := self._restarts(s, records))}
+        if not done:
+            return plan
+        result = Plan()
+        result.CopyFrom(plan)
+        for service in result.services:
+            service.restarts = done.get(service.name, service.restarts)
+        return result
+
+    def _restarts(self, service: ServicePlan, records: Sequence[Record]) -> int:
+        """The restarts of the good version that a service stays with; 0: those of its plan."""
+        own = self.last_good.get(service.name)
+        named = [own] if own is not None else [g for r in records for g in r.body.last_good]
+        if not any(g.name == service.name and g.restarts >= LOCAL_RESTART for g in named):
+            return 0
+        good = self._good(service, records, refused=False)
+        return good.restarts if good is not None and restarted(service, good) else 0
+
+    def earlier(self, service: ServicePlan) -> ServicePlan | None:
+        """The good version before the one that `service` names: this node's own, else the one that
+        most registers name. None: there is none, or nobody here knows of it."""
+        for known in (self.last_good, self._earlier):
+            own = known.get(service.name)
+            if own is not None and _is_other(own, service):
+                return own
+        named: dict[bytes, int] = {}
+        for record in self._registers.records():
+            for good in record.body.last_good:
+                if _is_other(good, service):
+                    key = good.SerializeToString(deterministic=True)
+                    named[key] = named.get(key, 0) + 1
+        if not named:
+            return None
+        return ServicePlan.FromString(max(named, key=lambda key: (named[key], key)))
 
     # ---- what runs says ----
 
@@ -101,7 +147,7 @@ class Rollouts:
 
     def _forget_but(self, names: set[str]) -> None:
         """A service that was deleted begins anew if it is created again."""
-        for known in (self.last_good, self._before):
+        for known in (self.last_good, self._before, self._earlier):
             for gone in sorted(known.keys() - names):
                 del known[gone]
 
@@ -126,6 +172,8 @@ class Rollouts:
         if known is not None and service_config(known) == config:
             return []
         good = _without_holds(service)
+        if known is not None and _is_other(known, service):
+            self._earlier[name] = known
         self.last_good[name] = good
         self._before[name] = good if known is None else known
         fields = {"config": config, "version": service.model_version}
@@ -145,7 +193,8 @@ class Rollouts:
         return self._save()
 
     def _save(self) -> list[Instruction]:
-        ordered = [good[name] for good in (self._before, self.last_good) for name in sorted(good)]
+        goods = (self._before, self._earlier, self.last_good)
+        ordered = [good[name] for good in goods for name in sorted(good)]
         kept = StableRegister(verdicts=self.verdicts, last_good=ordered)
         document = kept.SerializeToString(deterministic=True)
         if document == self._document:
@@ -284,6 +333,12 @@ class Rollouts:
         if not named:
             return None
         return ServicePlan.FromString(max(named, key=lambda key: (named[key], key)))
+
+
+def _is_other(good: ServicePlan, service: ServicePlan) -> bool:
+    """Whether `good` is another version of the service's model."""
+    same = (good.name, good.model) == (service.name, service.model)
+    return same and good.artifact != service.artifact
 
 
 def _without_holds(service: ServicePlan) -> ServicePlan:

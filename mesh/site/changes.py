@@ -5,6 +5,10 @@ operator, so no node can invent one; it names the state that it was made under. 
 field the one with the highest (state, counter, digest) counts, so that everybody who knows the same
 changes goes by the same ones. It ends by itself: when its time is over, or when a later plan says
 something else of that workload. A plan that leaves the workload as it was does not end it.
+
+A restart makes another configuration, which goes from node to node like any other. When its time is
+over, what was restarted stays as it is. A rollback names a version, as a pin does; only one of the
+two is taken of a service, and where each half of a split took one, the pin counts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,12 +20,22 @@ from mesh.hashing import sha256
 from mesh.heads.identity import IdentityRefused, check_name
 from mesh.heads.limits import DIGEST_BYTES, NUMBER_MAX, REPLICAS_MAX, VERSION_MAX
 from mesh.signed import SignatureRefused, verify
+from mesh.site.configs import service_config
 from protos.documents_pb2 import Autonomy, LocalChange, ModelPlan, Plan, ServicePlan
 
 KIND = "local-change"
 """The payload type of the envelope."""
-SCALE, PIN = "scale", "pin"
-FIELDS = (SCALE, PIN)
+SCALE, PIN, RESTART, ROLLBACK = "scale", "pin", "restart", "rollback"
+FIELDS = (SCALE, PIN, RESTART, ROLLBACK)
+VERSIONS = (PIN, ROLLBACK)
+"""The fields whose value is a version."""
+CHOSEN = "?"
+"""The value of a draft that the node is to fill in: of RESTART and ROLLBACK it knows the value."""
+RESTARTS_MAX = 1000
+"""Of one service under one configuration: more than a person asks for."""
+LOCAL_RESTART = 1 << 48
+"""What one local restart adds to a plan's restarts, which the master counts one by one: so the two
+never make the same configuration. RESTARTS_MAX of them fit into the plan's number."""
 CHANGE_BYTES_MAX = 1024
 """Of one envelope."""
 CHANGES_MAX = 4
@@ -103,13 +117,17 @@ def _check_value(body: LocalChange) -> None:
     if not body.value:
         return
     if body.field == SCALE:
-        number = body.value.isascii() and body.value.isdigit() and len(body.value) <= 4
-        if not number or int(body.value) > REPLICAS_MAX:
-            raise ChangeRefused(
-                f"{body.value[:TEXT_MAX]!r} is no number of replicas from 0 to {REPLICAS_MAX}"
-            )
+        _check_number(body.value, 0, REPLICAS_MAX, "of replicas")
+    elif body.field == RESTART:
+        _check_number(body.value, 1, RESTARTS_MAX, "of a restart")
     elif len(body.value) > VERSION_MAX or len(body.artifact) != DIGEST_BYTES:
         raise ChangeRefused("it names no version with its artifact")
+
+
+def _check_number(value: str, least: int, most: int, of_what: str) -> None:
+    number = value.isascii() and value.isdigit() and len(value) <= 4
+    if not number or not least <= int(value) <= most:
+        raise ChangeRefused(f"{value[:TEXT_MAX]!r} is no number {of_what} from {least} to {most}")
 
 
 def check_allowed(change: Change, autonomy: Autonomy) -> None:
@@ -166,16 +184,35 @@ def changed(plan: Plan, changes: Mapping[Key, Change]) -> Plan:
     result.CopyFrom(plan)
     models = {(model.name, model.version): model for model in plan.models}
     for service in result.services:
-        scale, pin = changes.get((service.name, SCALE)), changes.get((service.name, PIN))
-        if scale is not None and scale.body.value:
-            service.replicas_min = service.replicas_max = int(scale.body.value)
-        if pin is not None and pin.body.value:
-            _pin(service, pin.body, models.get((service.model, pin.body.value)))
+        made = {
+            field: change.body
+            for field in FIELDS
+            if (change := changes.get((service.name, field))) is not None and change.body.value
+        }
+        if SCALE in made:
+            service.replicas_min = service.replicas_max = int(made[SCALE].value)
+        version = made.get(PIN) or made.get(ROLLBACK)  # each half of a split may have taken one
+        if version is not None:
+            _use(service, version, models.get((service.model, version.value)))
+        if RESTART in made:
+            planned = service.restarts % LOCAL_RESTART
+            service.restarts = planned + int(made[RESTART].value) * LOCAL_RESTART
     return result
 
 
-def _pin(service: ServicePlan, body: LocalChange, model: ModelPlan | None) -> None:
+def _use(service: ServicePlan, body: LocalChange, model: ModelPlan | None) -> None:
     """Another version of the service's model, with the gate that the plan has for it."""
     service.model_version, service.artifact, service.pinned = body.value, body.artifact, True
     if model is not None:
         service.max_latency_ms, service.soak_ms = model.max_latency_ms, model.soak_ms
+
+
+def restarted(service: ServicePlan, good: ServicePlan) -> bool:
+    """Whether `good`, a version that runs, is what the plan says, but for local restarts that it
+    has had: then it stays as it is, for a restart that is over is not taken back."""
+    if good.restarts < LOCAL_RESTART or service.restarts >= LOCAL_RESTART:
+        return False
+    bare = ServicePlan()
+    bare.CopyFrom(good)
+    bare.restarts %= LOCAL_RESTART
+    return service_config(bare) == service_config(service)

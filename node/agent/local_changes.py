@@ -11,9 +11,13 @@ from mesh.heads.trust import Trust
 from mesh.site.changes import (
     CHANGE_BYTES_MAX,
     CHANGES_MAX,
+    CHOSEN,
     FIELDS,
+    LOCAL_RESTART,
     PIN,
     REASON_MAX,
+    RESTART,
+    ROLLBACK,
     Change,
     ChangeRefused,
     base_of,
@@ -57,6 +61,11 @@ class OwnChanges:
         service = next((s for s in core.in_force.planned.services if s.name == workload), None)
         if service is None:
             raise NotFound(f"no service {workload!r} is planned here; see `meshctl get services`")
+        artifact = b""
+        if field == PIN and value:
+            artifact = self._artifact(service.model, value)
+        elif field in (RESTART, ROLLBACK) and value:
+            value, artifact = self._chosen(workload, field, value)
         now = core.unix_ms()
         body = LocalChange(
             mesh=core.peer.heads.trust.mesh,
@@ -66,14 +75,32 @@ class OwnChanges:
             workload=workload,
             field=field,
             value=value,
+            artifact=artifact,
             counter=core.changes.counter_after((workload, field)),
             made_unix_ms=now,
             until_unix_ms=now + valid_s * 1000,
             reason=reason,
         )
-        if field == PIN and value:
-            body.artifact = self._artifact(service.model, value)
         return body.SerializeToString(deterministic=True)
+
+    def _chosen(self, workload: str, field: str, value: str) -> tuple[str, bytes]:
+        """The value of a restart or a rollback, and its artifact, which the node knows."""
+        if value != CHOSEN:
+            raise BadInput(f"a {field} takes no value: the node says what it is")
+        share = self._core.share
+        service = next((s for s in share.base.services if s.name == workload), None)
+        if service is None:
+            raise Refused("this node has just started: try again in a moment")
+        if field == RESTART:
+            return str(service.restarts // LOCAL_RESTART + 1), b""
+        earlier = share.rollouts.earlier(service)
+        if earlier is None:
+            raise Refused(
+                f"this node knows of no good version of {workload} before "
+                f"{service.model_version}: ask a node that runs it, or `meshctl local pin` one of "
+                "those that `meshctl model ls` shows"
+            )
+        return earlier.model_version, self._artifact(service.model, earlier.model_version)
 
     def _artifact(self, model: str, version: str) -> bytes:
         """The version of the model, which must be here: an outage brings no other."""

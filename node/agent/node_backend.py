@@ -185,7 +185,7 @@ class NodeBackend(MastersAlone):
         core = self._p.core
         whys = {(s, core.name): turn.why for s, turn in core.share.rollouts.turns.items()}
         bodies = [r.body for r in core.membership.registers.records()]
-        return rollout_documents(core.branch.plan, bodies, whys)
+        return rollout_documents(core.share.base, bodies, whys)
 
     def explanations(self) -> list[Document]:
         """What was decided of each workload, and why."""

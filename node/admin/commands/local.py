@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mesh.heads.identity import Identity
-from mesh.site.changes import KIND, PIN, SCALE
+from mesh.site.changes import CHOSEN, KIND, PIN, RESTART, ROLLBACK, SCALE
 from node.admin.columns import COLUMNS
 from node.admin.command import command
 from node.admin.dialling import identify
@@ -36,6 +36,8 @@ def register(app: typer.Typer) -> None:
     )
     command(local, "scale")(scale)
     command(local, "pin")(pin)
+    command(local, "restart")(restart)
+    command(local, "rollback")(rollback)
     command(local, "end")(end)
     command(local, "ls")(ls)
     app.add_typer(local, name="local")
@@ -63,10 +65,22 @@ def pin(
     _change(session, service, PIN, version, lasts, reason)
 
 
+def restart(session: Session, service: Service, reason: Reason, lasts: For = "1h") -> None:
+    """Restarts a service here, node by node: each replica ends once its successor serves. Nodes
+    that hear of it later than --for do not restart."""
+    _change(session, service, RESTART, CHOSEN, lasts, reason)
+
+
+def rollback(session: Session, service: Service, reason: Reason, lasts: For = "2h") -> None:
+    """Makes a service run the last good version before the present one here, for a time: the one
+    that the node knows."""
+    _change(session, service, ROLLBACK, CHOSEN, lasts, reason)
+
+
 def end(
     session: Session,
     service: Service,
-    field: Annotated[str, typer.Argument(help="scale or pin")],
+    field: Annotated[str, typer.Argument(help="scale, pin, restart or rollback")],
     reason: Reason,
 ) -> None:
     """Ends a local change before its time: the service is as planned again."""
@@ -106,7 +120,9 @@ def _change(
 
 def _must_be(body: LocalChange, node: Identity, asked: tuple[str, str, str, str]) -> None:
     """A node drafts, the operator signs: what he signs is what he asked for, and for its site."""
-    drafted = (body.workload, body.field, body.value, body.reason)
+    chosen = asked[2] == CHOSEN and body.value
+    value = CHOSEN if chosen else body.value  # a restart's number, a rollback's version
+    drafted = (body.workload, body.field, value, body.reason)
     if drafted != asked or (body.mesh, body.site) != (node.mesh, node.site):
         raise Failure("the node drafted another change than was asked for: nothing was signed")
 
@@ -137,6 +153,9 @@ def _document(body: LocalChange, digest: bytes) -> Document:
 
 def _tell(body: LocalChange) -> None:
     minutes = (body.until_unix_ms - body.made_unix_ms) // 60_000
+    if body.field == RESTART and body.value:
+        say(f"{body.workload} restarts at {body.site}, node by node")
+        return
     what = "is as planned again" if not body.value else f"has {body.field} = {body.value}"
     until = "" if not body.value else f" for {minutes} min, or until a plan says something else"
     say(f"{body.workload} {what} at {body.site}{until}")

@@ -16,6 +16,7 @@ from mesh.core.stages import stage_of
 from mesh.core.turns import TURN_STANDS_MS
 from mesh.events import Instruction, SaveDocument, WriteJournal
 from mesh.registers.store import NodeKeys, Registers
+from mesh.site.changes import LOCAL_RESTART
 from mesh.site.local import service_config
 from mesh.site.rollout import PAUSED, Stage
 from protos.documents_pb2 import (
@@ -339,3 +340,37 @@ def test_how_far_a_register_says_that_a_node_is(
     fields: dict[str, object], service: ServicePlan, stage: Stage
 ) -> None:
     assert stage_of(StableRegister(**fields), service) is stage  # type: ignore[arg-type]
+
+
+# ---- what operators at the site did ----
+
+
+def test_what_was_restarted_here_or_elsewhere_stays_as_it_is() -> None:
+    done = faces("2", restarts=LOCAL_RESTART)
+    assert good_at(Rollouts(ME, site(), b""), NEW).kept(plan()) is not None
+    own = good_at(Rollouts(ME, site(), b""), done)
+    assert own.kept(plan()).services[0].restarts == LOCAL_RESTART
+    assert own.kept(plan(OLD)) == plan(OLD), "another version"
+    others = Rollouts(ME, site(b={"last_good": [done]}, c={"last_good": [faces("9")]}), b"")
+    assert others.kept(plan()).services[0].restarts in (0, LOCAL_RESTART)
+    agreed = Rollouts(ME, site(b={"last_good": [done]}, c={"last_good": [done]}), b"")
+    assert agreed.kept(plan()).services[0].restarts == LOCAL_RESTART
+    plain = plan()
+    assert Rollouts(ME, site(b={"last_good": [NEW]}), b"").kept(plain) is plain
+
+
+def test_the_version_before_is_this_nodes_own_or_what_most_name() -> None:
+    mine = good_at(Rollouts(ME, site(), b""), OLD, NEW, faces("2", restarts=LOCAL_RESTART))
+    assert mine.earlier(NEW) == OLD, "a restart is no version"
+    assert mine.earlier(OLD) == faces("2", restarts=LOCAL_RESTART), "undone again it returns"
+    again = Rollouts(ME, site(), mine._document)
+    assert again.earlier(NEW) == OLD, "over a restart of this agent"
+    assert mine.earlier(faces("2", model="another")) is None
+    named = {"b": {"last_good": [OLD]}, "c": {"last_good": [OLD]}, "d": {"last_good": [NEWEST]}}
+    assert Rollouts(ME, site(**named), b"").earlier(NEW) == OLD
+    assert Rollouts(ME, site(b={"last_good": [NEW]}), b"").earlier(NEW) is None
+
+
+def test_the_artifacts_of_what_may_be_gone_back_to_are_kept() -> None:
+    mine = good_at(Rollouts(ME, site(), b""), OLD, NEW, faces("2", restarts=LOCAL_RESTART))
+    assert mine.good_artifacts() == {OLD.artifact, NEW.artifact}

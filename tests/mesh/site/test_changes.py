@@ -5,8 +5,12 @@ import pytest
 from mesh.heads.limits import NUMBER_MAX
 from mesh.site.changes import (
     CHANGE_BYTES_MAX,
+    CHOSEN,
+    FIELDS,
     KIND,
+    LOCAL_RESTART,
     REASON_MAX,
+    RESTARTS_MAX,
     Change,
     ChangeRefused,
     Key,
@@ -16,6 +20,7 @@ from mesh.site.changes import (
     check_made,
     ended,
     open_change,
+    restarted,
 )
 from protos.documents_pb2 import Autonomy, LocalChange, ModelPlan, Plan, ServicePlan
 from tests.sim.identities import MESH, signer
@@ -74,6 +79,13 @@ def opened(envelope: bytes) -> Change:
     return open_change(envelope, OPERATORS, MESH, "south")
 
 
+OF_EACH_FIELD = (
+    {},
+    {"field": "pin", "value": "0.9.0", "artifact": ARTIFACT},
+    {"field": "restart", "value": "1"},
+    {"field": "rollback", "value": "0.9.0", "artifact": ARTIFACT},
+)
+
 # ---- opening ----
 
 
@@ -99,7 +111,14 @@ def test_what_an_operator_signed_is_taken_as_signed() -> None:
         ({"reason": "\x1b[2J"}, "no reason"),
         ({"operator": "\x07"}, "no name"),
         ({"operator": "x" * 65}, "no name"),
-        ({"field": "restart"}, "'restart' cannot be changed locally; scale, pin can"),
+        ({"field": "delete"}, "'delete' cannot be changed locally; scale, pin, restart, rollback"),
+        ({"field": "restart", "value": "0"}, "no number of a restart from 1 to 1000"),
+        ({"field": "restart", "value": "1001"}, "no number of a restart"),
+        ({"field": "restart", "value": "-1"}, "no number of a restart"),
+        ({"field": "restart", "value": CHOSEN}, "no number of a restart"),
+        ({"field": "rollback", "value": "1.0.0"}, "no version with its artifact"),
+        ({"field": "rollback", "value": CHOSEN}, "no version with its artifact"),
+        ({"field": "rollback", "value": "1" * 65, "artifact": ARTIFACT}, "no version"),
         ({"value": "-1"}, "no number of replicas"),
         ({"value": "257"}, "no number of replicas from 0 to 256"),
         ({"value": "1000000"}, "no number of replicas"),
@@ -115,7 +134,7 @@ def test_what_makes_no_sense_is_refused_by_its_rule(fields: dict[str, object], r
 
 def test_what_no_operator_signed_is_refused() -> None:
     for envelope in (
-        sealed(body(), by="a thief"),
+        *(sealed(body(**made), by="a thief") for made in OF_EACH_FIELD),
         sealed(body(), kind="state"),
         sealed(body())[:-3],
         b"",
@@ -144,6 +163,20 @@ def test_the_plan_allows_which_and_for_how_long() -> None:
         check_allowed(change(), Autonomy())
     with pytest.raises(ChangeRefused, match=r"longer than the 2\.0 h"):
         check_allowed(change(until_unix_ms=NOW + 3 * HOUR), ALLOWED)
+
+
+@pytest.mark.parametrize("made", OF_EACH_FIELD, ids=lambda made: str(made.get("field", "scale")))
+def test_each_field_is_allowed_by_its_own_name_and_for_as_long(made: dict[str, object]) -> None:
+    field = str(made.get("field", "scale"))
+    check_allowed(change(**made), Autonomy(allow=[field], until_ms=HOUR))
+    others = [one for one in FIELDS if one != field]
+    with pytest.raises(ChangeRefused, match=f"not {field}"):
+        check_allowed(change(**made), Autonomy(allow=others, until_ms=HOUR))
+    with pytest.raises(ChangeRefused, match=r"longer than the 1\.0 h"):
+        check_allowed(
+            change(**made, until_unix_ms=NOW + 2 * HOUR), Autonomy(allow=[field], until_ms=HOUR)
+        )
+    assert ended(change(**made), Plan(services=[service()]), 7, NOW + HOUR) == "its time is over"
 
 
 def test_it_must_be_made_now_by_the_clock_where_it_is_made() -> None:
@@ -195,6 +228,36 @@ def test_scale_and_pin_change_their_service_and_no_other() -> None:
     assert (one.max_latency_ms, one.soak_ms) == (90, 700)
     assert other == plan.services[1]
     assert plan.services[0] == service()
+
+
+def test_a_restart_is_another_configuration_than_any_restart_at_the_master() -> None:
+    plan = Plan(services=[service(restarts=3)])
+    (one,) = changed(plan, counting(change(field="restart", value="2"))).services
+    assert one.restarts == 3 + 2 * LOCAL_RESTART
+    one.restarts = 3
+    assert one == plan.services[0]
+    most = Plan(services=[service(restarts=NUMBER_MAX)])
+    (one,) = changed(most, counting(change(field="restart", value=str(RESTARTS_MAX)))).services
+    assert one.restarts < NUMBER_MAX, "an absurd number of the plan's overflows nothing"
+
+
+def test_what_was_restarted_stays_where_the_plan_says_the_same() -> None:
+    good = service(restarts=3 + LOCAL_RESTART)
+    assert restarted(service(restarts=3), good)
+    assert not restarted(service(restarts=4), good), "the master restarted it as well"
+    assert not restarted(service(restarts=3, model_version="2"), good)
+    assert not restarted(service(restarts=3 + 2 * LOCAL_RESTART), good), "it is restarted again"
+    assert not restarted(service(restarts=3), service(restarts=2))
+
+
+def test_a_rollback_names_a_version_and_a_pin_goes_first() -> None:
+    plan = Plan(services=[service()])
+    back = change(field="rollback", value="0.9.0", artifact=ARTIFACT)
+    (one,) = changed(plan, counting(back)).services
+    assert (one.model_version, one.artifact) == ("0.9.0", ARTIFACT)
+    pin = change(field="pin", value="0.8.0", artifact=ARTIFACT)
+    (one,) = changed(plan, counting(back, pin)).services
+    assert one.model_version == "0.8.0"
 
 
 def test_a_version_that_the_plan_does_not_list_keeps_the_services_gate() -> None:

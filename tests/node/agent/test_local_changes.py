@@ -10,13 +10,13 @@ from mesh.signed import Signer
 from mesh.site.changes import KIND
 from node.admin.failures import Failure
 from protos.documents_pb2 import LocalChange
-from tests.node.agent.lab import MASTER, SERVICE, Lab, wait_for
+from tests.node.agent.lab import MASTER, SERVICE, SERVICE_YAML, Lab, wait_for
 from tests.node.agent.test_mesh_story import settle
 
 ALLOWING = b"""apiVersion: mesh/v1
 kind: Site
 metadata: {name: north}
-spec: {autonomy: {allow: [scale, pin, restart], until: 12h}}
+spec: {autonomy: {allow: [scale, pin, restart, rollback], until: 12h}}
 """
 
 
@@ -101,3 +101,60 @@ def test_what_no_operator_signed_is_refused(lab: Lab) -> None:
     for envelope in (b"", b"\x00" * 5000, thief.sign(KIND, body.SerializeToString())):
         with pytest.raises(Failure, match=r"no operator of this mesh signed it|at most 1024 bytes"):
             client.change(envelope)
+
+
+def pids(lab: Lab) -> set[int]:
+    return {pid for name in lab.nodes for pid in lab.pids(name, "worker")}
+
+
+def test_an_operator_restarts_and_rolls_back_at_the_site_without_a_master(lab: Lab) -> None:
+    settle(lab)
+    allow(lab)
+    folder = str(lab.folder / "model")
+    lab.meshctl("model", "push", folder, "--name", "tiny", "--version", "3.0.0")
+    new = SERVICE_YAML.format(replicas=2).replace("tiny@1.0.0", "tiny@3.0.0")
+    lab.client(MASTER).apply(new.encode(), "-", False)
+
+    def versions() -> set[str]:
+        return {one["version"] for found in lab.serving("a").values() for one in found}
+
+    wait_for("the new version serves", lambda: versions() == {"3.0.0"}, lambda: lab.serving("a"))
+    master = lab.processes._started[MASTER]
+    master.send_signal(signal.SIGSTOP)
+    at = lab.at(sorted(lab.serving("a"))[0])
+    try:
+        before = pids(lab)
+        out = lab.meshctl("local", "restart", SERVICE, "--reason", "it leaks", *at)
+        assert out == f"{SERVICE} restarts at north, node by node\n"
+        wait_for("all are new", lambda: len(pids(lab) - before) == 2 == len(pids(lab)))
+        lab.wait_serving("a", 2)
+        after = pids(lab)
+        lab.meshctl("local", "end", SERVICE, "restart", "--reason", "it is done", *at)
+        out = lab.meshctl("local", "rollback", SERVICE, "--reason", "it sees ghosts", *at)
+        assert out.startswith(f"{SERVICE} has rollback = 1.0.0 at north for 120 min")
+        assert pids(lab) >= after, "the end of a restart restarts nothing"
+        wait_for("the old version serves", lambda: versions() == {"1.0.0"})
+        refused = lab.run("meshctl", "local", "pin", SERVICE, "3.0.0", "--reason", "x", *at)
+        assert (refused.code, "a rollback of adder counts already" in refused.err) == (4, True)
+        lab.meshctl("local", "end", SERVICE, "rollback", "--reason", "no ghosts", *at)
+        wait_for("the planned version serves", lambda: versions() == {"3.0.0"})
+        assert all(lab.infer(name) == [2.0] * 4 for name in lab.nodes)
+    finally:
+        master.send_signal(signal.SIGCONT)
+        lab.apply(replicas=2)
+    wait_for("as it was", lambda: versions() == {"1.0.0"})
+
+
+def test_what_a_site_may_not_do_or_cannot_is_refused(lab: Lab) -> None:
+    settle(lab)
+    lab.client(MASTER).apply(ALLOWING.replace(b"restart, rollback", b"scale"), "-", False)
+    counter = lab.get(MASTER, "status")[0]["state"]["seen"]
+    wait_for("a knows", lambda: lab.get("a", "status")[0]["state"]["applied"] == counter)
+    at = lab.at("a")
+    done = lab.run("meshctl", "local", "restart", SERVICE, "--reason", "x", *at)
+    assert (done.code, "not restart: a master's operator can add it" in done.err) == (4, True)
+    client = lab.client("a")
+    with pytest.raises(Failure, match="takes no value"):
+        client.draft_change(SERVICE, "rollback", "1.0.0", 60, "x")
+    with pytest.raises(Failure, match="takes no value"):
+        client.draft_change(SERVICE, "restart", "7", 60, "x")
