@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from node.admin.failures import Failure, bad_input
+from node.admin.golden_checks import not_finite, unnamed
 
 COMPANIONS = {"xml": "bin", "onnx": "", "tflite": "", "pdmodel": "pdiparams"}
 """What a model starts from, by suffix, and the suffix of what it needs beside it."""
@@ -135,9 +136,25 @@ def add_golden(source: Source, folder: Path) -> None:
         raise bad_input(
             f"{path}: a case lacks {error} or has something else in its place"
         ) from None
+    _check_golden(source, path)
     if len(tolerances) != 1:
         raise bad_input(f"{path}: its cases have different tolerances; an artifact has one")
     source.tolerance_absolute, source.tolerance_relative = tolerances.pop()
+
+
+def _check_golden(source: Source, path: Path) -> None:
+    """Raises Failure where no answer of the model can be right."""
+    model = source.files[0]
+    for number, case in enumerate(source.golden):
+        for side, tensors in (("inputs", case.inputs), ("outputs", case.outputs)):
+            place = f"{path}: case {number}, {side}"
+            missing = unnamed(model.path, model.role, [tensor.name for tensor in tensors])
+            if missing:
+                raise bad_input(f"{place}: {model.path.name} has no tensor {missing[0]!r}")
+        for tensor in case.outputs:
+            why = not_finite(source.files[tensor.file].path, tensor.datatype)
+            if why:
+                raise bad_input(f"{path}: case {number}, output {tensor.name!r}: {why}")
 
 
 def _tensor(source: Source, folder: Path, entry: dict[str, Any]) -> Tensor:

@@ -1,7 +1,8 @@
 """Whether a model gives the answers that its makers signed for.
 
 An answer is right within `absolute + relative * |expected|`, value by value. A value that is not a
-number is never right. The evidence of a mismatch names the worst value, for whoever must decide.
+number is never right, and none is where the golden value is no number. The evidence of a mismatch
+names the worst value, for whoever must decide.
 """
 
 from collections.abc import Iterator
@@ -65,7 +66,7 @@ def _check_output(
     want, have = expected.ravel(), actual.ravel()
     with np.errstate(invalid="ignore"):
         excess = np.abs(have - want) - (absolute + relative * np.abs(want))
-    excess[~np.isfinite(have)] = np.inf
+    excess[~(np.isfinite(have) & np.isfinite(want))] = np.inf
     wrong = int(np.count_nonzero(excess > 0))
     if wrong:
         worst = int(np.argmax(excess))

@@ -1,6 +1,8 @@
 """Pushing models: what is found in a folder, what is refused, what travels, what goes on."""
 
 import json
+import math
+import struct
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,8 @@ from node.admin.failures import Failure
 from node.admin.model_folder import find
 from tests.node.admin.support import World, master_at, serving
 
-IR = b"<?xml version='1.0'?>\n<net name='m' version='11'>" + b" " * 3000 + b"</net>\n"
+NAMED = b'<port names="x"/><port names="y"/>'
+IR = b"<?xml version='1.0'?>\n<net name='m' version='11'>" + NAMED + b" " * 3000 + b"</net>\n"
 
 
 @pytest.fixture
@@ -25,13 +28,18 @@ def model(tmp_path: Path) -> Path:
     (folder / "README.md").write_text("read me")
     (folder / "golden" / "in.bin").write_bytes(b"\x01" * 4)
     (folder / "golden" / "out.bin").write_bytes(b"\x02" * 8)
-    case = {
-        "inputs": [{"name": "x", "datatype": "UINT8", "shape": [1, 4], "file": "in.bin"}],
+    (folder / "golden" / "golden.json").write_text(json.dumps([golden(), golden()]))
+    return folder
+
+
+def golden(**changes: object) -> dict[str, object]:
+    """A golden case, with something else about its input."""
+    given = {"name": "x", "datatype": "UINT8", "shape": [1, 4], "file": "in.bin"} | changes
+    return {
+        "inputs": [given],
         "outputs": [{"name": "y", "datatype": "FP32", "shape": [2], "file": "out.bin"}],
         "tolerance": {"absolute": 0.1, "relative": 0.01},
     }
-    (folder / "golden" / "golden.json").write_text(json.dumps([case, case]))
-    return folder
 
 
 LABEL = ("--name", "face-detector", "--version", "1.2.0")
@@ -91,6 +99,40 @@ async def test_a_push_that_broke_off_sends_only_what_is_missing(tmp_path):
         pytest.param({"golden/golden.json": b'[{"inputs": []}]'}, "lacks", id="half a case"),
         pytest.param({"golden/in.bin": None}, "not beside it", id="a golden tensor is missing"),
         pytest.param({"golden/in.bin": b"\x01"}, "its shape needs 4", id="a short golden tensor"),
+        pytest.param({"golden/in.bin": b""}, "in.bin is empty", id="an empty golden tensor"),
+        pytest.param(
+            {"golden/out.bin": struct.pack("<ff", 1, math.nan)},
+            "golden.json: case 0, output 'y': value 1 is nan",
+            id="a golden output that is not a number",
+        ),
+        pytest.param(
+            {"golden/out.bin": struct.pack("<ff", -math.inf, 1)}, "is -inf", id="an infinite one"
+        ),
+        pytest.param(
+            {"m.xml": IR.replace(b'names="y"', b'names="z"')},
+            "golden.json: case 0, outputs: m.xml has no tensor 'y'",
+            id="a golden output that the model lacks",
+        ),
+        pytest.param(
+            {"m.xml": IR.replace(b'names="x"', b'names="z"')},
+            "inputs: m.xml has no tensor 'x'",
+            id="a golden input that the model lacks",
+        ),
+        pytest.param(
+            {"golden/golden.json": json.dumps([golden(shape=[-1, -4])]).encode()},
+            "golden[0].inputs[0]: its shape",
+            id="a negative shape",
+        ),
+        pytest.param(
+            {"golden/golden.json": json.dumps([golden(datatype="STRING")]).encode()},
+            "datatype 'STRING' has no fixed size",
+            id="a datatype that is none",
+        ),
+        pytest.param(
+            {"golden/golden.json": json.dumps([golden(file="../m.bin")]).encode()},
+            "'../m.bin', which is not beside it",
+            id="a file elsewhere",
+        ),
     ],
 )
 async def test_what_cannot_be_a_good_model_is_refused_before_the_master_hears_of_it(

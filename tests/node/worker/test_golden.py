@@ -28,6 +28,9 @@ def outcome(want: list[float], have: list[float], absolute: float, relative: flo
         ([0.0], [float("nan")], 9.0, 9.0, False),
         ([0.0], [float("inf")], 9.0, 9.0, False),
         ([float("inf")], [float("inf")], 9.0, 9.0, False),
+        ([float("nan")], [5.0], 9.0, 9.0, False),
+        ([float("inf")], [5.0], 9.0, 9.0, False),
+        ([float("nan"), 1.0], [float("nan"), 1.0], 9.0, 9.0, False),
         ([], [], 0.0, 0.0, True),
     ],
     ids=[
@@ -39,6 +42,9 @@ def outcome(want: list[float], have: list[float], absolute: float, relative: flo
         "not a number",
         "infinite",
         "infinite as promised",
+        "a golden value that is not a number",
+        "a golden value that is infinite",
+        "not a number as promised",
         "nothing to compare",
     ],
 )

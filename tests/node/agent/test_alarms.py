@@ -1,0 +1,84 @@
+"""Alarms in a real mesh: a worker that dies again and again, a node that is not reached."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from mesh.core.quarantine import CRASHES_MAX
+from tests.node.agent.lab import MASTER, SERVICE, Lab, wait_for
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    lab = Lab(tmp_path)
+    lab.make_mesh()
+    for name in ("a", "b"):
+        lab.add_node(name)
+        lab.start(name)
+    lab.apply(replicas=1)
+    lab.wait_serving(MASTER, 1)
+    yield lab
+    lab.close()
+
+
+def crash(lab: Lab, name: str) -> None:
+    """Kills each worker that the node starts, until it starts no more."""
+    killed: set[int] = set()
+
+    def ended() -> bool:
+        for pid in lab.pids(name, "worker") - killed:
+            killed.add(pid)
+            os.kill(pid, signal.SIGKILL)
+        return len(killed) >= CRASHES_MAX
+
+    wait_for(f"{CRASHES_MAX} workers of {name} are killed", ended, lambda: killed)
+    assert all(not psutil.pid_exists(pid) or ended() for pid in killed)
+
+
+def test_a_worker_that_dies_again_and_again_is_replaced_elsewhere_and_all_is_said(
+    lab: Lab,
+) -> None:
+    (bad,) = lab.serving(MASTER)
+    (good,) = {"a", "b"} - {bad}
+    crash(lab, bad)
+    wait_for(
+        "it serves on the other node",
+        lambda: set(lab.serving(good)) == {good},
+        lambda: lab.try_get(good, "workloads"),
+    )
+    for asked in (bad, good, MASTER):
+        wait_for("an alarm", lambda at=asked: lab.try_get(at, "alarms", "CrashLoop"))
+    told = lab.meshctl("alarms", "--kind", "CrashLoop", *lab.at(good))
+    assert f"{SERVICE}" in told
+    assert f"{CRASHES_MAX} crashes within 10 min" in told
+    assert "quarantined" in lab.meshctl("get", "workloads", *lab.at(good))
+    events = {event["event"] for event in lab.get(bad, "events")}
+    assert "workload.quarantined" in events
+
+    lab.meshctl("restart", SERVICE, *lab.at(bad))
+    wait_for("the alarm is over", lambda: not lab.try_get(good, "alarms", "CrashLoop"))
+    wait_for("it is back", lambda: set(lab.serving(good)) == {bad}, lambda: lab.serving(good))
+
+
+def test_what_a_node_said_last_is_shown_as_that(lab: Lab) -> None:
+    lab.nodes["a"].config.write_text(lab.nodes["a"].config.read_text())
+    (bad,) = lab.serving(MASTER)
+    (good,) = {"a", "b"} - {bad}
+    crash(lab, bad)
+    wait_for("an alarm", lambda: lab.try_get(good, "alarms", "CrashLoop"))
+    lab.kill_node(bad)
+    wait_for("it is dead", lambda: lab.try_get(good, "alarms", "Offline"))
+    for asked in (good, MASTER):
+        wait_for(
+            "it is the last known",
+            lambda at=asked: (
+                [one["heard"] for one in lab.try_get(at, "alarms", "CrashLoop")] == ["last known"]
+            ),
+            lambda at=asked: lab.try_get(at, "alarms"),
+        )
+    (offline,) = lab.get(MASTER, "alarms", "Offline")
+    assert (offline["subject"], offline["heard"], offline["count"]) == (bad, "now", 1)
