@@ -27,6 +27,8 @@ NODES_MAX = 256
 """Members of a site. A hostile node cannot raise it: each needs a certificate of the mesh."""
 ITEMS_MAX = 256
 """Entries of each repeated field: an empty message costs 50 bytes of memory for 2 on the wire."""
+SERVICES_MAX = 1024
+"""Entries of the fields that name services of the plan: a plan of 192 KiB has about as many."""
 
 
 class RegisterRefused(ValueError):
@@ -311,10 +313,18 @@ def _check_counts(body: StableRegister) -> None:
         "pipelines": len(body.pipelines),
         "alarms": len(body.alarms),
         "admissions": len(body.admissions),
+        "verdicts": len(body.verdicts),
+        "local changes": len(body.local_changes),
     }
-    for name, count in counts.items():
-        if count > ITEMS_MAX:
-            raise RegisterRefused(f"register of {body.node!r}: {count} {name}, at most {ITEMS_MAX}")
+    services = {
+        "counts": len(body.counts),
+        "last good versions": len(body.last_good),
+        "wanted services": len(body.wanted),
+    }
+    for found, most in ((counts, ITEMS_MAX), (services, SERVICES_MAX)):
+        for name, count in found.items():
+            if count > most:
+                raise RegisterRefused(f"register of {body.node!r}: {count} {name}, at most {most}")
     if len(body.boot.nonce) != 8 or body.boot.counter == 0:
         raise RegisterRefused(f"register of {body.node!r}: no boot counter or nonce")
 

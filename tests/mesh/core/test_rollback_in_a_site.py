@@ -1,5 +1,7 @@
 """A rollout that turns, in a simulated site: back after it had passed somewhere, restarts, undo."""
 
+import pytest
+
 from tests.mesh.core.rolling import SOAK_MS, settled, watch
 from tests.sim.site import Site
 
@@ -42,3 +44,24 @@ def test_a_plan_that_goes_back_by_itself_changes_nothing_where_the_new_one_had_n
     assert fewest >= 3
     assert versions(site) == ["1.0.0"] * 3
     assert sum(len(node.starts) for node in site.nodes) <= 4, "one node had begun to try it"
+
+
+@pytest.mark.parametrize("every_ms", [500, 3_000, 7_000])
+@pytest.mark.parametrize("fault", ["", "golden"])
+def test_versions_applied_in_turn_and_quickly_end_with_the_last(every_ms: int, fault: str) -> None:
+    site = settled(3, 3)
+    site.world.faulty["2.0.0"] = fault
+    before = sum(len(node.starts) for node in site.nodes)
+    fewest, turns = 3, 8
+    for number in range(1, turns + 1):
+        site.publish(3, version=f"{1 + number % 2}.0.0", soak_ms=SOAK_MS)
+        fewest = min(fewest, watch(site, every_ms)[0])
+    site.publish(3, version="2.0.0", soak_ms=SOAK_MS)
+    fewest = min(fewest, watch(site, 40_000)[0])
+    assert fewest >= 3, "no replica is missed meanwhile"
+    assert versions(site) == ["1.0.0" if fault else "2.0.0"] * 3
+    starts = sum(len(node.starts) for node in site.nodes) - before
+    if fault:
+        assert starts <= 2, "what was refused is remembered, whatever is applied in between"
+    else:
+        assert starts <= turns + 3, "one node at a time changes, and what has begun ends"

@@ -8,6 +8,7 @@ from mesh.registers.store import (
     ITEMS_MAX,
     LOAD_BYTES_MAX,
     NODES_MAX,
+    SERVICES_MAX,
     STABLE_BYTES_MAX,
     Clone,
     NodeKeys,
@@ -16,7 +17,17 @@ from mesh.registers.store import (
     Registers,
 )
 from mesh.signed import Signer
-from protos.documents_pb2 import Boot, LoadRegister, ServiceLoad, StableRegister, Suspicion
+from protos.documents_pb2 import (
+    Boot,
+    LoadRegister,
+    ReplicaState,
+    ServiceCount,
+    ServiceLoad,
+    ServicePlan,
+    ServiceVerdict,
+    StableRegister,
+    Suspicion,
+)
 from tests.sim import identities
 
 SITE = "south"
@@ -122,6 +133,28 @@ def test_the_own_register_is_judged_and_never_replaced(registers: Registers) -> 
         pytest.param(signed(body("b", site="north")), "'north'", id="that names another site"),
         pytest.param(
             signed(body("b", sources=["s"] * (ITEMS_MAX + 1))), "sources", id="too many entries"
+        ),
+        pytest.param(
+            signed(body("b", replicas=[ReplicaState()] * 7_000)), "7000 replicas", id="replicas"
+        ),
+        pytest.param(
+            signed(body("b", verdicts=[ServiceVerdict()] * (ITEMS_MAX + 1))),
+            "257 verdicts",
+            id="verdicts about everything",
+        ),
+        pytest.param(
+            signed(body("b", counts=[ServiceCount()] * (SERVICES_MAX + 1))), "counts", id="counts"
+        ),
+        pytest.param(
+            signed(body("b", last_good=[ServicePlan()] * (SERVICES_MAX + 1))),
+            "last good versions",
+            id="last good versions",
+        ),
+        pytest.param(
+            signed(body("b", local_changes=[b""] * (ITEMS_MAX + 1))), "local changes", id="changes"
+        ),
+        pytest.param(
+            signed(body("b", wanted=[""] * (SERVICES_MAX + 1))), "wanted services", id="wanted"
         ),
         pytest.param(signed(body("b", boot=Boot(counter=1))), "nonce", id="no nonce"),
         pytest.param(

@@ -208,3 +208,13 @@ def test_one_node_that_lies_about_its_capacity_does_not_take_everything(honest: 
 def test_a_node_that_claims_no_core_at_all_may_run_what_asks_for_none() -> None:
     plan = Plan(services=[service(replicas=1, cores=0)])
     assert place(plan, [node("a", cores=0)]).nodes_of("faces") == {"a": 1}
+
+
+@pytest.mark.parametrize("asks", [{"memory_bytes": 2**63}, {"cores": 2**31}])
+def test_what_no_node_can_ever_hold_is_pending_and_says_what_it_asks_for(
+    asks: dict[str, int],
+) -> None:
+    plan = Plan(services=[service(replicas=1, **asks), service("other", 1)])
+    placed = place(plan, [node("a"), node("b")])
+    assert f"ask for less than {asks.get('cores', 1)} cores" in placed.pending["faces"]
+    assert "other" not in placed.pending
