@@ -1,5 +1,6 @@
 """What the documentation says of the code holds: names of tests, parameters, links."""
 
+import ast
 import importlib
 import re
 import tomllib
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from mesh.core.alarms import MORE
 from node.agent.config import SECTIONS
 
 ROOT = Path(__file__).parent.parent
@@ -18,6 +20,8 @@ TEST_NAME = re.compile(r"`(test_\w+)`")
 SECTION = re.compile(r"\*\*\[(\w+)\]\*\*")
 KEY = re.compile(r"^\| `(\w+)` \| `([^`]*)` \|")
 PARAMETER = re.compile(r"^\| `(mesh[.\w]+)` \| ([\d.]+) \|", re.MULTILINE)
+ALARM = re.compile(r"^\| `(\w+)` \| (\w+) \| ", re.MULTILINE)
+KIND = re.compile(r"[A-Z][A-Za-z]+")
 LINK = re.compile(r"\]\(([^)#\s]*)(#[-\w]*)?\)")
 CODE_BLOCK = re.compile(r"```.*?```", re.DOTALL)
 
@@ -74,6 +78,35 @@ def test_every_key_of_the_configuration_is_documented_with_its_default() -> None
         for key, default in vars(section()).items()
     }
     assert {(name, key, str(default)) for name, key, default in documented_keys()} == of_the_code
+
+
+def alarm_kinds(path: Path) -> Iterator[str]:
+    """The kinds of alarms that a source names where it sets one."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        first: list[ast.expr] = []
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func).rpartition(".")[2]
+            if called in ("set", "_set", "Trouble"):
+                first = node.args[:1]
+            elif called in ("AlarmState", "AlarmRecord"):
+                first = [keyword.value for keyword in node.keywords if keyword.arg == "kind"]
+        elif isinstance(node, ast.Tuple) and path.stem in ("conditions", "conflicts"):
+            first = node.elts[:1]
+        for one in first:
+            if isinstance(one, ast.Constant) and KIND.fullmatch(str(one.value)):
+                yield str(one.value)
+
+
+def test_every_kind_of_alarm_is_documented_with_its_severity_and_way_out() -> None:
+    page = (ROOT / "docs" / "alarms.md").read_text()
+    sources = [*(ROOT / "mesh" / "core").glob("*.py"), *(ROOT / "node").rglob("*.py")]
+    of_the_code = {kind for path in sources for kind in alarm_kinds(path)} | {MORE}
+    documented = dict(ALARM.findall(page))
+    assert set(documented) == of_the_code
+    assert set(documented.values()) == {"critical", "warning"}
+    rows = [line.split(" | ") for line in page.splitlines() if ALARM.match(line)]
+    assert all(len(row) == 6 and all(cell.strip() for cell in row[:5]) for row in rows)
+    assert sorted(set(TEST_NAME.findall(page)) - known_tests()) == []
 
 
 def test_every_promise_names_tests_that_exist() -> None:
