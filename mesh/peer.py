@@ -30,12 +30,13 @@ from mesh.events import (
 )
 from mesh.exchange.comparison import WAN_EXCHANGE_MS, Comparison
 from mesh.exchange.frames import PROTOCOL, PeerFault, encode, pack, parse_frame
+from mesh.exchange.gateway import Gateway
 from mesh.exchange.heads_flow import HeadsFlow
 from mesh.exchange.journal_intake import JournalIntake, acknowledgement_frames
 from mesh.exchange.links import Link, Links
 from mesh.exchange.membership import Membership
 from mesh.exchange.register_flow import RegisterFlow
-from mesh.hashing import first, ranked
+from mesh.hashing import ranked
 from mesh.journals.logs import Logs
 from mesh.journals.writers import Writers
 from mesh.registers.store import NodeKeys, Registers
@@ -100,8 +101,7 @@ class Peer:
         self._flow = self._journals.flow
         self._due = {"offer": now_ms, "resume": now_ms}
         self._round = 0
-        self._gateway: str | None = None
-        self._gateway_rests_on: object = None
+        self._gateway = Gateway(membership) if membership is not None else None
 
     # ---- what is known ----
 
@@ -127,17 +127,8 @@ class Peer:
         return [n for site in self.sites() for n in self.registers_of(site).recheck()]
 
     def gateway(self) -> str | None:
-        """The node that talks to the master for the site: the first by rendezvous among the live
-        nodes that say they have a working path, and are not draining if another has one."""
-        if self.membership is None:
-            return None
-        liveness, registers = self.membership.liveness, self.membership.registers
-        rests_on = (liveness.generation, registers.with_wan, registers.draining)
-        if self._gateway_rests_on != rests_on:
-            self._gateway_rests_on = rests_on
-            able = registers.with_wan.intersection(liveness.live())
-            self._gateway = first("gateway", able - registers.draining or able)
-        return self._gateway
+        """The node that talks to the master for the site, if one can; a master has none."""
+        return self._gateway.find() if self._gateway is not None else None
 
     # ---- the boundary ----
 
