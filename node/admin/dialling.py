@@ -13,8 +13,10 @@ import time
 from dataclasses import dataclass
 
 import grpc
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
-from mesh.heads.certificates import read_certificate
+from mesh.heads.certificates import check_certificate, read_certificate
 from mesh.heads.identity import Identity, IdentityRefused
 from node.admin.failures import Failure, refused, unreachable
 from node.disk.authority_keys import TlsFiles
@@ -56,7 +58,7 @@ def identify(address: str, mesh: str, tls: TlsFiles) -> Identity:
             _context(tls).wrap_socket(raw) as connection,
         ):
             certificate = connection.getpeercert(binary_form=True) or b""
-        identity = read_certificate(certificate).identity
+        identity = _who(certificate, mesh, tls)
     except ssl.SSLCertVerificationError as error:
         text = f"{address} shows a certificate that no authority of the mesh {mesh} issued"
         raise refused(f"{text} ({error.verify_message}); is it the right address?") from None
@@ -70,11 +72,21 @@ def identify(address: str, mesh: str, tls: TlsFiles) -> Identity:
     return identity
 
 
+def _who(certificate: bytes, mesh: str, tls: TlsFiles) -> Identity:
+    """Who it names. One that a delegated authority issued counts for a node alone, so that whoever
+    admits boxes cannot pose as a master. Raises IdentityRefused."""
+    identity = read_certificate(certificate).identity
+    if identity.role != "node" and identity.mesh == mesh:
+        roots = x509.load_pem_x509_certificates(tls.authorities_pem)
+        check_certificate(certificate, [one.public_bytes(Encoding.DER) for one in roots], mesh)
+    return identity
+
+
 def open_channel(target: Target, tls: TlsFiles) -> grpc.Channel:
     """A channel that is connected to `target`. Raises Failure with the reason."""
     split_address(target.address)
     mutual = grpc.ssl_channel_credentials(
-        root_certificates=tls.authorities_pem,
+        root_certificates=_roots(target.identity, tls),
         private_key=tls.key_pem,
         certificate_chain=tls.certificate_pem,
     )
@@ -89,6 +101,10 @@ def open_channel(target: Target, tls: TlsFiles) -> grpc.Channel:
         channel.close()
         raise _why(target, tls)
     return channel
+
+
+def _roots(expected: Identity, tls: TlsFiles) -> bytes:
+    return tls.authorities_pem + (tls.delegated_pem if expected.role == "node" else b"")
 
 
 def _connects(channel: grpc.Channel) -> bool:
@@ -127,7 +143,7 @@ def _context(tls: TlsFiles) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False  # the identity is what is being asked for
-    context.load_verify_locations(cadata=tls.authorities_pem.decode())
+    context.load_verify_locations(cadata=(tls.authorities_pem + tls.delegated_pem).decode())
     context.set_alpn_protocols(["h2"])
     # The ssl module takes a certificate from files only.
     with tempfile.NamedTemporaryFile() as pair:

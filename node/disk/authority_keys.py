@@ -4,7 +4,8 @@ What is read is checked against the trust root that lies beside it, so that a fo
 were mixed up or damaged is refused by name before anything is signed or sent.
 """
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -15,6 +16,7 @@ from mesh.heads.certificates import (
     Certified,
     check_certificate,
     der_from_pem,
+    pem,
     read_certificate,
     tls_key_digest,
 )
@@ -25,6 +27,8 @@ from mesh.signed import Signer
 from node.disk.authority_folder import KEYS, FolderRefused
 from protos.documents_pb2 import TrustBody
 
+DELEGATED_FOLDER = "delegated"
+"""The folder in an operator's keys with the certificates of who admits boxes by his delegation."""
 DELEGATED = "delegated.der"
 """The file of a node that was admitted at its site: the certificate (DER) of who did it."""
 FILE_BYTES_MAX = 64 * 1024
@@ -33,11 +37,13 @@ FILE_BYTES_MAX = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """What an end of a TLS connection needs: PEM bytes of its key, certificate and authorities."""
+    """What an end of a TLS connection needs: PEM bytes of its key, certificate and authorities.
+    `delegated_pem`: of those that an operator knows to admit boxes, good for nodes alone."""
 
     key_pem: bytes
     certificate_pem: bytes
     authorities_pem: bytes
+    delegated_pem: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +113,7 @@ class OperatorKeys:
             identity=reader.identity,
             root_key=reader.root_key,
             trust_envelope=reader.trust_envelope,
-            tls=reader.tls,
+            tls=replace(reader.tls, delegated_pem=_delegated(folder / KEYS / DELEGATED_FOLDER)),
             signer=reader.signer,
             release_signer=release,
         )
@@ -197,6 +203,15 @@ class _Reader:
     def _refused(self, name: str, what: str) -> FolderRefused:
         advice = f"name the {self._role}'s folder that `meshctl init` made, or restore it"
         return FolderRefused(f"{self._folder / name}: {what}; nothing was changed; {advice}")
+
+
+def _delegated(folder: Path) -> bytes:
+    """The authorities that admit boxes (PEM), as far as this operator made them."""
+    names = sorted(os.listdir(folder)) if folder.is_dir() else []
+    try:
+        return b"".join(pem((folder / name).read_bytes()) for name in names)
+    except (OSError, IdentityRefused) as error:
+        raise FolderRefused(f"{folder}: {error}; remove what is no certificate there") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,11 @@ from node.admin.command import command
 from node.admin.failures import Failure, bad_input
 from node.admin.output import note, print_one, say, time
 from node.admin.session import Session
-from node.disk.authority_folder import FolderRefused
+from node.disk.authority_folder import KEYS, FolderRefused
+from node.disk.authority_keys import DELEGATED_FOLDER
 from node.disk.delegation_folder import DelegationFolder
 from node.disk.errors import DiskError
+from node.disk.files import Disk, make_durable_folder, replace_file
 from protos.documents_pb2 import SiteSnapshot
 
 
@@ -73,6 +75,7 @@ def delegate(
             note(f"{out} holds a key that no master knows of: it is of no use, remove it")
             raise failure from None
         _keep(folder, client.snapshot(site))
+    _remember(session, folder)
     document = {
         "id": made.id,
         "site": site,
@@ -82,6 +85,16 @@ def delegate(
         "counter": made.counter,
     }
     print_one(document, session.options.output, lambda _: _tell_delegated(made.until_unix_ms, out))
+
+
+def _remember(session: Session, folder: DelegationFolder) -> None:
+    """So that `meshctl` reaches the boxes, too."""
+    kept = session.context.keys / KEYS / DELEGATED_FOLDER
+    try:
+        make_durable_folder(Disk(), kept)
+        replace_file(Disk(), kept / f"{folder.id}.der", folder.authority)
+    except (OSError, DiskError) as error:
+        note(f"meshctl will not reach the boxes themselves, but their neighbours: {error}")
 
 
 def _tell_delegated(until_ms: int, out: Path) -> None:
