@@ -118,11 +118,12 @@ def restart(
         reply = client.restart(workload, site, reason)
         where = f"on {client.identity.name}" if client.identity.role == "node" else ""
     document = {"workload": workload, "replicas": reply.replicas, "counter": reply.counter}
-    text = (
-        f"{workload}: {reply.replicas} restarted {where}"
-        if where
-        else f"{workload}: restarts as state {reply.counter} arrives at its sites"
-    )
+    if not where:
+        text = f"{workload}: restarts as state {reply.counter} arrives at its sites"
+    elif reply.replicas:
+        text = f"{workload}: {reply.replicas} restarted {where}"
+    else:
+        text = f"{workload}: none runs {where} now; it is quarantined there no more"
     print_one(document, session.options.output, lambda _: say(text))
 
 

@@ -5,7 +5,6 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from mesh.core.quarantine import CRASHES_MAX
@@ -36,7 +35,6 @@ def crash(lab: Lab, name: str) -> None:
         return len(killed) >= CRASHES_MAX
 
     wait_for(f"{CRASHES_MAX} workers of {name} are killed", ended, lambda: killed)
-    assert all(not psutil.pid_exists(pid) or ended() for pid in killed)
 
 
 def test_a_worker_that_dies_again_and_again_is_replaced_elsewhere_and_all_is_said(
@@ -59,13 +57,13 @@ def test_a_worker_that_dies_again_and_again_is_replaced_elsewhere_and_all_is_sai
     events = {event["event"] for event in lab.get(bad, "events")}
     assert "workload.quarantined" in events
 
-    lab.meshctl("restart", SERVICE, *lab.at(bad))
+    said = lab.meshctl("restart", SERVICE, *lab.at(bad))
+    assert said == f"{SERVICE}: none runs on {bad} now; it is quarantined there no more\n"
     wait_for("the alarm is over", lambda: not lab.try_get(good, "alarms", "CrashLoop"))
     wait_for("it is back", lambda: set(lab.serving(good)) == {bad}, lambda: lab.serving(good))
 
 
 def test_what_a_node_said_last_is_shown_as_that(lab: Lab) -> None:
-    lab.nodes["a"].config.write_text(lab.nodes["a"].config.read_text())
     (bad,) = lab.serving(MASTER)
     (good,) = {"a", "b"} - {bad}
     crash(lab, bad)
