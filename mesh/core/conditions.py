@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from mesh.core.overlaps import overlaps
 from mesh.events import Instruction
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def active(core: "NodeCore") -> Active:
     return (
         ("Offline", _offline(core), "critical"),
         ("Pending", {**core.placement.pending, **core.leases.pending}, "warning"),
+        ("Overlap", overlaps(core), "warning"),
         ("Drain", _stays(core), "warning"),
         ("Admission", core.admissions.clashes, "critical"),
         ("Disk", held_back | _reserve(core), "critical"),

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from mesh.site.leases import FREE_MS
 
+JUST_STARTED = "it started a moment ago, and does not know what it granted before"
+
 
 @dataclass(frozen=True, slots=True)
 class Owner:
@@ -47,7 +49,7 @@ class Grants:
         if last is not None and last.owner == owner and number <= last.number:
             return None
         if now_ms < self.from_ms:
-            return "it started a moment ago, and does not know what it granted before"
+            return JUST_STARTED
         held = self.holder(workload, now_ms)
         if held is not None and held.owner != owner:
             if held.owner.node == owner.node:

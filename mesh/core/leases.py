@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mesh.core.grants import Grants, Owner
+from mesh.core.lease_answers import answer, is_start, planned
 from mesh.core.messages import NodeOutput, Renew, Run
-from mesh.core.rosters import Rosters, read, written
+from mesh.core.overlaps import kept
+from mesh.core.rosters import Rosters, read
 from mesh.events import Send, WriteJournal
 from mesh.exchange.frames import encode
 from mesh.site.leases import (
@@ -100,8 +102,8 @@ class Leases:
 
     def allowed(self, core: "NodeCore") -> set[str]:
         """The pipelines that may run here now: those whose lease is held, and of those that need
-        none what is placed here."""
-        return (set(core.work.pipelines) - _planned(core)) | self.held.keys()
+        none what is placed here, or kept for a moment."""
+        return (set(core.work.pipelines) - planned(core)) | self.held.keys() | kept(core)
 
     def states(self) -> list[LeaseState]:
         """What the node's register says: what it holds, and who acknowledges that."""
@@ -154,7 +156,7 @@ class Leases:
         done: list[NodeOutput] = []
         if now_ms - self._looked_ms >= ASK_AGAIN_MS:
             self._looked_ms = now_ms
-            self.grants.forget(frozenset(_planned(core)), now_ms)
+            self.grants.forget(frozenset(planned(core)), now_ms)
             done += self.rosters.look(_applied(core), now_ms)
         if not self._leases:
             self.pending = {}
@@ -212,7 +214,7 @@ class Leases:
         lease = self._leases.get(grant.workload)
         if lease is None or grant.boot != self._boot or grant.number not in lease.asked:
             return []
-        if not self._counts(core, peer) or not _is_start(core, peer, grant.granter):
+        if not self._counts(core, peer) or not is_start(core, peer, grant.granter):
             return []
         if not grant.granted:
             lease.refused[peer] = grant.reason[:REASON_CHARACTERS_MAX]
@@ -290,50 +292,13 @@ class Leases:
         entry = WriteJournal("record", "lease.released", name, "it is not placed here any more")
         return [*self._send(core, release), *([entry] if lease.until_ms else [])]
 
-    # ---- what this node grants ----
+    # ---- what comes in ----
 
     def frame(self, core: "NodeCore", frame: Frame, peer: str, now_ms: int) -> list[NodeOutput]:
         """An ask of a neighbour, or its answer."""
         if frame.WhichOneof("kind") == "lease_grant":
             return self.granted(core, frame.lease_grant, peer, now_ms)
-        ask = frame.lease_ask
-        owner = Owner(peer, ask.boot.counter, ask.boot.nonce)
-        if ask.release:
-            self.grants.release(ask.workload, owner, ask.number)
-            return []
-        why = self._why_not(core, ask, peer)
-        if not why:
-            answer = self.grants.ask(ask.workload, owner, ask.number, now_ms)
-            if answer is None:
-                return []
-            why = answer
-        grant = LeaseGrant(
-            workload=ask.workload,
-            boot=ask.boot,
-            number=ask.number,
-            granted=not why,
-            reason=why,
-            granter=self._boot,
-            earlier=written(self.rosters.earlier),
-        )
-        return [Send(peer, encode(lease_grant=grant), f"lease {ask.workload}")]
-
-    def _why_not(self, core: "NodeCore", ask: LeaseAsk, peer: str) -> str:
-        """Why an ask is refused, whoever has the lease; "" if it is not."""
-        barred = self.barred(core)
-        if barred:
-            return f"{self._me.node} takes no part: {barred}"
-        if peer in core.conflicts.clones:
-            return f"two machines hold the disk of {peer}"
-        if peer not in self.rosters.nodes:
-            return f"{peer} is not in the roster that {self._me.node} goes by"
-        if not _is_start(core, peer, ask.boot):
-            return f"{self._me.node} knows another start of {peer}"
-        if ask.state < self.rosters.since:
-            return f"{peer} goes by an earlier roster"
-        if ask.workload not in _planned(core):
-            return f"the plan that {self._me.node} goes by has no such pipeline"
-        return ""
+        return answer(core, frame.lease_ask, peer, now_ms)
 
     # ---- for people ----
 
@@ -355,11 +320,6 @@ class Leases:
         return found
 
 
-def _planned(core: "NodeCore") -> set[str]:
-    """The pipelines of the plan that need a lease."""
-    return {one.name for one in core.branch.plan.pipelines if needs_lease(one)}
-
-
 def _has_holder(core: "NodeCore", workload: str) -> bool:
     """Whether another node that lives says that it holds the lease."""
     return any(
@@ -374,12 +334,6 @@ def _applied(core: "NodeCore") -> Mapping[str, int]:
     records = core.membership.registers.records()
     applied = {record.body.node: record.body.applied_counter for record in records}
     return {**applied, core.name: core.in_force.counter}
-
-
-def _is_start(core: "NodeCore", node: str, boot: Boot) -> bool:
-    """Whether this is the start of the node that its register speaks of."""
-    record = core.membership.registers.get(node)
-    return record is not None and record.body.boot == boot
 
 
 def _drop_old(lease: Lease, now_ms: int) -> None:

@@ -112,6 +112,12 @@ class Share:
         if record is not None:
             self._last_words[node] = record.digest
 
+    def is_out_of_date(self, node: str) -> bool:
+        """Whether what a node says of what runs there may be long over."""
+        record = self._membership.registers.get(node)
+        old = {*self._last_words.values(), *self._remembered.values()}
+        return record is not None and record.digest in old
+
     def met(self, node: str) -> None:
         """There is a link with a node: what is remembered of it is what it says itself, or it says
         something newer at once. Of one that nobody has met since the start, nobody knows what

@@ -8,6 +8,8 @@ from mesh.core.node import NodeCore
 from mesh.registers.liveness import Verdict
 from mesh.site.explain import Standing, explain_pipeline, explain_service
 from mesh.site.scaling import keeper
+from node.agent.edge import now_ms
+from node.agent.lease_documents import lease_document
 from node.agent.local_changes import change_documents
 from node.agent.site_documents import ASLEEP
 from protos.documents_pb2 import PipelinePlan, Plan, ServicePlan
@@ -54,7 +56,8 @@ def _pipeline(core: NodeCore, pipeline: PipelinePlan) -> Document:
     return {
         **_head(core, pipeline.name, "pipeline"),
         "wanted": {"replicas": 1, "source": pipeline.source, "service": pipeline.service},
-        "pending": share.placement.pending.get(pipeline.name, ""),
+        "pending": {**share.placement.pending, **core.leases.pending}.get(pipeline.name, ""),
+        "lease": lease_document(core, pipeline, now_ms()),
         "nodes": _nodes(core, standings),
     }
 

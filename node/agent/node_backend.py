@@ -176,7 +176,9 @@ class NodeBackend(MastersAlone):
         for record in core.membership.registers.records():
             if record.body.node != core.name and record.body.node in live:
                 found += documents.workload_documents(record.body)
-        found += documents.pending_documents(core.peer.config.site, core.placement.pending)
+        found += documents.pending_documents(
+            core.peer.config.site, {**core.placement.pending, **core.leases.pending}
+        )
         found += documents.asleep_documents(core.peer.config.site, core.share.asleep)
         return sorted(found, key=lambda d: (d["workload"], d["node"], d.get("index", 0)))
 

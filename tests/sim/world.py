@@ -177,6 +177,7 @@ class Host:
         self.disk = disk
         self.core: Any = None
         self.pipelines: dict[str, Any] = {}
+        self.rate = 1.0
         self.up = False
         self.frozen = False
         self.wall_offset_ms = 0  # of its wall clock from the world's
@@ -227,8 +228,8 @@ class Host:
         self.carry(self.core.handle(event, self.clock_ms()))
 
     def clock_ms(self) -> int:
-        """The monotonic clock of this machine."""
-        return self.world.now_ms
+        """The monotonic clock of this machine, which runs at a `rate` of its own."""
+        return int(self.world.now_ms * self.rate)
 
     def later(self, delay_ms: int, action: Callable[[], None]) -> None:
         """Does something of the edge's own some time later."""

@@ -128,9 +128,23 @@ def _sentences(document: Document) -> list[tuple[str, str]]:
             ),
             ("version", _version(version)),
         ]
+    if document.get("lease"):
+        found.append(("lease", _lease(document["lease"])))
     found += [("changed", _changed(change)) for change in document.get("changes", ())]
     found += [(key, document[key]) for key in ("pending", "asleep") if document.get(key)]
     return found
+
+
+def _lease(lease: Document) -> str:
+    if not lease["holder"]:
+        said = "nobody is known to hold it"
+    else:
+        who = ", ".join(lease["acknowledged"])
+        count = f"{len(lease['acknowledged'])} of {lease['roster']}"
+        said = f"{lease['holder']} holds it, acknowledged by {who} ({count} of the roster)"
+        if lease["seconds_left"] >= 0:
+            said += f", {lease['seconds_left']:.1f} s left unless it is renewed"
+    return f"{said}; this node: {lease['here']}" if lease["here"] else said
 
 
 def _changed(change: Document) -> str:

@@ -1,11 +1,12 @@
 """Exclusive pipelines with `onSplit: stop` in simulated sites: one runs, and never two."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import pytest
 
 from mesh.site.leases import FREE_MS, LEASE_MS, tie_breaker
-from protos.documents_pb2 import PipelinePlan
+from protos.documents_pb2 import JournalBatch, JournalEntry, PipelinePlan
+from protos.signed_pb2 import Envelope
 from tests.sim.nodes import SimNode
 from tests.sim.site import Site
 
@@ -13,11 +14,13 @@ DOOR = PipelinePlan(name="door", source="camera", service="faces", every_ms=100,
 SOON_MS = 2 * FREE_MS
 
 
-def site_with(nodes: int, seed: int = 1) -> Site:
-    """A site in which every node has the camera, with the door on one of them."""
-    site = Site(nodes, seed)
+def site_with(nodes: int, rates: Mapping[str, float] | None = None) -> Site:
+    """A site in which every node has the camera, with the door on one of them. `rates`: of the
+    clocks, by node."""
+    site = Site(nodes)
     for node in site.nodes:
         node.sources = ("camera",)
+        node.rate = (rates or {}).get(node.name, 1.0)
     site.boot()
     site.publish(replicas=1, pipelines=(DOOR,))
     site.world.run_until(lambda: len(runners(site)) == 1, 2 * SOON_MS, "the door runs")
@@ -167,3 +170,96 @@ def test_a_site_that_starts_all_at_once_runs_it_after_a_lease_and_a_margin() -> 
     assert runners(site) == []
     site.world.run_until(lambda: len(runners(site)) == 1, FREE_MS, "it runs again")
     assert_never_twice(site)
+
+
+def test_an_agent_that_is_dead_does_not_keep_it_alive() -> None:
+    site = site_with(3)
+    before = owner_of(site)
+    before.crash()
+    site.world.run(LEASE_MS + 1)
+    assert before not in runners(site)
+    site.world.run_until(lambda: len(runners(site)) == 1, SOON_MS, "another runs")
+    before.start_agent()
+    site.world.run(40_000)
+    assert len(runners(site)) == 1
+    assert_never_twice(site)
+
+
+@pytest.mark.parametrize("rates", [{"south-1": 1.1, "south-2": 1.1}, {"south-3": 0.9}])
+def test_clocks_that_run_apart_by_what_the_margin_allows_change_nothing(
+    rates: dict[str, float],
+) -> None:
+    site = site_with(3, rates)
+    before = owner_of(site)
+    assert before.name == "south-3"
+    for _ in range(4):
+        part(site, {before.name})
+        site.world.run(40_000)
+        join(site)
+        site.world.run(40_000)
+        assert len(runners(site)) == 1
+    assert_never_twice(site)
+
+
+def test_what_moves_as_planned_is_given_back_and_goes_on_at_once() -> None:
+    site = site_with(3)
+    before = owner_of(site)
+    before.hold_back(draining=True)
+    took = site.world.run_until(
+        lambda: len(runners(site)) == 1 and owner_of(site) is not before, SOON_MS, "it moved"
+    )
+    assert took <= 3_000
+    before.hold_back(None)
+    site.world.run_until(lambda: runners(site) == [before], SOON_MS, "it moved back")
+    assert_never_twice(site)
+
+
+def test_a_node_whose_disk_comes_from_another_machine_takes_no_part() -> None:
+    site = site_with(3)
+    before = owner_of(site)
+    before.power_off()
+    before.moved = "the board differs"
+    before.boot()
+    site.world.run(60_000)
+    assert runners(site) == []
+    assert "which may not run it: its data folder comes" in alarms(before)["door"]
+    before.moved = ""
+    before.restart_agent()
+    site.world.run_until(lambda: runners(site) == [before], SOON_MS + LEASE_MS, "it runs again")
+    assert_never_twice(site)
+
+
+def test_what_prefers_to_run_runs_in_both_parts_and_the_overlap_is_told_and_ends() -> None:
+    site = Site(2)
+    for node in site.nodes:
+        node.sources = ("camera",)
+    site.boot()
+    plan = PipelinePlan()
+    plan.CopyFrom(DOOR)
+    plan.run_on_split = True
+    site.publish(replicas=1, pipelines=(plan,))
+    site.world.run_until(lambda: len(runners(site)) == 1, SOON_MS, "the door runs")
+    site.cut_wan()
+    part(site, {site.nodes[0].name})
+    site.world.run_until(lambda: len(runners(site)) == 2, SOON_MS, "both halves run it")
+    join(site)
+    site.world.run_until(lambda: len(runners(site)) == 1, SOON_MS, "one runs it")
+    site.world.run(5_000)
+    for node in site.nodes:
+        kinds = [e.event for e in journal(node) if e.fields.get("kind") == "Overlap"]
+        assert kinds == ["alarm.set", "alarm.cleared"]
+
+
+def journal(node: SimNode) -> list[JournalEntry]:
+    """The records of a node, in order."""
+    batches = [
+        b
+        for k, log in node.disk.logs.items()
+        if k.kind == "record" and k.node == node.name
+        for b in log
+    ]
+    return [
+        entry
+        for batch in batches
+        for entry in JournalBatch.FromString(Envelope.FromString(batch.envelope).payload).entries
+    ]

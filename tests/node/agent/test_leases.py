@@ -1,5 +1,6 @@
 """An exclusive pipeline with `onSplit: stop` on real nodes: of its processes one acts at most."""
 
+import json
 import os
 import shutil
 import signal
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from mesh.site.leases import LEASE_MS
 from tests.node.agent.lab import MASTER, Lab, alive, wait_for
 
 VIDEO = Path(__file__).parents[3] / "docs" / "examples" / "face-detector" / "entrance.mp4"
@@ -88,6 +90,21 @@ def stopped(pid: int) -> Iterator[None]:
         yield
     finally:
         os.kill(pid, signal.SIGCONT)
+
+
+def test_explain_says_who_holds_the_lease_by_whose_word_and_until_when(site: Lab) -> None:
+    name, _ = wait_owner(site)
+    for asked in site.nodes:
+        found = json.loads(site.meshctl("explain", "door", "-o", "json", *site.at(asked)))
+        lease = found["lease"]
+        assert lease["holder"] == name
+        assert set(lease["acknowledged"]) <= set(site.nodes)
+        assert len(lease["acknowledged"]) >= 2
+        assert 0 <= lease["seconds_left"] <= LEASE_MS / 1000
+        assert found["pending"] == ""
+    text = site.meshctl("explain", "door", *site.at(name))
+    assert f"{name} holds it, acknowledged by" in text
+    assert "left unless it is renewed" in text
 
 
 def test_a_frozen_agent_loses_the_door_before_another_begins(site: Lab) -> None:

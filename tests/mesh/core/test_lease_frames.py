@@ -1,0 +1,220 @@
+"""Asks and grants of leases as they come in: who may say what; rosters that change in a split."""
+
+import pytest
+
+from mesh.core.rosters import EARLIER_MAX, ROSTERS, Rosters
+from mesh.events import Received, SaveDocument, Send
+from mesh.exchange.frames import encode
+from mesh.site.leases import FREE_MS, LEASE_MS, Earlier
+from protos.documents_pb2 import Boot
+from protos.peer_pb2 import Frame, LeaseAsk, LeaseGrant
+from tests.mesh.core.test_leases_in_a_site import (
+    DOOR,
+    SOON_MS,
+    assert_never_twice,
+    owner_of,
+    part,
+    runners,
+    site_with,
+)
+from tests.sim.nodes import SimNode
+from tests.sim.site import Site
+
+
+def said(node: SimNode, frame: bytes, peer: str) -> list[LeaseGrant]:
+    """What a node answers to a frame of a peer."""
+    outputs = node.core.handle(Received(peer, frame), node.clock_ms())
+    frames = [Frame.FromString(o.data) for o in outputs if isinstance(o, Send)]
+    return [f.lease_grant for f in frames if f.WhichOneof("kind") == "lease_grant"]
+
+
+def free(site: Site) -> tuple[SimNode, SimNode]:
+    """A node that granted the door to nobody, and one that asks; the third had it."""
+    owner = owner_of(site)
+    granter, asker = (node for node in site.nodes if node is not owner)
+    owner.power_off()
+    for _ in range(FREE_MS // 100):  # the other would take it over as soon as it is free
+        site.world.run(100)
+        granter.core.leases.grants._given.clear()
+    return granter, asker
+
+
+def ask_of(node: SimNode, **more: object) -> LeaseAsk:
+    ask = LeaseAsk(workload="door", number=10**6, state=node.core.in_force.counter)
+    ask.boot.CopyFrom(node.core.peer.config.boot)
+    for name, value in more.items():
+        if isinstance(value, Boot):
+            ask.boot.CopyFrom(value)
+        else:
+            setattr(ask, name, value)
+    return ask
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"workload": "window"}, "no such pipeline"),
+        ({"boot": Boot(counter=9, nonce=b"12345678")}, "knows another start"),
+        ({"state": 0}, "an earlier roster"),
+    ],
+)
+def test_an_ask_that_cannot_be_is_refused_with_the_reason(
+    more: dict[str, object], why: str
+) -> None:
+    granter, asker = free(site_with(3))
+    (grant,) = said(granter, encode(lease_ask=ask_of(asker, **more)), asker.name)
+    assert not grant.granted
+    assert why in grant.reason
+
+
+def test_who_is_not_in_the_roster_or_is_a_clone_is_refused() -> None:
+    granter, asker = free(site_with(3))
+    granter.core.leases.rosters.nodes = (granter.name,)
+    (grant,) = said(granter, encode(lease_ask=ask_of(asker)), asker.name)
+    assert "not in the roster" in grant.reason
+    granter.core.leases.rosters.nodes = (granter.name, asker.name)
+    granter.core.conflicts._clones[asker.name] = 1
+    (grant,) = said(granter, encode(lease_ask=ask_of(asker)), asker.name)
+    assert "two machines hold the disk" in grant.reason
+
+
+@pytest.mark.parametrize(
+    ("bar", "why"),
+    [
+        (lambda core: core.conflicts._clones.update({core.name: 1}), "two machines hold its disk"),
+        (lambda core: setattr(core.conflicts, "_floor", 9), "its disk is an old copy"),
+        (lambda core: setattr(core.leases.rosters, "nodes", ("x",)), "not in the roster"),
+        (
+            lambda core: setattr(
+                core.leases.rosters, "earlier", (Earlier(("x",), 1),) * (EARLIER_MAX + 1)
+            ),
+            "changed too often",
+        ),
+    ],
+)
+def test_who_may_not_take_part_neither_grants_nor_holds(bar: object, why: str) -> None:
+    site = site_with(3)
+    owner = owner_of(site)
+    bar(owner.core)  # type: ignore[operator]
+    assert why in owner.core.leases.barred(owner.core)
+    other = next(node for node in site.nodes if node is not owner)
+    (grant,) = said(owner, encode(lease_ask=ask_of(other)), other.name)
+    assert not grant.granted
+    owner.core.leases.tick(owner.core, owner.clock_ms())
+    assert owner.core.leases.held == {}
+
+
+def test_a_grant_counts_only_as_an_answer_of_a_node_of_the_roster_in_its_present_start() -> None:
+    site = site_with(3)
+    owner = owner_of(site)
+    leases, now = owner.core.leases, owner.clock_ms()
+    lease = leases.lease("door")
+    assert lease is not None
+    other = next(node for node in site.nodes if node is not owner)
+    good = LeaseGrant(
+        workload="door", boot=owner.core_boot, number=max(lease.asked), granted=True,
+        granter=other.core_boot,
+    )  # fmt: skip
+
+    def changed(**more: object) -> LeaseGrant:
+        grant = LeaseGrant()
+        grant.CopyFrom(good)
+        for name, value in more.items():
+            if isinstance(value, Boot):
+                getattr(grant, name).CopyFrom(value)
+            else:
+                setattr(grant, name, value)
+        return grant
+
+    lease.acknowledged.clear()
+    wrong = Boot(counter=1, nonce=b"87654321")
+    for grant, peer in (
+        (changed(workload="window"), other.name),
+        (changed(boot=wrong), other.name),
+        (changed(number=10**9), other.name),
+        (changed(granter=wrong), other.name),
+        (good, "stranger"),
+        (changed(granted=False, reason="no" * 500), other.name),
+    ):
+        said(owner, encode(lease_grant=grant), peer)
+        leases.granted(owner.core, grant, peer, now)
+        assert lease.acknowledged == {}
+    assert len(lease.refused[other.name]) == 200
+    leases.granted(owner.core, good, other.name, now)
+    assert set(lease.acknowledged) == {other.name}
+    assert lease.refused == {}
+
+
+def test_one_that_claims_rosters_of_old_is_not_counted_where_others_suffice() -> None:
+    site = site_with(5)
+    owner = owner_of(site)
+    lease = owner.core.leases.lease("door")
+    assert lease is not None
+    liar = next(node for node in site.nodes if node is not owner)
+    liar.core.leases.rosters.earlier = (Earlier((liar.name, "y"), until=10**6),)
+    site.world.run(30_000)
+    assert "y" in str(lease.earlier[liar.name])
+    assert runners(site) == [owner]
+
+
+def test_what_a_roster_was_counts_until_its_nodes_know_the_next() -> None:
+    """Two of three are cut off, boxes are added on the other side: who is left with them does not
+    decide until the two have heard of it."""
+    site = site_with(3)
+    owner = owner_of(site)
+    alone = next(node for node in site.nodes if node is not owner)
+    part(site, {alone.name})
+    for node in site.nodes:
+        if node is not alone:
+            site.world.cut_off(node.name, "master-1")
+    site.world.run(20_000)
+    assert runners(site) == [owner]
+    for name in ("south-4", "south-5"):
+        added = SimNode(site.world, "south", name, ("camera",))
+        site.nodes.append(added)
+        added.boot()
+    part(site, {n.name for n in site.nodes if n is alone or n.name in ("south-4", "south-5")})
+    for node in site.nodes[3:]:
+        site.world.mend(node.name, alone.name)
+        site.world.mend(node.name, "south-4")
+    site.publish(replicas=1, pipelines=(DOOR,))
+    site.world.run(60_000)
+    assert runners(site) == [owner]
+    for node in site.nodes:
+        for other in site.nodes:
+            site.world.mend(node.name, other.name)
+        site.world.mend(node.name, "master-1")
+    site.world.run(SOON_MS + 2 * LEASE_MS + FREE_MS)
+    assert len(runners(site)) == 1
+    assert all(node.core.leases.rosters.earlier == () for node in site.nodes)
+    assert_never_twice(site)
+
+
+def test_rosters_are_kept_and_an_earlier_one_outlives_a_restart() -> None:
+    rosters = Rosters(b"")
+    rosters.use(["a", "b"], 3)
+    rosters.use(["b", "a"], 4)
+    rosters.use([], 5)
+    assert (rosters.nodes, rosters.since, rosters.earlier) == (("a", "b"), 3, ())
+    (kept,) = rosters.look({}, 0)
+    assert isinstance(kept, SaveDocument)
+    assert kept.name == ROSTERS
+    assert rosters.look({}, 0) == []
+    again = Rosters(kept.data)
+    again.use(["a", "b", "c"], 7)
+    assert [(one.nodes, one.until) for one in again.earlier] == [(("a", "b"), 7)]
+    (kept,) = again.look({"a": 7, "b": 6}, 0)
+    assert Rosters(kept.data).earlier == again.earlier  # type: ignore[union-attr]
+    assert again.look({"a": 7, "b": 7}, 1) == []
+    assert again.look({"a": 7, "b": 7}, FREE_MS) == []
+    assert len(again.look({"a": 7, "b": 7}, 1 + FREE_MS)) == 1
+    assert again.earlier == ()
+
+
+def test_what_is_given_back_is_free_at_once() -> None:
+    site = site_with(3)
+    owner = owner_of(site)
+    other = next(node for node in site.nodes if node is not owner)
+    release = ask_of(owner, release=True)
+    assert said(other, encode(lease_ask=release), owner.name) == []
+    assert other.core.leases.grants.holder("door", other.clock_ms()) is None
