@@ -1,0 +1,183 @@
+"""Delegations at the master, and the boxes that it takes in: by the rules of the site."""
+
+import pytest
+
+from mesh.heads.branches import open_site_branch
+from mesh.heads.certificates import issue as issue_certificate
+from mesh.heads.certificates import make_authority, tls_key_digest
+from mesh.heads.identity import Identity, IdentityRefused
+from mesh.heads.limits import DELEGATED_MAX, DELEGATIONS_MAX
+from mesh.signed import Signer
+from node.master.delegating import Delegated
+from node.master.errors import MasterRefused, NotFound
+from node.master.records import DelegationRecord
+from tests.node.master.fleet import START_MS, Fleet, Machine
+
+DAY_MS = 86_400_000
+
+
+class Operator:
+    """The operator of a site, with a delegated authority."""
+
+    def __init__(self, fleet: Fleet, count: int = 2, mesh: str = "acme") -> None:
+        self.fleet = fleet
+        self.own = Machine()
+        self.authority = make_authority(self.own.tls_key, mesh, serial=77)
+        self.count = count
+
+    def ask(self, site: str = "north", count: int = 0, valid_ms: int = DAY_MS) -> Delegated:
+        asked = (site, count or self.count, valid_ms, self.authority, "bob")
+        return self.fleet.authority.delegating(lambda d: d.delegate(*asked))
+
+    def box(
+        self, number: int, name: str = "d", machine: Machine | None = None, replaces: bytes = b""
+    ) -> bytes:
+        machine = machine or Machine()
+        return issue_certificate(
+            self.own.tls_key,
+            self.authority,
+            Identity("acme", "node", name, "north"),
+            machine.tls_key.public_key(),
+            Signer(machine.signing_key).public_key,
+            number,
+            replaces,
+        )
+
+
+@pytest.fixture
+def operator(fleet: Fleet) -> Operator:
+    """An operator who may admit two boxes at north, where `a` and `c` are enrolled."""
+    fleet.join("a", "north")
+    fleet.join("c", "north")
+    made = Operator(fleet)
+    made.ask()
+    return made
+
+
+def events(fleet: Fleet) -> list[tuple[str, str]]:
+    return [(one.event, one.subject) for one in fleet.authority.events()]
+
+
+def key_of(fleet: Fleet, node: str) -> bytes:
+    return fleet.authority.content.nodes[node].tls_key
+
+
+def branch(fleet: Fleet) -> tuple[set[str], list[DelegationRecord]]:
+    """The roster of north, and the delegations that its state has."""
+    _, blob = fleet.authority.branch("site/north") or (None, b"")
+    body = open_site_branch(blob, "north")
+    return {entry.node for entry in body.roster}, list(body.delegations)  # type: ignore[arg-type]
+
+
+def test_a_delegation_stands_in_the_state_of_its_site_over_a_restart(operator: Operator) -> None:
+    fleet = operator.fleet
+    before = fleet.authority.counter
+    record = operator.ask().record
+    assert (record.site, record.count, record.operator) == ("north", 2, "bob")
+    assert record.until_unix_ms == START_MS + DAY_MS
+    assert fleet.authority.counter == before  # it stood already
+    fleet.reopen()
+    assert [one.id for one in branch(fleet)[1]] == [record.id]
+    assert fleet.authority.delegated() == [operator.authority]
+    assert events(fleet)[-1] == ("delegation.made", record.id)
+
+
+def test_what_cannot_be_delegated_is_refused_with_the_way_out(operator: Operator) -> None:
+    fleet = operator.fleet
+    with pytest.raises(NotFound, match="no site 'moon'"):
+        operator.ask(site="moon")
+    with pytest.raises(MasterRefused, match="--count"):
+        operator.ask(count=DELEGATED_MAX + 1)
+    with pytest.raises(MasterRefused, match="--until"):
+        operator.ask(valid_ms=401 * DAY_MS)
+    with pytest.raises(MasterRefused, match="not of the mesh"):
+        Operator(fleet, mesh="other").ask()
+    own = Operator(fleet)
+    own.authority = fleet.keys.authority_der
+    with pytest.raises(MasterRefused, match="the mesh itself"):
+        own.ask()
+    for _ in range(DELEGATIONS_MAX - 1):
+        Operator(fleet).ask()
+    with pytest.raises(MasterRefused, match="end those that are over"):
+        Operator(fleet).ask()
+
+
+def test_a_box_is_taken_in_once_with_its_event_and_stays_over_a_restart(
+    operator: Operator,
+) -> None:
+    fleet, box = operator.fleet, operator.box(1)
+    assert fleet.authority.check_box(box).identity.name == "d"
+    counter = fleet.authority.take_in(box)
+    assert fleet.authority.take_in(box) == counter
+    fleet.reopen()
+    roster, (delegation,) = branch(fleet)
+    assert "d" in roster
+    assert [use.number for use in delegation.uses] == [1]
+    assert fleet.authority.content.nodes["d"].admitted.startswith("bob (")
+    assert events(fleet)[-1] == ("node.admitted", "d")
+    fleet.clock.now_ms += 2 * DAY_MS
+    assert fleet.authority.check_box(box).identity.name == "d"
+
+
+def test_whose_place_a_box_takes_is_revoked_in_the_same_state(operator: Operator) -> None:
+    fleet = operator.fleet
+    old = key_of(fleet, "c")
+    fleet.authority.take_in(operator.box(1, "c", replaces=old))
+    assert "bob" in fleet.authority.content.revocations[old].reason
+    assert key_of(fleet, "c") != old
+    other = key_of(fleet, "a")
+    fleet.authority.take_in(operator.box(2, "d", replaces=other))
+    assert "takes its place" in fleet.authority.content.nodes["a"].revoked
+    assert branch(fleet)[0] == {"c", "d"}
+    keys = fleet.authority.content.signing_keys()
+    assert sum(1 for node, _ in keys if node == "c") == 2  # the journals of both are checked
+
+
+def test_nobody_of_another_site_is_replaced(operator: Operator) -> None:
+    fleet = operator.fleet
+    fleet.join("s", "south")
+    fleet.authority.take_in(operator.box(1, replaces=key_of(fleet, "s")))
+    assert not fleet.authority.content.nodes["s"].revoked
+
+
+def test_what_no_rule_allows_is_not_taken_in(operator: Operator) -> None:
+    fleet, take_in = operator.fleet, operator.fleet.authority.take_in
+    take_in(operator.box(1))
+    with pytest.raises(IdentityRefused, match="showed it first"):
+        take_in(operator.box(1, "e"))
+    with pytest.raises(IdentityRefused, match="counts 2"):
+        take_in(operator.box(3, "e"))
+    with pytest.raises(IdentityRefused, match="another node has this ID"):
+        take_in(operator.box(2, "a"))
+    with pytest.raises(IdentityRefused, match="by no delegation"):
+        take_in(Operator(fleet).box(2, "e"))
+    fleet.clock.now_ms += 2 * DAY_MS
+    with pytest.raises(IdentityRefused, match="is over"):
+        take_in(operator.box(2, "e"))
+
+
+def test_keys_that_are_enrolled_or_revoked_are_not_taken_in(operator: Operator) -> None:
+    fleet = operator.fleet
+    machine = fleet.join("b", "north")
+    with pytest.raises(MasterRefused, match="has keys of 'b'"):
+        fleet.authority.take_in(operator.box(1, "e", machine))
+    fleet.authority.revoke("b", "stolen")
+    assert tls_key_digest(machine.tls_key.public_key()) in fleet.authority.content.revocations
+    with pytest.raises(MasterRefused, match="were revoked"):
+        fleet.authority.take_in(operator.box(1, "e", machine))
+
+
+def test_an_ended_delegation_stands_for_those_that_were_taken_in_alone(operator: Operator) -> None:
+    fleet, box = operator.fleet, operator.box(1)
+    fleet.authority.take_in(box)
+    name = operator.ask().record.id
+    with pytest.raises(NotFound, match="no delegation"):
+        fleet.authority.delegating(lambda d: d.end("nothing", ""))
+    counter = fleet.authority.delegating(lambda d: d.end(name, "over")).counter
+    assert fleet.authority.delegating(lambda d: d.end(name, "over")).counter == counter
+    assert fleet.authority.check_box(box).identity.name == "d"
+    with pytest.raises(IdentityRefused, match="was ended"):
+        fleet.authority.take_in(operator.box(2, "e"))
+    fleet.authority.revoke("d", "gone")
+    assert branch(fleet)[1] == []  # nobody is left who needs it
+    assert events(fleet)[-1] == ("delegation.ended", name)
