@@ -72,6 +72,7 @@ class Lab:
     folder: Path
     nodes: dict[str, Node] = field(default_factory=dict)
     clients: dict[str, Client] = field(default_factory=dict)
+    master: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self) -> None:
         environment = {
@@ -128,8 +129,10 @@ class Lab:
 
     def start_master(self) -> subprocess.Popen[bytes]:
         """Starts the master and waits until it serves."""
+        if self.master is not None:
+            self.master.wait(WAIT_S)
         arguments = ["master", "--config", str(self.master_config), "--data", str(self.master_data)]
-        process = self.processes.start(MASTER, [*program("meshd"), *arguments])
+        process = self.master = self.processes.start(MASTER, [*program("meshd"), *arguments])
         self._wait_ready(MASTER, self.master_data, process)
         return process
 
