@@ -18,6 +18,8 @@ RELEASE_MS = (6_000, 16_000)
 STORM_MS = (20_000, 70_000)
 SINGLE_MS = (7_500, 16_000)
 """Of a fault that is to be alone: long enough that the site must have healed meanwhile."""
+STEERED_MS = (15_000, 35_000)
+"""Of what an operator does and takes back: a drain or a rollout is through by then."""
 SERVING = "serving"
 """Stands for a node that serves something when it is time."""
 
@@ -123,6 +125,8 @@ def _acts(
 
 SINGLES = ("power", "agent", "doomed agent", "doomed machine", "freeze", "isolate", "cut", "wan")
 """After each of these alone a site is to be whole again within seconds."""
+STEERED = ("pause", "cordon", "drain", "local")
+"""What operators do, and take back after a while."""
 
 WEIGHTS = {
     "power": 4,
@@ -149,14 +153,20 @@ WEIGHTS = {
     "load": 3,
     "plan": 6,
     "forgery": 2,
+    "pause": 3,
+    "cordon": 2,
+    "drain": 3,
+    "local": 4,
+    "revoke": 1,
+    "liar": 3,
 }
 
 
 def _single(at_ms: int, names: list[str], services: "Services", dice: random.Random) -> Act:
-    kind = dice.choice((*SINGLES, "plan"))
+    kind = dice.choice((*SINGLES, "plan", "plan", *STEERED))
     act = _make(kind, at_ms, names, services, dice)
-    lasts_ms = dice.randint(*SINGLE_MS) if act.lasts_ms else 0
-    hit = kind != "plan" and len(act.who) == 1
+    lasts_ms = dice.randint(*STEERED_MS if kind in STEERED else SINGLE_MS) if act.lasts_ms else 0
+    hit = kind not in ("plan", "pause", "local") and len(act.who) == 1
     return replace(act, lasts_ms=lasts_ms, who=(SERVING,) if hit else act.who)
 
 
@@ -171,7 +181,7 @@ def _make(
     lasts_ms = int(dice.choice((800, 3_000, 8_000, 20_000)) * dice.uniform(0.5, 1.5))
     one = (dice.choice(names),)
     who, how = HOW.get(kind, lambda *_: (one, ""))(names, services, dice)
-    at_once = kind in ("plan", "clock", "forgery")
+    at_once = kind in ("plan", "clock", "forgery", "revoke")
     return Act(at_ms, kind, 0 if at_once else lasts_ms, who, how)
 
 
@@ -179,7 +189,11 @@ Services = tuple[Service, ...]
 Drawn = tuple[tuple[str, ...], str]
 How = Callable[[list[str], Services, random.Random], Drawn]
 RELEASES = ["good", "good", "good", "golden", "crash", "more", "fewer"]
-CHANGES = ["more", "fewer", "restart", "good", "good", "golden", "crash", "unsigned", "pipeline"]
+CHANGES = [
+    *("more", "fewer", "restart", "good", "good", "golden", "crash", "unsigned", "pipeline", "undo")
+]
+HELD = ["restart", "good", "good", "golden", "crash", "undo"]
+LIES = ["cores", "nothing", "counts", "verdicts", "failed"]
 
 
 def _pair(names: list[str], _: Services, dice: random.Random) -> Drawn:
@@ -209,6 +223,18 @@ def _plan(_: list[str], services: Services, dice: random.Random) -> Drawn:
     return (dice.choice(services).name,), dice.choice(CHANGES)
 
 
+def _pause(_: list[str], services: Services, dice: random.Random) -> Drawn:
+    return (dice.choice(services).name,), dice.choice(HELD)
+
+
+def _local(names: list[str], services: Services, dice: random.Random) -> Drawn:
+    return (dice.choice(names),), f"{dice.choice(services).name}={dice.choice((1, 2, 3, 4))}"
+
+
+def _lie(names: list[str], _: Services, dice: random.Random) -> Drawn:
+    return (dice.choice(names),), dice.choice(LIES)
+
+
 def _clock(names: list[str], _: Services, dice: random.Random) -> Drawn:
     return (dice.choice(names),), str(dice.choice((-86_400_000, -3_600_000, 3_600_000, 10**11)))
 
@@ -227,5 +253,8 @@ HOW: dict[str, How] = {
     "worker": _workers,
     "load": _workers,
     "plan": _plan,
+    "pause": _pause,
+    "local": _local,
+    "liar": _lie,
     "clock": _clock,
 }

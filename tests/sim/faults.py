@@ -1,17 +1,15 @@
 """What each act of a history does to the simulated site, and how it is undone."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from itertools import permutations
 from typing import TYPE_CHECKING
 
 from mesh.events import Received
 from mesh.exchange.frames import pack
 from protos.documents_pb2 import StateBody
-from tests.sim import identities
+from tests.sim import identities, steering
 from tests.sim.draw import Act
 from tests.sim.rough.node import RoughNode
-from tests.sim.rough.plans import Service
 from tests.sim.rough.world import Pair
 from tests.sim.world import LATENCY_MS
 
@@ -194,7 +192,7 @@ def _duplicates(share: float) -> Step:
     return step
 
 
-# ---- the master, plans, load ----
+# ---- the master, load ----
 
 
 def _master_off(play: "Play", act: Act) -> None:
@@ -220,40 +218,6 @@ def _load(delay_ms: int) -> Step:
             node.under_load(delay_ms)
 
     return step
-
-
-def _plan(play: "Play", act: Act) -> None:
-    if not play.master.up or play.master.frozen:
-        return  # nobody can change a plan without a master
-    if act.how == "pipeline":
-        play.publish(replace(play.wanted, pipeline=not play.wanted.pipeline))
-        return
-    service = next(s for s in play.wanted.services if s.name == act.who[0])
-    play.publish(play.wanted.change(CHANGES[act.how](service)))
-
-
-def _newer(kind: str) -> Callable[[Service], Service]:
-    return lambda service: replace(service, release=service.release + 1, kind=kind)
-
-
-def _more(service: Service) -> Service:
-    least = min(service.least + 1, 4)
-    return replace(service, least=least, most=max(service.most, least))
-
-
-def _fewer(service: Service) -> Service:
-    return replace(service, least=max(1, service.least - 1))
-
-
-CHANGES: dict[str, Callable[[Service], Service]] = {
-    "more": _more,
-    "fewer": _fewer,
-    "restart": lambda service: replace(service, restarts=service.restarts + 1),
-    "good": _newer("good"),
-    "golden": _newer("golden"),
-    "crash": _newer("crash"),
-    "unsigned": _newer("unsigned"),
-}
 
 
 def _forgery(play: "Play", act: Act) -> None:
@@ -299,10 +263,11 @@ BEGIN: dict[str, Step] = {
     "master": _master_off,
     "master freeze": _master_freeze(True),
     "load": _load(BUSY_MS),
-    "plan": _plan,
     "forgery": _forgery,
+    **steering.BEGIN,
 }
 END: dict[str, Step] = {
+    **steering.END,
     "power": _start,
     "agent": _start,
     "doomed agent": _spare,

@@ -14,6 +14,7 @@ from tests.sim.checks.facts import (
     PlanSigned,
     Raised,
     RecordsAtEnd,
+    Revoked,
     Sample,
 )
 from tests.sim.draw import SERVING, Act, Story, draw
@@ -53,7 +54,7 @@ class Play:
     def __init__(self, story: Story, line: Callable[[str], None] | None = None) -> None:
         self.story = story
         self.checks = [check() for check in CHECKS]
-        self.world = RoughWorld(story.seed, self._watch)
+        self.world = RoughWorld(story.seed, self.watch)
         self.world.line = line
         self.master = RoughMaster(self.world)
         self.nodes = {
@@ -63,6 +64,7 @@ class Play:
         self.wanted: Wanted = story.wanted
         self.active: dict[str, Act] = {}
         self.alone = 0
+        self.changes = 0
         self._quiet_since_ms: int | None = 0
         self._settled_since_ms: int | None = None
 
@@ -79,7 +81,7 @@ class Play:
             self._records()
         except Exception as error:  # whatever a core, or the runtime it tells, does not stand
             where = _where(error)
-            self._watch(Raised(self.world.now_ms, where, f"{type(error).__name__}: {error}"))
+            self.watch(Raised(self.world.now_ms, where, f"{type(error).__name__}: {error}"))
         broken = [b for check in self.checks for b in check.broken]
         in_order = sorted(broken, key=lambda one: one.at_ms)
         return Outcome(self.story, self.world.digest, tuple(in_order), self.alone)
@@ -98,9 +100,9 @@ class Play:
                 self.world.faulty[service.version] = service.kind
             if service.kind != "unsigned":
                 released.add(artifact)
-        self.master.sign(branch_of(wanted, list(self.nodes)))
+        self.master.sign(branch_of(wanted, list(self.nodes)), wanted.revoked)
         plans = tuple(plan_of(service) for service in wanted.services)
-        self._watch(PlanSigned(self.world.now_ms, self.master.counter, plans, frozenset(released)))
+        self.watch(PlanSigned(self.world.now_ms, self.master.counter, plans, frozenset(released)))
 
     # ---- acts ----
 
@@ -108,8 +110,8 @@ class Play:
         """The act with a node that serves something, where it asks for one."""
         if act.who != (SERVING,):
             return act
-        serving = [name for name in sorted(self.nodes) if self.nodes[name].runs]
-        return replace(act, who=(self.world.random.choice(serving or sorted(self.nodes)),))
+        serving = [name for name in self.members() if self.nodes[name].runs]
+        return replace(act, who=(self.world.random.choice(serving or self.members()),))
 
     def _begin(self, act: Act) -> None:
         now, act = self.world.now_ms, self._found(act)
@@ -118,7 +120,7 @@ class Play:
         alone = quiet and settled
         self.alone += alone
         self.world.note("act", f"begins: {act.name}, for {act.lasts_ms} ms, alone: {alone}")
-        self._watch(FaultBegan(now, act.kind, ",".join(act.who), alone))
+        self.watch(FaultBegan(now, act.kind, ",".join(act.who), alone))
         self.active[act.name] = act
         self._quiet_since_ms = None
         faults.begin(self, act)
@@ -131,11 +133,18 @@ class Play:
         if not self.active:
             self._quiet_since_ms = self.world.now_ms
         alone = not self.active
-        self._watch(FaultEnded(self.world.now_ms, act.kind, ",".join(act.who), alone))
+        self.watch(FaultEnded(self.world.now_ms, act.kind, ",".join(act.who), alone))
 
     # ---- watching ----
 
-    def _watch(self, fact: Fact) -> None:
+    def members(self) -> list[str]:
+        """The nodes that are not revoked."""
+        return sorted(self.nodes.keys() - self.wanted.revoked)
+
+    def watch(self, fact: Fact) -> None:
+        """Shows a fact to all checks; what a revoked node does is no business of theirs."""
+        if not isinstance(fact, Revoked) and getattr(fact, "node", "") in self.wanted.revoked:
+            return
         for check in self.checks:
             check.saw(fact)
 
@@ -144,7 +153,7 @@ class Play:
         since = self._quiet_since_ms
         sample = Sample(
             at_ms=now,
-            nodes={name: sample_of(self.nodes[name]) for name in sorted(self.nodes)},
+            nodes={name: sample_of(self.nodes[name]) for name in self.members()},
             plan=tuple(plan_of(service) for service in self.wanted.services),
             counter=self.master.counter,
             quiet_ms=None if since is None else now - since,
@@ -154,12 +163,12 @@ class Play:
             self._settled_since_ms = None
         elif self._settled_since_ms is None:
             self._settled_since_ms = now
-        self._watch(sample)
+        self.watch(sample)
         self.world.after(SAMPLE_MS, self._sample)
 
     def _records(self) -> None:
         """What lies where at the end."""
-        for name in sorted(self.nodes):
+        for name in self.members():
             for key, batches in sorted(self.nodes[name].disk.logs.items()):
                 if key.node != name or key.kind != "record":
                     continue
@@ -167,7 +176,7 @@ class Play:
                 written, archived = (
                     tuple((b.first, b.last, b.digest) for b in one) for one in (batches, archive)
                 )
-                self._watch(RecordsAtEnd(self.world.now_ms, key, written, archived))
+                self.watch(RecordsAtEnd(self.world.now_ms, key, written, archived))
 
 
 def is_settled(sample: Sample) -> bool:

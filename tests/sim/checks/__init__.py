@@ -13,6 +13,12 @@ from tests.sim.checks.serving import (
     RolloutsTakeNothing,
     UnknownIsNotAbsent,
 )
+from tests.sim.checks.steering import (
+    DrainedIsEmpty,
+    LocalChanges,
+    OneAtATime,
+    RevokedShutOut,
+)
 
 CHECKS = (
     TwoSignatures,
@@ -34,4 +40,8 @@ CHECKS = (
     TwoHolders,
     NeverTwice,
     NeverRaises,
+    RevokedShutOut,
+    DrainedIsEmpty,
+    LocalChanges,
+    OneAtATime,
 )

@@ -47,13 +47,15 @@ class DocumentSaved:
 
 @dataclass(frozen=True)
 class WorkerStarted:
-    """A runtime starts a worker, as it was told to. `whole`: the model is on the disk."""
+    """A runtime starts a worker, as it was told to. `whole`: the model is on the disk. `trying`:
+    the other nodes on which the same configuration loads or soaks."""
 
     at_ms: int
     node: str
     key: ReplicaKey
     plan: ServicePlan
     whole: bool
+    trying: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -126,12 +128,40 @@ class FaultEnded:
 
 
 @dataclass(frozen=True)
+class Revoked:
+    """A state was signed that revokes a node."""
+
+    at_ms: int
+    node: str
+    counter: int
+
+
+@dataclass(frozen=True)
+class ChangeSubmitted:
+    """An operator scaled a service at a node of the site."""
+
+    at_ms: int
+    where: str
+    workload: str
+    value: str
+
+
+@dataclass(frozen=True)
+class ChangeEnded:
+    """An operator ended what was changed of a service at the site."""
+
+    at_ms: int
+    workload: str
+
+
+@dataclass(frozen=True)
 class NodeSample:
     """How one node is. `up`: its machine is on; `awake`: its agent runs and is not frozen.
 
     `serving`: its replicas that answer requests, by service and version. `pids`: of the workers
     that serve, by replica. `pipelines`: those that run. What follows is the core's view, where it
-    is awake.
+    is awake. `stays`: the services that fit on no other node than on it, which is being drained.
+    `changes`: local ones that count, by service and value. `lies`: it says what is not so.
     """
 
     up: bool
@@ -150,6 +180,10 @@ class NodeSample:
     reported: frozenset[ReplicaKey] = frozenset()
     sent: int = 0
     sent_bytes: int = 0
+    links: frozenset[str] = frozenset()
+    stays: frozenset[str] = frozenset()
+    changes: frozenset[tuple[str, str]] = frozenset()
+    lies: bool = False
 
     def serves(self, workload: str) -> int:
         """Its replicas of a service that answer, of any version."""
@@ -203,6 +237,9 @@ Fact = (
     | Acknowledged
     | FaultBegan
     | FaultEnded
+    | Revoked
+    | ChangeSubmitted
+    | ChangeEnded
     | Sample
     | RecordsAtEnd
     | Raised

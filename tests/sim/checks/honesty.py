@@ -39,7 +39,7 @@ class HonestRegister(Check):
         false = {
             (name, key)
             for name, node in fact.nodes.items()
-            if node.awake
+            if node.awake and not node.lies
             for key in node.claims - node.reported
         }
         self._since = {one: self._since.get(one, fact.at_ms) for one in false}

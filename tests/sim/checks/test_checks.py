@@ -18,6 +18,8 @@ from tests.sim.checks.check import BROKEN_MAX, Check
 from tests.sim.checks.exclusive import NeverTwice
 from tests.sim.checks.facts import (
     Acknowledged,
+    ChangeEnded,
+    ChangeSubmitted,
     Collected,
     CoreStarted,
     Died,
@@ -31,6 +33,7 @@ from tests.sim.checks.facts import (
     Raised,
     RecordsAtEnd,
     ReplicaStopped,
+    Revoked,
     Sample,
     WorkerStarted,
 )
@@ -43,6 +46,12 @@ from tests.sim.checks.serving import (
     RestStaysRest,
     RolloutsTakeNothing,
     UnknownIsNotAbsent,
+)
+from tests.sim.checks.steering import (
+    DrainedIsEmpty,
+    LocalChanges,
+    OneAtATime,
+    RevokedShutOut,
 )
 
 ROW = re.compile(r"^\| ([^|]+) \| [\d, ]+ \| `(\w+)` \|$", re.MULTILINE)
@@ -111,6 +120,21 @@ def tries(nodes: str) -> list[WorkerStarted]:
 
 
 DOOR = PipelineStarted(9, "a", "door", leased=True, beside=())
+REVOKED = Revoked(0, "c", 3)
+LINKED = replace(GOOD_NODE, links=frozenset("bc"))
+DRAIN = FaultBegan(0, "drain", "a", alone=True)
+SCALED = [FaultBegan(0, "local", "a", alone=True), ChangeSubmitted(0, "a", "faces", "3")]
+SCALES = replace(GOOD_NODE, changes=frozenset({("faces", "3")}))
+ENDED = [*SCALED, ChangeEnded(9_000, "faces")]
+BOTH_SCALE = Sample(7_000, {"a": SCALES, "b": SCALES}, (FACES,), 3, None)
+LATER = ServicePlan(name="faces", model_version="3.0.0", artifact=MODEL)
+LATER_KEY = ReplicaKey("faces", 0, service_config(LATER))
+TOGETHER = WorkerStarted(9, "a", LATER_KEY, LATER, whole=True, trying=frozenset("b"))
+LATER_PLAN = [
+    SIGNED,
+    FaultBegan(0, "plan", "faces", alone=True),
+    PlanSigned(0, 2, (LATER,), frozenset({MODEL})),
+]
 SERVES_BAD = replace(GOOD_NODE, serving={("faces", "2.0.0-golden"): 1})
 GONE = Collected(9, "c", MODEL, 1, good=frozenset(), holders=frozenset("a"))
 BOTH_HOLD = replace(GONE, holders=frozenset("ab"))
@@ -158,6 +182,11 @@ BROKEN: list[tuple[type[Check], str, Sequence[Fact]]] = [
     (TwoHolders, "its own", [replace(BOTH_HOLD, good=frozenset("c"))]),
     (NeverTwice, "beside another", [replace(DOOR, beside=("b",))]),
     (NeverRaises, "raised", [Raised(0, "a", "ValueError")]),
+    (RevokedShutOut, "linked", [REVOKED, sample(0, LINKED), sample(6_000, LINKED)]),
+    (DrainedIsEmpty, "serves", [DRAIN, sample(20_000)]),
+    (LocalChanges, "forgotten", [*SCALED, sample(7_000, SCALES)]),
+    (LocalChanges, "left over", [*ENDED, sample(40_000, SCALES, quiet_ms=30_000)]),
+    (OneAtATime, "two", [*LATER_PLAN, TOGETHER]),
 ]  # fmt: skip
 
 KEPT: list[tuple[type[Check], str, Sequence[Fact]]] = [
@@ -195,6 +224,19 @@ KEPT: list[tuple[type[Check], str, Sequence[Fact]]] = [
     (TwoHolders, "held by two", [SIGNED, replace(BOTH_HOLD, good=frozenset("b"))]),
     (NeverTwice, "alone, or as it may", [DOOR, replace(DOOR, leased=False, beside=("b",))]),
     (NeverRaises, "nothing", [sample(0)]),
+    (RevokedShutOut, "in time", [REVOKED, sample(0, LINKED), sample(4_000, LINKED), sample(9_000)]),
+    (RevokedShutOut, "not known", [replace(REVOKED, counter=4), sample(0, LINKED),
+        sample(9_000, LINKED)]),
+    (DrainedIsEmpty, "in time", [DRAIN, sample(9_000), sample(20_000, replace(BARE, awake=True))]),
+    (DrainedIsEmpty, "no room", [DRAIN, sample(20_000, replace(GOOD_NODE,
+        stays=frozenset({"faces"})))]),
+    (DrainedIsEmpty, "another fault", [DRAIN, CRASHED, sample(20_000)]),
+    (LocalChanges, "in an outage", [*SCALED, replace(CUT, alone=False), BOTH_SCALE]),
+    (LocalChanges, "another fault", [*SCALED, CRASHED, sample(27_000)]),
+    (LocalChanges, "ended", [*SCALED, BOTH_SCALE, ENDED[-1], sample(40_000, quiet_ms=30_000)]),
+    (LocalChanges, "superseded", [*SCALED, SIGNED, sample(7_000)]),
+    (OneAtATime, "one", [*LATER_PLAN, replace(TOGETHER, trying=frozenset())]),
+    (OneAtATime, "known", [*LATER_PLAN, CRASHED, *LATER_PLAN[1:], TOGETHER]),
 ]  # fmt: skip
 
 

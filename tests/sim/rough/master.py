@@ -2,12 +2,14 @@
 
 from typing import Any
 
-from protos.documents_pb2 import Revocations
+from protos.documents_pb2 import Revocation, Revocations
 from protos.peer_pb2 import Documents
+from tests.sim import identities
 from tests.sim.checks.facts import Acknowledged
 from tests.sim.masters import SimMaster, sealed
 from tests.sim.rough.daemon import Daemon
 from tests.sim.rough.world import RoughWorld
+from tests.sim.world import Host
 
 
 class RoughMaster(Daemon, SimMaster):
@@ -18,6 +20,7 @@ class RoughMaster(Daemon, SimMaster):
     def __init__(self, world: RoughWorld) -> None:
         self.make_rough()
         self.on = True
+        self.revoked: frozenset[str] = frozenset()
         self.published: tuple[bytes, Documents] | None = None
         SimMaster.__init__(self, world)
 
@@ -31,10 +34,26 @@ class RoughMaster(Daemon, SimMaster):
         """The machine dies."""
         self.crash()
 
-    def sign(self, branch: bytes) -> None:
-        """Signs a state with this branch for the site; told now, or when it is up again."""
+    def refuses(self, other: Host) -> bool:
+        """The other end is revoked."""
+        return other.name in self.revoked
+
+    def sign(self, branch: bytes, revoked: frozenset[str] = frozenset()) -> None:
+        """Signs a state with this branch for the site; told now, or when it is up again. Who is
+        revoked has no link with it from now on."""
         self.counter += 1
-        revocations = Revocations().SerializeToString()
+        self.revoked = revoked
+        for name in sorted(revoked):
+            self.world.break_link(self.name, name)
+        entries = [
+            Revocation(
+                subject=identities.node_identity("south", name).uri,
+                tls_key=identities.node_keys("south", name).tls_key,
+                reason="stolen",
+            )
+            for name in sorted(revoked)
+        ]
+        revocations = Revocations(entries=entries).SerializeToString()
         blobs = {"site/south": branch, "revocations": revocations, "released": b""}
         self.published = sealed(self.counter, blobs)
         for blob in blobs.values():

@@ -15,8 +15,9 @@ from mesh.core.messages import (
     Trouble,
     WanPath,
 )
+from mesh.core.node import NodeCore
 from mesh.core.rollouts import ROLLOUTS
-from mesh.events import BatchSaved, DialFailed, WriteJournal
+from mesh.events import BatchSaved, DialFailed, Instruction, WriteJournal
 from mesh.journals.batches import Batch
 from mesh.journals.entries import make_entry
 from mesh.registers.store import NodeKeys, Registers
@@ -28,6 +29,7 @@ from protos.documents_pb2 import JournalEntry, StableRegister
 from tests.sim import identities
 from tests.sim.checks.facts import Collected, CoreStarted
 from tests.sim.nodes import SimNode
+from tests.sim.rough.lies import told
 from tests.sim.rough.runtime import RoughRuntime
 from tests.sim.rough.world import RoughWorld
 
@@ -51,6 +53,7 @@ class RoughNode(RoughRuntime):
     ) -> None:
         self.make_rough()
         self.make_runtime()
+        self.lies = ""
         self._entries: dict[str, list[JournalEntry]] = {}
         self._writing = False
         self._dials: dict[str, tuple[int, Backoff]] = {}
@@ -96,6 +99,22 @@ class RoughNode(RoughRuntime):
         )
         self.world.watch(started)
         self.do_WriteJournal(_first_words(self.name))
+
+    def _core(self) -> NodeCore:
+        core = SimNode._core(self)
+        publish = core.peer.publish
+
+        def say(content: StableRegister, now_ms: int) -> list[Instruction]:
+            return publish(told(self.lies, content, core.branch.plan), now_ms)
+
+        core.peer.publish = say  # type: ignore[method-assign]
+        return core
+
+    def lie(self, what: str) -> None:
+        """From now on its registers say that; "" for the truth."""
+        self.lies = what
+        if self.up and not self.frozen:
+            self.carry(self.core.publish(self.clock_ms()))
 
     def known_registers(self, check: Callable[[bytes], NodeKeys]) -> Registers:
         """Those that the agent remembers from its last life."""

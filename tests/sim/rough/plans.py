@@ -8,6 +8,7 @@ from mesh.blobs.chunking import FileHasher
 from mesh.blobs.manifest import seal
 from mesh.hashing import sha256
 from protos.documents_pb2 import (
+    Autonomy,
     Manifest,
     ModelPlan,
     PipelinePlan,
@@ -17,6 +18,7 @@ from protos.documents_pb2 import (
     SiteBranch,
 )
 from tests.sim import identities
+from tests.sim.operators import HOUR_MS
 
 CHUNK_BYTES = 65_536
 CHUNKS = 3
@@ -25,7 +27,8 @@ CHUNKS = 3
 @dataclass(frozen=True)
 class Service:
     """A service as the master wants it. `release`: of its model; `kind`: good, golden, crash or
-    unsigned, what is wrong with that release."""
+    unsigned, what is wrong with that release. `newest`: the highest release that there was;
+    `before`: the release and kind that `undo` goes back to."""
 
     name: str
     least: int
@@ -35,6 +38,9 @@ class Service:
     release: int = 1
     kind: str = "good"
     restarts: int = 0
+    newest: int = 1
+    before: tuple[int, str] = (1, "good")
+    paused: bool = False
 
     @property
     def version(self) -> str:
@@ -51,6 +57,7 @@ class Wanted:
     pipeline: bool = True
     exclusive: bool = False  # the pipeline must never run twice
     releases: dict[str, int] = field(default_factory=dict)
+    revoked: frozenset[str] = frozenset()
 
     def change(self, service: Service) -> "Wanted":
         """The same with another form of one service."""
@@ -92,6 +99,7 @@ def plan_of(service: Service) -> ServicePlan:
         queue_delay_ms=20,
         down_after_ms=10_000,
         soak_ms=service.soak_ms,
+        paused=service.paused,
         cores=1,
         memory_bytes=1 << 28,
         spares=service.spares,
@@ -106,7 +114,7 @@ def branch_of(wanted: Wanted, nodes: Sequence[str]) -> bytes:
         ModelPlan(name=s.model, version=s.model_version, artifact=s.artifact) for s in services
     ]
     roster = []
-    for node in sorted(nodes):
+    for node in sorted(set(nodes) - wanted.revoked):
         keys = identities.node_keys("south", node)
         entry = RosterEntry(node=node, signing_key=keys.signing_key, tls_key=keys.tls_key)
         roster.append(entry)
@@ -122,5 +130,6 @@ def branch_of(wanted: Wanted, nodes: Sequence[str]) -> bytes:
         models=models,
         services=services,
         pipelines=[camera] if wanted.pipeline else [],
+        autonomy=Autonomy(allow=["scale"], until_ms=2 * HOUR_MS),
     )
     return SiteBranch(site="south", roster=roster, plan=plan).SerializeToString(deterministic=True)

@@ -75,10 +75,21 @@ class RoughRuntime(Daemon, SimNode):
                 fact = ReplicaStopped(self.world.now_ms, self.name, key.workload, least)
                 self.world.watch(fact)
 
+    def tries(self, key: ReplicaKey) -> bool:
+        """Whether it runs that configuration of the service, and has not passed or refused it."""
+        return any(
+            (one.workload, one.config) == (key.workload, key.config)
+            and not (status.state.phase == Phase.SERVING and status.state.soaked)
+            and status.state.phase != Phase.REFUSED
+            for one, status in self.runs.items()
+        )
+
     def _start_replica(self, key: ReplicaKey, plan: Any) -> None:
         whole = self.disk.whole(plan.artifact)
         self.world.note(self.name, f"starts {key} {plan.model_version}")
-        self.world.watch(WorkerStarted(self.world.now_ms, self.name, key, plan, whole))
+        others = [h for h in self.world.hosts.values() if isinstance(h, RoughRuntime) and h != self]
+        trying = frozenset(h.name for h in others if h.tries(key))
+        self.world.watch(WorkerStarted(self.world.now_ms, self.name, key, plan, whole, trying))
         SimNode._start_replica(self, key, plan)
 
     def _state(self) -> RuntimeState:

@@ -48,6 +48,10 @@ def sample_of(node: RoughNode) -> NodeSample:
         reported=node.reported,
         sent=sent,
         sent_bytes=sent_bytes,
+        links=frozenset(core.peer.links),
+        stays=frozenset(service for name, service in placement.stays if name == node.name),
+        changes=frozenset((c.body.workload, c.body.value) for c in core.changes.held),
+        lies=bool(node.lies),
     )
 
 

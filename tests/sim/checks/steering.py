@@ -1,0 +1,143 @@
+"""What follows from what operators do: revocations, drains, changes at the site, rollouts."""
+
+from mesh.site.local import service_config
+from tests.sim.checks.check import Check
+from tests.sim.checks.facts import (
+    ChangeEnded,
+    ChangeSubmitted,
+    Fact,
+    FaultBegan,
+    FaultEnded,
+    PlanSigned,
+    Revoked,
+    Sample,
+    WorkerStarted,
+)
+
+SHUT_OUT_MS = 5_000
+DRAINED_MS = 14_000
+"""For a drain that is alone: fetch, load and soak elsewhere, and a second of handover."""
+TOLD_MS = 6_000
+"""Until a change at one node counts at all, with the dials after an outage."""
+ENDED_MS = 20_000
+"""Until all know that it has ended, after whatever went wrong."""
+
+
+class RevokedShutOut(Check):
+    """Judged at each node by what it knows: a split keeps what it has not heard of."""
+
+    promise = "who knows of a revocation for 5 s has no link with that node"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._revoked: dict[str, int] = {}
+        self._known_ms: dict[tuple[str, str], int] = {}
+
+    def saw(self, fact: Fact) -> None:
+        if isinstance(fact, Revoked):
+            self._revoked[fact.node] = fact.counter
+        elif isinstance(fact, Sample):
+            for name, node in fact.nodes.items():
+                for revoked, counter in self._revoked.items():
+                    if not node.awake or node.applied[1] < counter:
+                        self._known_ms.pop((name, revoked), None)
+                        continue
+                    since = self._known_ms.setdefault((name, revoked), fact.at_ms)
+                    if revoked in node.links and fact.at_ms - since > SHUT_OUT_MS:
+                        self.breaks(fact.at_ms, f"{name} has a link with {revoked}")
+
+
+class DrainedIsEmpty(Check):
+    """Judged for a drain that is alone, until something else happens."""
+
+    promise = "a drained node runs nothing that fits elsewhere"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._drain: FaultBegan | None = None
+
+    def saw(self, fact: Fact) -> None:
+        if isinstance(fact, FaultBegan):
+            self._drain = fact if fact.kind == "drain" and fact.alone else None
+        elif isinstance(fact, FaultEnded):
+            self._drain = None
+        elif isinstance(fact, Sample) and self._drain:
+            node = fact.nodes.get(self._drain.subject)
+            if node is None or not node.awake or fact.at_ms - self._drain.at_ms < DRAINED_MS:
+                return
+            left = sorted({service for service, _ in node.serving} - node.stays)
+            if left:
+                self.breaks(fact.at_ms, f"{self._drain.subject} still runs {left}")
+
+
+class LocalChanges(Check):
+    """A change that is alone counts at all nodes while nothing but the way to the master fails, if
+    no clock was ever wrong; and once all have been ended, none counts anywhere."""
+
+    promise = "a local change outlives an outage and ends when it is ended"
+
+    BESIDE = frozenset({"local", "wan", "master", "master freeze"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._counts: ChangeSubmitted | None = None
+        self._alone = False
+        self._clocks_are_right = True
+        self._open: set[str] = set()
+
+    def saw(self, fact: Fact) -> None:
+        if isinstance(fact, FaultBegan):
+            self._clocks_are_right = self._clocks_are_right and fact.kind != "clock"
+            if fact.kind == "local":
+                self._alone, self._counts = fact.alone, None
+            elif fact.kind not in self.BESIDE:
+                self._counts = None
+        elif isinstance(fact, ChangeSubmitted):
+            self._open.add(fact.workload)
+            self._counts = fact if self._alone and self._clocks_are_right else None
+        elif isinstance(fact, ChangeEnded):
+            self._open.discard(fact.workload)
+            self._counts = None
+        elif isinstance(fact, PlanSigned):
+            self._counts = None  # it may say something else of the service
+        elif isinstance(fact, Sample):
+            self._sampled(fact)
+
+    def _sampled(self, sample: Sample) -> None:
+        change = self._counts
+        if change is not None and sample.at_ms - change.at_ms > TOLD_MS:
+            for name, node in sample.nodes.items():
+                if node.awake and (change.workload, change.value) not in node.changes:
+                    what = f"{change.workload}={change.value}, made at {change.where}"
+                    self.breaks(sample.at_ms, f"{name} does not go by {what}")
+        if (sample.quiet_ms or 0) > ENDED_MS:
+            for name, node in sample.nodes.items():
+                left = {one for one in node.changes if one[0] not in self._open and one[1]}
+                if left:
+                    self.breaks(sample.at_ms, f"{name} still goes by {sorted(left)}")
+
+
+class OneAtATime(Check):
+    """Judged after a change of the plan that is alone, until something else happens."""
+
+    promise = "one node at a time tries a new configuration"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._judged = False
+        self._known: set[str] = set()
+        self._newest: set[str] = set()
+
+    def saw(self, fact: Fact) -> None:
+        if isinstance(fact, FaultBegan):
+            self._judged = fact.kind in ("plan", "pause") and fact.alone
+            self._known |= self._newest
+        elif isinstance(fact, PlanSigned):
+            self._newest = {service_config(service) for service in fact.services}
+        elif isinstance(fact, WorkerStarted):
+            self._started(fact)
+
+    def _started(self, fact: WorkerStarted) -> None:
+        if self._judged and fact.key.config not in self._known and fact.trying:
+            what = f"{fact.node} begins {fact.key.workload} {fact.plan.model_version}"
+            self.breaks(fact.at_ms, f"{what} while {sorted(fact.trying)} try it")
