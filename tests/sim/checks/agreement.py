@@ -6,8 +6,9 @@ from tests.sim.checks.facts import Fact, Sample
 AGREE_MS = 10_000
 SETTLE_MS = 60_000
 """For a rollout that was held up to go through the site, node by node, with its soaks."""
-LASTING = frozenset({"Refused", "RefusedArtifact", "Pending", "Clock"})
-"""Alarms whose condition is in the plan itself, or in a clock that nobody set right, and lasts."""
+LASTING = frozenset({"Refused", "RefusedArtifact", "Pending", "Clock", "CrashLoop"})
+"""Alarms whose condition is in the plan itself, in a clock that nobody set right, or in a
+quarantine of half an hour, and lasts."""
 
 
 def differs(sample: Sample) -> str:
