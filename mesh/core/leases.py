@@ -13,7 +13,7 @@ from mesh.core.grants import Grants, Owner
 from mesh.core.lease_answers import answer, is_start, planned
 from mesh.core.messages import NodeOutput, Renew, Run
 from mesh.core.overlaps import kept
-from mesh.core.rosters import Rosters, read
+from mesh.core.rosters import Rosters, is_bounded, read
 from mesh.events import Send, WriteJournal
 from mesh.exchange.frames import encode
 from mesh.site.leases import (
@@ -215,6 +215,8 @@ class Leases:
         if lease is None or grant.boot != self._boot or grant.number not in lease.asked:
             return []
         if not self._counts(core, peer) or not is_start(core, peer, grant.granter):
+            return []
+        if not is_bounded(grant.earlier):
             return []
         if not grant.granted:
             lease.refused[peer] = grant.reason[:REASON_CHARACTERS_MAX]

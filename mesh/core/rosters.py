@@ -6,9 +6,10 @@ before. So a quorum is needed of each roster that still counts, and what is reme
 the disk, because a node that starts anew must not forget it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from mesh.events import Instruction, SaveDocument
+from mesh.registers.store import NODES_MAX
 from mesh.site.leases import FREE_MS, Earlier, is_over
 from protos.documents_pb2 import EarlierRoster, KeptRosters
 
@@ -61,6 +62,11 @@ class Rosters:
         body = KeptRosters(nodes=self.nodes, since=self.since, earlier=written(self.earlier))
         data = body.SerializeToString(deterministic=True)
         return [SaveDocument(ROSTERS, data, "the rosters that leases are counted by")]
+
+
+def is_bounded(messages: Collection[EarlierRoster]) -> bool:
+    """Whether another node's earlier rosters are no more than a site can have."""
+    return len(messages) <= EARLIER_MAX and all(len(one.nodes) <= NODES_MAX for one in messages)
 
 
 def written(earlier: Iterable[Earlier]) -> list[EarlierRoster]:

@@ -6,7 +6,7 @@ from mesh.core.rosters import EARLIER_MAX, ROSTERS, Rosters
 from mesh.events import Received, SaveDocument, Send
 from mesh.exchange.frames import encode
 from mesh.site.leases import FREE_MS, LEASE_MS, Earlier
-from protos.documents_pb2 import Boot
+from protos.documents_pb2 import Boot, EarlierRoster
 from protos.peer_pb2 import Frame, LeaseAsk, LeaseGrant
 from tests.mesh.core.test_leases_in_a_site import (
     DOOR,
@@ -135,7 +135,11 @@ def test_a_grant_counts_only_as_an_answer_of_a_node_of_the_roster_in_its_present
         (changed(granter=wrong), other.name),
         (good, "stranger"),
         (changed(granted=False, reason="no" * 500), other.name),
+        (LeaseGrant(earlier=[EarlierRoster()] * (EARLIER_MAX + 1)), other.name),
+        (LeaseGrant(earlier=[EarlierRoster(nodes=["x"] * 257)]), other.name),
     ):
+        if grant.earlier:
+            grant.MergeFrom(good)
         said(owner, encode(lease_grant=grant), peer)
         leases.granted(owner.core, grant, peer, now)
         assert lease.acknowledged == {}
