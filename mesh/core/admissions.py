@@ -119,7 +119,7 @@ class Admissions:
         for der in before:
             self._again(der)
         self._news = [one for one in news if one.key in self._bound]
-        standing = {one.id for one in self._delegations}
+        standing = {one.id for one in self._delegations if not one.ended}
         self._clashes = {
             name: text for name, text in self._clashes.items() if name.split("/")[0] in standing
         }
@@ -143,7 +143,8 @@ class Admissions:
         try:
             check_counts(one, bound.certified.tls_key if bound else None, self.unix_ms)
         except AdmissionRefused as refused:
-            self._clash(refused)
+            if refused.clash:
+                self._clash(one, bound)
             raise
         if bound is None:
             check_name_free(one, self._holders())
@@ -165,12 +166,13 @@ class Admissions:
         replaced = self.replaced()
         return {key: node for key, node in {**self._roster, **boxes}.items() if key not in replaced}
 
-    def _clash(self, refused: AdmissionRefused) -> None:
-        if refused.clash and len(self._clashes) < CLASHES_MAX:
-            delegation = refused.clash.split("/")[0]
-            self._clashes[refused.clash] = (
-                "two boxes show this number of a delegation, the first is kept: if one of them is "
-                f"a stranger's, end it at a master: meshctl delegate --end {delegation}"
+    def _clash(self, one: Shown, first: Shown | None) -> None:
+        if len(self._clashes) < CLASHES_MAX:
+            kept = first.certified.identity.name if first is not None else "one that the master has"
+            self._clashes[one.name] = (
+                f"{kept} and {one.certified.identity.name} show this number of a delegation, the "
+                "first is kept: find out who admitted both, and end it at a master: "
+                f"meshctl delegate --end {one.delegation.id}"
             )
 
     # ---- what follows ----
