@@ -24,8 +24,8 @@ class Watched(Play):
         self.collected: list[Collected] = []
         super().__init__(draw_releases(seed, NODES, MINUTES))
 
-    def _watch(self, fact: Fact) -> None:
-        super()._watch(fact)
+    def watch(self, fact: Fact) -> None:
+        super().watch(fact)
         if isinstance(fact, Collected):
             self.collected.append(fact)
 
@@ -35,7 +35,7 @@ def test_what_goes_breaks_no_promise(seed: int) -> None:
     play = Watched(seed)
     outcome = play.run()
     assert not outcome.broken, outcome
-    assert len(play.collected) > 10, "nodes did let go of artifacts"
+    assert len(play.collected) > 5, "nodes did let go of artifacts"
 
 
 def test_a_node_that_keeps_only_what_it_runs_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
