@@ -181,7 +181,7 @@ class MasterDaemon:
     async def _serve_enrolment(self, peer_address: str) -> str:
         """Opens the enrolment port. Nodes learn no address of this master but their own way to it:
         what they reach is what they dialled."""
-        servicer = EnrolmentServicer(self.authority, now_ms, changed=self.announce)
+        servicer = EnrolmentServicer(self.authority, changed=self.announce)
 
         def add(server: grpc.aio.Server) -> None:
             add_EnrolmentServicer_to_server(servicer, server)

@@ -1,7 +1,7 @@
 """The enrolment service: how a machine becomes a node, over gRPC.
 
-It is the only port that answers strangers, so each source has a small budget that is checked before
-anything else, and every field a size. Whatever is wrong with a token has the one status
+It is the only port that answers strangers. The guard before it (node/net/guard.py) gives each
+source a budget; here every field has a size. Whatever is wrong with a token has the one status
 PERMISSION_DENIED and a text that tells what.
 """
 
@@ -13,7 +13,6 @@ import grpc
 
 from node.master.authority import Authority
 from node.master.errors import Busy, EnrolRefused
-from node.master.rate import SourceRates
 from node.master.requests import EnrolmentRequest
 from node.master.store import StoreRefused
 from protos.enrolment_pb2 import EnrolReply, EnrolRequest, GetTrustReply, GetTrustRequest
@@ -21,31 +20,23 @@ from protos.enrolment_pb2_grpc import EnrolmentServicer as Servicer
 
 REQUEST_BYTES_MAX = 16 * 1024
 """Of a request: the largest good one has 3 KiB."""
-BURST = 20
-"""Requests of one source at once: ten machines behind one address, two requests each."""
-REFILL_MS = 1000
-"""One request a second from then on: guessing a secret of 128 bits or more is hopeless anyway, but
-each guess costs a signature check."""
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class EnrolmentServicer(Servicer):
-    """Serves one authority. `clock` gives monotonic milliseconds; `masters` as ID@host:port;
-    `changed` is called when the roster is another."""
+    """Serves one authority. `masters` as ID@host:port; `changed` is called when the roster is
+    another."""
 
     def __init__(
         self,
         authority: Authority,
-        clock: Callable[[], int],
         masters: Sequence[str] = (),
         changed: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._authority = authority
         self._changed = changed
-        self._clock = clock
         self._masters = list(masters)
-        self._rates = SourceRates(BURST, REFILL_MS)
 
     async def GetTrust(  # noqa: N802 -- named by the contract
         self, request: GetTrustRequest, context: Context
@@ -85,9 +76,6 @@ class EnrolmentServicer(Servicer):
         )
 
     async def _admit(self, context: Context, size: int) -> None:
-        if not self._rates.allow(_source(context.peer()), self._clock()):
-            text = f"more than {BURST} requests from this address; try again in some seconds"
-            await _abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, text)
         if size > REQUEST_BYTES_MAX:
             text = f"a request has at most {REQUEST_BYTES_MAX} bytes"
             await _abort(context, grpc.StatusCode.INVALID_ARGUMENT, text)
@@ -96,8 +84,3 @@ class EnrolmentServicer(Servicer):
 async def _abort(context: Context, code: grpc.StatusCode, text: str) -> NoReturn:
     await context.abort(code, text)
     raise AssertionError("abort raises")
-
-
-def _source(peer: str) -> str:
-    """The address in gRPC's `ipv4:10.0.0.1:5000`, without the port."""
-    return peer.rpartition(":")[0]

@@ -7,13 +7,19 @@ from typing import Any
 import grpc
 import pytest
 
+from mesh.addresses import target
 from mesh.heads.identity import Identity
 from node.net.enrol_client import enrol, fetch_trust
 from node.net.failures import DialFailed
 from node.net.policy import Policy
 from node.net.server import Server
+from node.net.settings import STRANGER_CALLS_BURST, control_options
 from protos.enrolment_pb2 import EnrolReply, EnrolRequest, GetTrustReply, GetTrustRequest
-from protos.enrolment_pb2_grpc import EnrolmentServicer, add_EnrolmentServicer_to_server
+from protos.enrolment_pb2_grpc import (
+    EnrolmentServicer,
+    EnrolmentStub,
+    add_EnrolmentServicer_to_server,
+)
 from tests.node.net.peers import (
     MASTER,
     MESH,
@@ -73,6 +79,20 @@ async def test_a_machine_without_a_certificate_enrols(port: Port) -> None:
     reply = await enrol(port.address, fetched.master, [identities.authority()], REQUEST)
     assert reply.node == "a"
     assert port.authority.secrets == ["s3cret"]
+
+
+async def test_a_source_that_asks_too_often_has_to_wait(port: Port) -> None:
+    roots = grpc.ssl_channel_credentials(material(MASTER).authorities_pem)
+    options = control_options(MASTER.dns_name, wan=True, timeout_s=2.0)
+    async with grpc.aio.secure_channel(target(port.address), roots, options=options) as channel:
+        stub = EnrolmentStub(channel)
+        for _ in range(int(STRANGER_CALLS_BURST)):
+            await stub.GetTrust(GetTrustRequest(), timeout=10)
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            while True:
+                await stub.GetTrust(GetTrustRequest(), timeout=10)
+    assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "call less often" in (refused.value.details() or "")
 
 
 async def test_the_masters_own_words_come_back(port: Port) -> None:
