@@ -81,6 +81,12 @@ async def test_a_machine_without_a_certificate_enrols(port: Port) -> None:
     assert port.authority.secrets == ["s3cret"]
 
 
+async def ask_on(stub: Any) -> None:
+    """Asks until it is refused."""
+    while True:
+        await stub.GetTrust(GetTrustRequest(), timeout=10)
+
+
 async def test_a_source_that_asks_too_often_has_to_wait(port: Port) -> None:
     roots = grpc.ssl_channel_credentials(material(MASTER).authorities_pem)
     options = control_options(MASTER.dns_name, wan=True, timeout_s=2.0)
@@ -89,8 +95,7 @@ async def test_a_source_that_asks_too_often_has_to_wait(port: Port) -> None:
         for _ in range(int(STRANGER_CALLS_BURST)):
             await stub.GetTrust(GetTrustRequest(), timeout=10)
         with pytest.raises(grpc.aio.AioRpcError) as refused:
-            while True:
-                await stub.GetTrust(GetTrustRequest(), timeout=10)
+            await ask_on(stub)
     assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert "call less often" in (refused.value.details() or "")
 
