@@ -215,6 +215,30 @@ def test_rosters_are_kept_and_an_earlier_one_outlives_a_restart() -> None:
     assert again.earlier == ()
 
 
+def test_an_ask_that_comes_twice_is_answered_once() -> None:
+    granter, asker = free(site_with(3))
+    ask = encode(lease_ask=ask_of(asker))
+    (grant,) = said(granter, ask, asker.name)
+    assert grant.granted
+    assert said(granter, ask, asker.name) == []
+
+
+def test_a_grant_of_what_is_wanted_no_more_is_not_used() -> None:
+    site = site_with(3)
+    owner = owner_of(site)
+    other = next(node for node in site.nodes if node is not owner)
+    lease = owner.core.leases.lease("door")
+    assert lease is not None
+    until_ms, number = lease.until_ms, 10**6
+    lease.wanted, lease.asked[number] = False, owner.clock_ms()
+    grant = LeaseGrant(
+        workload="door", boot=owner.core_boot, number=number, granted=True,
+        granter=other.core_boot,
+    )  # fmt: skip
+    assert owner.core.leases.granted(owner.core, grant, other.name, owner.clock_ms()) == []
+    assert lease.until_ms == until_ms
+
+
 def test_what_is_given_back_is_free_at_once() -> None:
     site = site_with(3)
     owner = owner_of(site)

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 
 import pytest
 
+from mesh.core.messages import RuntimeReported
 from mesh.site.leases import FREE_MS, LEASE_MS, tie_breaker
 from protos.documents_pb2 import JournalBatch, JournalEntry, PipelinePlan
 from protos.signed_pb2 import Envelope
@@ -214,6 +215,18 @@ def test_what_moves_as_planned_is_given_back_and_goes_on_at_once() -> None:
     assert_never_twice(site)
 
 
+def test_what_cannot_be_seen_to_stop_is_not_given_back_before_its_time() -> None:
+    site = site_with(3)
+    before = owner_of(site)
+    before.feed(RuntimeReported(None))  # it may run on: nobody can tell
+    before.hold_back(draining=True)
+    site.world.run(LEASE_MS - 3_000)
+    assert runners(site) == [before]
+    site.world.run_until(lambda: len(runners(site)) == 1 and runners(site) != [before], SOON_MS)
+    assert before.core.leases.lease("door") is None
+    assert_never_twice(site)
+
+
 def test_a_node_whose_disk_comes_from_another_machine_takes_no_part() -> None:
     site = site_with(3)
     before = owner_of(site)
@@ -237,7 +250,8 @@ def test_what_prefers_to_run_runs_in_both_parts_and_the_overlap_is_told_and_ends
     plan = PipelinePlan()
     plan.CopyFrom(DOOR)
     plan.run_on_split = True
-    site.publish(replicas=1, pipelines=(plan,))
+    other = PipelinePlan(name="window", source="camera", service="faces", every_ms=100)
+    site.publish(replicas=1, pipelines=(plan, other))
     site.world.run_until(lambda: len(runners(site)) == 1, SOON_MS, "the door runs")
     site.cut_wan()
     part(site, {site.nodes[0].name})
