@@ -68,7 +68,7 @@ class ServiceQueue(Generic[C]):
         self.members.remove(worker)
         if worker in self._idle:
             self._idle.remove(worker)
-        for waiter in list(self._waiting):
+        for waiter in self._patient():
             if not self.serves(waiter.version):
                 self._waiting.remove(waiter)
                 waiter.granted.set_exception(NoReplica("the last replica here went away"))
@@ -115,12 +115,16 @@ class ServiceQueue(Generic[C]):
         self._serve_waiting()
 
     def _serve_waiting(self) -> None:
-        for waiter in list(self._waiting):
+        for waiter in self._patient():
             worker = next((w for w in self._idle if waiter.version in ("", w.version)), None)
             if worker is not None:
                 self._waiting.remove(waiter)
                 self._idle.remove(worker)
                 waiter.granted.set_result(worker)
+
+    def _patient(self) -> list[Waiter[C]]:
+        """Those that still wait: one whose caller has gone may have yet to notice."""
+        return [waiter for waiter in self._waiting if not waiter.granted.done()]
 
     def _give_up(self, waiter: Waiter[C]) -> None:
         if waiter in self._waiting:

@@ -150,3 +150,30 @@ async def test_a_request_that_would_come_too_late_is_refused_at_once() -> None:
         await made.acquire("", 1, 1.0)
     first.cancel()
     await asyncio.wait({first})
+
+
+async def test_a_worker_that_is_free_just_when_a_request_ends_goes_to_the_next() -> None:
+    worker = Worker()
+    made = queue(worker)
+    await made.acquire("", 1, 1.0)
+    ended, following = await waiting(made), await waiting(made)
+    ended.cancel()  # its caller has gone; it has yet to notice
+    made.release(worker, 0.01)
+    assert await following is worker
+    made.release(worker, 0.01)
+    assert await made.acquire("", 1, 1.0) is worker
+    with pytest.raises(asyncio.CancelledError):
+        await ended
+
+
+async def test_the_last_worker_may_go_just_when_a_request_ends() -> None:
+    worker = Worker()
+    made = queue(worker)
+    await made.acquire("", 1, 1.0)
+    ended, following = await waiting(made), await waiting(made)
+    ended.cancel()
+    made.leave(worker)
+    with pytest.raises(NoReplica):
+        await following
+    with pytest.raises(asyncio.CancelledError):
+        await ended
