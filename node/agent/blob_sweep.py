@@ -6,6 +6,7 @@ What two sweeps in a row find without use goes; what is needed after all comes a
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 import structlog
@@ -22,17 +23,21 @@ log = structlog.get_logger(__name__)
 
 
 class BlobSweep:
-    """Sweeps one store. `needed` gives the digests that something names now."""
+    """Sweeps one store. `needed` gives the digests that something names now, asked before each
+    removal. `alone`: held for each removal by itself; who needs what is removed meanwhile waits
+    for it, and puts that again."""
 
     def __init__(
         self,
         blobs: SmallBlobs,
         needed: Callable[[], Collection[bytes]],
         in_thread: Callable[..., Awaitable[Any]],
+        alone: AbstractAsyncContextManager[Any] | None = None,
     ) -> None:
         self._blobs = blobs
         self._needed = needed
         self._in_thread = in_thread
+        self._alone = alone or nullcontext()
         self._idle: set[bytes] = set()
 
     async def run(self) -> None:
@@ -48,8 +53,9 @@ class BlobSweep:
             idle = held - set(self._needed())
             gone = idle & self._idle
             for digest in sorted(gone):
-                if digest not in self._needed():  # a state may have come that names it again
-                    await self._in_thread(self._blobs.discard, digest)
+                async with self._alone:
+                    if digest not in self._needed():  # a state may have come that names it again
+                        await self._in_thread(self._blobs.discard, digest)
         except DiskError as error:
             log.error("small blobs cannot be swept", error=str(error))
             return

@@ -26,7 +26,7 @@ from mesh.heads.state import State
 from mesh.journals.logs import Logs
 from mesh.peer import Peer, PeerConfig
 from mesh.registers.store import NodeKeys as RegisterKeys
-from node.agent.blob_sweep import SWEEP_S, BlobSweep
+from node.agent.blob_sweep import BlobSweep
 from node.agent.boxes import Boxes
 from node.agent.config import Config
 from node.agent.edge import Edge, now_ms, wall_ms
@@ -35,6 +35,7 @@ from node.agent.links import Links
 from node.agent.master_alarms import LOOK_S, MasterAlarms
 from node.agent.master_backend import MasterBackend
 from node.agent.master_parts import MasterParts
+from node.agent.named_by_master import NamedByMaster
 from node.agent.own_address import advertised
 from node.agent.ports import Ports
 from node.agent.stores import Stores
@@ -150,7 +151,7 @@ class MasterDaemon:
         peer_address = self.peer_address = advertised(listening, self.config.peer.advertise)
         enrolment = await self._serve_enrolment(peer_address)
         edge = asyncio.create_task(self.edge.run(), name="edge")
-        works = (self._announce_again(), self.ports.tidy(), self._sweep(), self._look())
+        works = (self._announce_again(), self.ports.tidy(), self.make_sweep().run(), self._look())
         loops = [self._background.start(work) for work in works]
         signed = await asyncio.to_thread(self.cursors.all)
         self._feed(AcknowledgementsSigned(tuple(signed.values())))
@@ -238,19 +239,11 @@ class MasterDaemon:
             await self.alarms.look()
             await asyncio.sleep(LOOK_S)
 
-    async def _sweep(self) -> None:
-        """Removes branches that no state of now has. Cancel to end."""
-        sweep = BlobSweep(self.stores.blobs, self._named, asyncio.to_thread)
-        while True:
-            await asyncio.sleep(SWEEP_S)
-            async with self._announcing:  # a state that is announced meanwhile puts its branches
-                await sweep.sweep()
-
-    def _named(self) -> set[bytes]:
-        """The digests of the branches of now, and of the manifests of all releases."""
-        published = [self.authority.branch(name) for name in self.authority.branch_names()]
-        releases = {release.digest for release in self.authority.content.releases.values()}
-        return releases | {pair[0].digest for pair in published if pair is not None}
+    def make_sweep(self) -> BlobSweep:
+        """What removes branches that no state of now has. A state that is announced puts its
+        branches, so it waits for a removal, and only for one."""
+        named = NamedByMaster(self.authority)
+        return BlobSweep(self.stores.blobs, named, asyncio.to_thread, self._announcing)
 
     def _all_branches(self) -> Documents:
         published = [self.authority.branch(name) for name in self.authority.branch_names()]

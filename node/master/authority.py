@@ -8,7 +8,7 @@ in a thread.
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -120,10 +120,14 @@ class Authority:
         """The branches of the state of now."""
         return sorted(self._publisher.published.branches)
 
+    @property
+    def blobs(self) -> Mapping[bytes, bytes]:
+        """The branches' blobs of the state of now, by digest: another object for each state."""
+        return self._publisher.published.blobs
+
     def blob(self, digest: bytes) -> bytes | None:
         """The branch's blob or the manifest of that digest, or None."""
-        found = self._publisher.published.blobs.get(digest)
-        return found or self._store.get(MANIFESTS, digest.hex())
+        return self.blobs.get(digest) or self._store.get(MANIFESTS, digest.hex())
 
     def apply(self, yaml: bytes, dry_run: bool = False) -> Applied:
         """Takes all of the resources in `yaml`, or none.
