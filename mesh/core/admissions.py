@@ -1,9 +1,9 @@
 """The boxes that an operator at the site admitted while no master was reached, as a node sees
 them.
 
-A box shows a certificate of a delegated authority (mesh/heads/delegations.py). Which keys showed a
-number first is remembered, and kept on disk: others that show the same number are refused, with an
-alarm. A box that replaces a node shuts that one out of this site at once; the master does so for
+A box shows a certificate of a delegated authority (mesh/heads/delegations.py). Which certificate
+showed a number first is remembered, and kept on disk: others of the same number are refused, with
+an alarm. A box that replaces a node shuts that one out of this site at once; the master does so for
 the mesh when it hears of it. Certificates travel in the registers of their boxes; of a box whose
 register is gone, because it was replaced in its turn, the others repeat it.
 """
@@ -17,6 +17,7 @@ from mesh.heads.certificates import Certified
 from mesh.heads.delegations import (
     AdmissionRefused,
     Shown,
+    check_certificate_first,
     check_counts,
     check_name_free,
     shown,
@@ -44,7 +45,7 @@ class Admissions:
         self._trust = trust
         self.unix_ms = 0
         self._delegations: list[Delegation] = []
-        self._roster: dict[bytes, str] = {}
+        self._roster: dict[bytes, tuple[str, bytes]] = {}
         self._bound: dict[tuple[str, int], Shown] = {}
         self._news: list[Shown] = []
         self._clashes: dict[str, str] = {}
@@ -111,7 +112,7 @@ class Admissions:
     def use(self, branch: SiteBranch) -> None:
         """Goes by this branch of the site from now on: what counted and does under it goes on."""
         self._delegations = usable(branch.delegations, self._trust.mesh)
-        self._roster = {entry.tls_key: entry.node for entry in branch.roster}
+        self._roster = {one.tls_key: (one.node, one.signing_key) for one in branch.roster}
         before = [one.certified.der for one in self._bound.values()] + self._kept
         self._bound, self._kept, news = {}, [], self._news
         if not branch.site:  # no state is known here, and unknown is not absent
@@ -129,6 +130,7 @@ class Admissions:
         try:
             one = shown(der, self._delegations, self._trust.mesh, self._site)
             check_counts(one, one.certified.tls_key, self.unix_ms)
+            check_certificate_first(one, None, self._roster)
         except IdentityRefused:
             return  # the authority ended it, or says that others have its number
         self._bound.setdefault(one.key, one)
@@ -136,12 +138,13 @@ class Admissions:
     # ---- what boxes show ----
 
     def check(self, der: bytes) -> Certified:
-        """Who the certificate of a box names, if it counts here. The first keys that show a number
-        have it. Raises IdentityRefused, which names the rule."""
+        """Who the certificate of a box names, if it counts here. The first that shows a number has
+        it. Raises IdentityRefused, which names the rule."""
         one = shown(der, self._delegations, self._trust.mesh, self._site)
         bound = self._bound.get(one.key)
         try:
             check_counts(one, bound.certified.tls_key if bound else None, self.unix_ms)
+            check_certificate_first(one, bound.certified.der if bound else None, self._roster)
         except AdmissionRefused as refused:
             if refused.clash:
                 self._clash(one, bound)
@@ -163,8 +166,9 @@ class Admissions:
     def _holders(self) -> dict[bytes, str]:
         """The keys that count under IDs now."""
         boxes = {one.certified.tls_key: one.certified.identity.name for one in self._bound.values()}
+        roster = {key: node for key, (node, _) in self._roster.items()}
         replaced = self.replaced()
-        return {key: node for key, node in {**self._roster, **boxes}.items() if key not in replaced}
+        return {key: node for key, node in {**roster, **boxes}.items() if key not in replaced}
 
     def _clash(self, one: Shown, first: Shown | None) -> None:
         if len(self._clashes) < CLASHES_MAX:

@@ -7,7 +7,8 @@ it replaces. So whoever sees the certificate can judge it, and nothing else has 
 
 The rules, in the order in which they are judged: the delegation stands in the state and the box is
 a node of its site; the number is one of its count; a number belongs to the keys that showed it
-first, and what the state says of it comes before anything else; nobody new once it has ended.
+first, and what the state says of it comes before anything else; nobody new once it has ended; of
+those keys it is one certificate that counts, so that nobody is given an ID, or a place, twice.
 """
 
 from collections.abc import Iterable, Mapping
@@ -136,6 +137,28 @@ def check_counts(one: Shown, bound: bytes | None, unix_ms: int) -> None:
         raise AdmissionRefused(
             f"{uri}: the time of the delegation {delegation.id} is over; "
             "make another at a master, or enrol this box with a token"
+        )
+
+
+def check_certificate_first(
+    one: Shown, bound: bytes | None, enrolled: Mapping[bytes, tuple[str, bytes]]
+) -> None:
+    """Whether this is the certificate that its number belongs to: the keys of TLS alone do not say
+    so, since the authority can issue them any ID. `bound`: the one (DER) that showed the number
+    first here; `enrolled`: ID and signing key, by TLS key, of the nodes that the state has. For
+    after `check_counts`. Raises AdmissionRefused."""
+    certified = one.certified
+    uri, keys = certified.identity.uri, certified.tls_key
+    taken_in = any(use.number == certified.serial for use in one.delegation.uses)
+    if taken_in and keys not in enrolled:
+        raise AdmissionRefused(f"{uri} is no longer a node: a master took it in, and out again")
+    own = (certified.identity.name, certified.signing_key)
+    if bound not in (None, certified.der) or (taken_in and enrolled[keys] != own):
+        raise AdmissionRefused(
+            f"{uri}: number {certified.serial} of the delegation {one.delegation.id} belongs to "
+            "another certificate, which showed it first and is kept; admit this box anew, under "
+            "another number",
+            clash=one.name,
         )
 
 

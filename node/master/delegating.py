@@ -13,6 +13,7 @@ from mesh.desired.problems import ResourcesRefused
 from mesh.heads.certificates import Certified, check_authority, read_certificate
 from mesh.heads.delegations import (
     Shown,
+    check_certificate_first,
     check_counts,
     check_name_free,
     delegation_id,
@@ -132,9 +133,13 @@ class Delegating:
         delegations = usable(content.delegations_by_site().get(site, ()), self._mesh)
         one = shown(der, delegations, self._mesh, site)
         check_counts(one, None, self._now())
+        standing = [node for node in content.nodes.values() if not node.revoked]
+        enrolled = {node.tls_key: (node.node, node.signing_key) for node in standing}
+        first = {node.tls_key: node.certificate for node in standing if node.admitted}
+        bound = first.get(one.certified.tls_key) if _is_taken_in(one) else None
+        check_certificate_first(one, bound, enrolled)
         if not _is_taken_in(one):
-            holders = {n.tls_key: n.node for n in content.nodes.values() if not n.revoked}
-            check_name_free(one, holders)
+            check_name_free(one, {node.tls_key: node.node for node in standing})
         return one
 
     def take_in(self, der: bytes) -> int:

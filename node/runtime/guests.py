@@ -21,9 +21,12 @@ log = logging.getLogger(__name__)
 
 
 class Guests:
-    """What the agent said last of boxes and revoked keys, kept in the file `kept`."""
+    """What the agent said last of boxes and revoked keys, kept in the file `kept`. Boxes are nodes
+    of this `site`."""
 
-    def __init__(self, kept: Path) -> None:
+    def __init__(self, kept: Path, mesh: str, site: str) -> None:
+        self._mesh = mesh
+        self._site = site
         self._kept = kept
         self._set(RuntimeSpec())
         try:
@@ -61,8 +64,15 @@ class Guests:
 
     def check(self, der: bytes) -> Certified:
         """Who the certificate names, if it is a box's that was admitted. The agent has judged it;
-        here it is recognised. Raises IdentityRefused."""
+        here it is recognised: its authority could issue the same key any other name. Raises
+        IdentityRefused."""
         certified = read_certificate(der)
+        identity = certified.identity
+        if (identity.mesh, identity.role, identity.site) != (self._mesh, "node", self._site):
+            raise IdentityRefused(
+                f"{identity.uri}: those who admit boxes here admit nodes of {self._site!r} alone, "
+                "and no authority of this mesh issued its certificate"
+            )
         known = certified.tls_key in self._said.admitted_tls_keys
         if known and any(is_issued_by(der, one) for one in self._said.delegated):
             return certified

@@ -18,7 +18,7 @@ class Peers:
         self.address = address
         self._tls = tls
         self._authorities = Authorities(tls.authorities, config.authorities)
-        self._guests = Guests(config.guests)
+        self._guests = Guests(config.guests, config.mesh, config.site)
         self.guard = PeerGuard(
             config.mesh, config.site, lambda: self._authorities.ders, self._guests.check
         )

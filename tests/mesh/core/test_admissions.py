@@ -5,6 +5,7 @@ import pytest
 from mesh.core.admissions import CLASHES_MAX, REPEATED_MAX, Admissions
 from mesh.core.view import _shorten
 from mesh.events import SaveDocument, WriteJournal
+from mesh.heads.certificates import Certified, issue
 from mesh.heads.identity import IdentityRefused
 from mesh.heads.trust import Trust
 from protos.documents_pb2 import (
@@ -15,7 +16,7 @@ from protos.documents_pb2 import (
     StableRegister,
 )
 from tests.sim import identities
-from tests.sim.boxes import FIRST, admit, delegation
+from tests.sim.boxes import FIRST, admit, authority, delegation
 
 OLD = identities.node_keys("south", "c").tls_key
 
@@ -34,6 +35,19 @@ def at(node_branch: SiteBranch | None = None, document: bytes = b"") -> Admissio
     made = Admissions("south", trust, document)
     made.use(node_branch or branch())
     return made
+
+
+def issued_again(box: Certified, name: str, replaces: bytes = b"") -> bytes:
+    """Another certificate of this box's number and TLS key, by the same authority."""
+    return issue(
+        identities.tls_key("bob"),
+        authority("bob"),
+        identities.node_identity("south", name),
+        identities.tls_key("box d ").public_key(),
+        identities.signer("another").public_key,
+        box.serial,
+        replaces,
+    )
 
 
 def kept(admissions: Admissions) -> bytes:
@@ -73,6 +87,33 @@ def test_the_first_keys_that_show_a_number_are_kept_over_a_restart_and_others_ar
     assert f"meshctl delegate --end {delegation().id}" in message
     after.use(branch(delegation("eve")))
     assert after.clashes == {}  # the delegation is gone, and with it what was wrong
+
+
+def test_a_number_is_of_one_certificate_and_not_of_whatever_its_keys_are_called() -> None:
+    admissions, (box, _) = at(), admit("d")
+    admissions.check(box.der)
+    before = admissions.nodes
+    for name, replaces in (("a", b""), ("e", b""), ("d", OLD)):
+        with pytest.raises(IdentityRefused, match="showed it first"):
+            admissions.check(issued_again(box, name, replaces))
+    assert admissions.nodes == before
+    assert admissions.replaced() == {}
+    assert admissions.check(box.der) == box
+
+
+def test_who_was_taken_in_counts_under_the_id_that_the_roster_has_and_no_other() -> None:
+    box, _ = admit("d")
+    said = branch(delegation(uses=[DelegationUse(number=FIRST, tls_key=box.tls_key)], ended=True))
+    with pytest.raises(IdentityRefused, match="no longer a node"):
+        at(said).check(box.der)
+    said.roster.add(node="d", signing_key=box.signing_key, tls_key=box.tls_key)
+    admissions = at(said)
+    with pytest.raises(IdentityRefused, match="showed it first"):
+        admissions.check(issued_again(box, "a"))
+    assert admissions.check(box.der) == box
+    said.roster[-1].signing_key = b"of another machine".ljust(32)
+    admissions.use(said)
+    assert admissions.tls_keys == ()
 
 
 def test_so_many_clashes_are_told_and_no_more() -> None:
@@ -132,7 +173,9 @@ def test_what_the_master_took_in_counts_whatever_was_seen_first() -> None:
     admissions, (first, _), (second, _) = at(), admit("d"), admit("e", keys="other")
     admissions.check(first.der)
     use = DelegationUse(number=FIRST, tls_key=second.tls_key)
-    admissions.use(branch(delegation(uses=[use])))
+    said = branch(delegation(uses=[use]))
+    said.roster.add(node="e", signing_key=second.signing_key, tls_key=second.tls_key)
+    admissions.use(said)
     assert admissions.tls_keys == ()
     assert admissions.check(second.der) == second
     with pytest.raises(IdentityRefused, match="showed it first"):

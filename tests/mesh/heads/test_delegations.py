@@ -9,6 +9,7 @@ from mesh.heads.certificates import issue, make_authority
 from mesh.heads.delegations import (
     AdmissionRefused,
     Shown,
+    check_certificate_first,
     check_counts,
     check_name_free,
     delegation_id,
@@ -107,6 +108,24 @@ def test_a_number_belongs_to_the_keys_that_showed_it_first() -> None:
     with pytest.raises(AdmissionRefused, match="showed it first") as refused:
         check_counts(second, first.certified.tls_key, 0)
     assert refused.value.clash == second.name
+
+
+def test_a_number_belongs_to_one_certificate_of_those_keys() -> None:
+    first, again = show(box(1)), show(box(1, name="d"))
+    check_certificate_first(first, None, {})
+    check_certificate_first(first, first.certified.der, {})
+    with pytest.raises(AdmissionRefused, match="showed it first") as refused:
+        check_certificate_first(again, first.certified.der, {})
+    assert refused.value.clash == again.name
+    tls_key, signing_key = first.certified.tls_key, first.certified.signing_key
+    said = delegation(uses=[DelegationUse(number=1, tls_key=tls_key)])
+    with pytest.raises(AdmissionRefused, match="no longer a node") as refused:
+        check_certificate_first(show(box(1), said), None, {})
+    assert not refused.value.clash
+    roster = {tls_key: ("c", signing_key)}
+    check_certificate_first(show(box(1), said), None, roster)
+    with pytest.raises(AdmissionRefused, match="showed it first"):
+        check_certificate_first(show(box(1, name="d"), said), None, roster)
 
 
 def test_what_the_state_says_of_a_number_comes_first() -> None:

@@ -156,6 +156,31 @@ def test_what_no_rule_allows_is_not_taken_in(operator: Operator) -> None:
         take_in(operator.box(2, "e"))
 
 
+def test_a_number_that_was_taken_in_is_of_one_certificate_also_once_it_was_ended(
+    operator: Operator,
+) -> None:
+    fleet, machine = operator.fleet, Machine()
+    box = operator.box(1, "d", machine)
+    fleet.authority.take_in(box)
+    others = [
+        operator.box(1, "e", machine),
+        operator.box(1, "a", machine),
+        operator.box(1, "d", machine, key_of(fleet, "c")),
+    ]
+    name = operator.ask().record.id
+    for _ in range(2):
+        for other in others:
+            with pytest.raises(IdentityRefused, match="showed it first"):
+                fleet.authority.check_box(other)
+        assert fleet.authority.check_box(box).identity.name == "d"
+        fleet.authority.delegating(lambda d: d.end(name, "stolen"))
+    operator.ask()
+    fleet.join("b", "north")
+    fleet.authority.revoke("d", "stolen")
+    with pytest.raises(IdentityRefused):
+        fleet.authority.check_box(box)
+
+
 def test_keys_that_are_enrolled_or_revoked_are_not_taken_in(operator: Operator) -> None:
     fleet = operator.fleet
     machine = fleet.join("b", "north")

@@ -6,7 +6,7 @@ import grpc.aio
 import pytest
 
 from mesh.heads.certificates import der_from_pem
-from mesh.heads.identity import IdentityRefused
+from mesh.heads.identity import Identity, IdentityRefused
 from node.runtime.guests import Guests
 from protos.documents_pb2 import SERVING
 from protos.runtime_pb2 import RuntimeSpec
@@ -94,14 +94,22 @@ def test_what_cannot_be_read_is_nothing_and_what_cannot_be_kept_holds_all_the_sa
         delegated=[der(site)], admitted_tls_keys=[box.tls_key], revoked_tls_keys=[b"k" * 32]
     )
     (tmp_path / "kept").write_bytes(b"\xff rubbish")
-    assert list(Guests(tmp_path / "kept").revoked) == []
-    guests = Guests(tmp_path / "no such folder" / "kept")
+    assert list(Guests(tmp_path / "kept", "test", "north").revoked) == []
+    guests = Guests(tmp_path / "no such folder" / "kept", "test", "north")
     guests.replace(spec)
     guests.replace(spec)
     assert list(guests.revoked) == [b"k" * 32]
     assert guests.check(shown(box)).tls_key == box.tls_key
     with pytest.raises(IdentityRefused, match="no box of this key"):
         guests.check(shown(site.node("n4")))
+    for identity in (
+        Identity("test", "operator", "boss"),
+        Identity("test", "node", "n2", "south"),
+    ):
+        posing = site.issue(identity)
+        guests.replace(RuntimeSpec(delegated=[der(site)], admitted_tls_keys=[posing.tls_key]))
+        with pytest.raises(IdentityRefused, match="nodes of 'north' alone"):
+            guests.check(shown(posing))
     foreign = Authority(tmp_path / "foreign")
     guests.replace(RuntimeSpec(delegated=[der(foreign)], admitted_tls_keys=[box.tls_key]))
     with pytest.raises(IdentityRefused, match="no authority"):
