@@ -44,7 +44,7 @@ async def address(fleet: Fleet, request: pytest.FixtureRequest) -> AsyncIterator
     """The enrolment port of a master whose first answer is lost."""
     tls, server = fleet.keys.tls, Server()
     material = TlsMaterial(tls.key_pem, tls.certificate_pem, tls.authorities_pem)
-    servicer = Forgetful(fleet.authority, lambda: 0)
+    servicer = Forgetful(fleet.authority)
     servicer.code = grpc.StatusCode[request.param]
     add = ("mesh.v1.Enrolment", lambda s: add_EnrolmentServicer_to_server(servicer, s))
     yield await server.start("127.0.0.1:0", material, [add], Policy.enrolment())
