@@ -6,7 +6,6 @@ of it: nothing in it can be altered, and nobody asks with keys that he does not 
 """
 
 import base64
-import binascii
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -90,7 +89,7 @@ def _envelope(text: str) -> bytes:
         )
     try:
         return base64.b64decode(encoded, altchars=b"-_", validate=True)
-    except binascii.Error:
+    except ValueError:  # not only binascii.Error: text that is not ASCII is another one
         raise RequestRefused(
             "the request is truncated, or was altered: copy the whole line that the box prints"
         ) from None

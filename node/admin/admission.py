@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mesh.heads.admission_request import Asked
-from mesh.heads.certificates import Certified, issue, read_certificate
+from mesh.heads.certificates import Certified, issue
 from mesh.heads.delegations import Shown, check_counts, check_name_free, shown, usable
 from mesh.heads.identity import Identity, IdentityRefused
 from mesh.heads.snapshot import Foundation, open_snapshot
@@ -41,27 +41,40 @@ class Desk:
         site = self._folder.site
         if asked.site != site:
             raise refused(f"the box asks for site {asked.site!r}; this delegation is for {site!r}")
-        before = self._given(asked)
-        number = number or (before.serial if before else self._next())
-        issued = self._folder.admitted().get(number)
-        certificate = before.der if before and before.serial == number else b""
-        if issued is not None and not certificate:
+        given = self._given(asked)
+        before = given.get(number or max(given, default=0))
+        number = number or max(given, default=0) or self._next()
+        if before is None and number in self._folder.admitted():
             text = f"number {number} was given to another box with this folder"
             raise refused(f"{text}: leave out --number")
-        certificate = certificate or self._issue(asked, number, replaces)
+        if before is not None and replaces:
+            self._check_same_place(before, number, replaces)
+        certificate = before.der if before else self._issue(asked, number, replaces)
         self._check(certificate)
         self._folder.keep_admitted(number, certificate)
         bundle = AdmissionBundle(certificate=certificate, snapshot=self._snapshot)
         return Admitted(bundle, number, self._delegation.count, certificate)
 
-    def _given(self, asked: Asked) -> Certified | None:
-        """What this very box was given before."""
+    def _given(self, asked: Asked) -> dict[int, Certified]:
+        """What this very box was given before, by number."""
         keys = (asked.tls_key, asked.signing_key, asked.node)
-        given = [read_certificate(der) for der in self._folder.admitted().values()]
-        return next(
-            (one for one in given if (one.tls_key, one.signing_key, one.identity.name) == keys),
-            None,
-        )
+        return {
+            number: one
+            for number, one in self._folder.admitted().items()
+            if (one.tls_key, one.signing_key, one.identity.name) == keys
+        }
+
+    def _check_same_place(self, before: Certified, number: int, replaces: str) -> None:
+        """Whose place a box takes stands in its certificate: what was given shuts nobody else out.
+        Raises Failure."""
+        taken = self._named().get(before.replaces, "another" if before.replaces else "nobody")
+        if taken != replaces:
+            raise refused(
+                f"{before.identity.name} was admitted before, as number {number}, in the place of "
+                f"{taken}: --replaces {replaces} would change nothing. To get the same again leave "
+                "it out; if the box has not joined yet, give --number with one that is free; else "
+                f"shut {replaces} out at a master: meshctl node revoke {replaces}"
+            )
 
     def _next(self) -> int:
         """The lowest number that nobody is known to have. Raises Failure if all are used."""
@@ -90,15 +103,18 @@ class Desk:
                 continue  # what a node says of others is no proof
         return found
 
-    def _holders(self) -> Mapping[bytes, str]:
-        """The keys that count under IDs at the site, as far as is known."""
+    def _named(self) -> Mapping[bytes, str]:
+        """The keys that are known at the site, with their IDs, also those that count no more."""
         roster = {entry.tls_key: entry.node for entry in self._known.branch.roster}
         boxes = [one.certified for one in self._boxes()]
-        named = roster | {one.tls_key: one.identity.name for one in boxes}
-        gone = {one.replaces for one in boxes}
+        return roster | {one.tls_key: one.identity.name for one in boxes}
+
+    def _holders(self) -> Mapping[bytes, str]:
+        """The keys that count under IDs at the site, as far as is known."""
+        gone = {one.certified.replaces for one in self._boxes()}
         return {
             key: node
-            for key, node in named.items()
+            for key, node in self._named().items()
             if key not in gone and self._known.revoked.is_revoked(key) is None
         }
 

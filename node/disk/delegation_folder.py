@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from google.protobuf.message import DecodeError
 
-from mesh.heads.certificates import check_authority, make_authority
+from mesh.heads.certificates import Certified, check_authority, make_authority, read_certificate
 from mesh.heads.delegations import delegation_id
 from mesh.heads.identity import IdentityRefused, check_name
 from mesh.heads.limits import CERTIFICATE_MAX_BYTES
@@ -97,12 +97,13 @@ class DelegationFolder:
         """Keeps what is known of the site now. Raises OSError."""
         replace_file(Disk(), self.path / "snapshot", snapshot.SerializeToString())
 
-    def admitted(self) -> dict[int, bytes]:
-        """The certificates (DER) of the boxes that were admitted with this folder, by number."""
+    def admitted(self) -> dict[int, Certified]:
+        """The boxes that were admitted with this folder, by number. Raises FolderRefused, which
+        names the file."""
         folder = self.path / "admitted"
         names = sorted(os.listdir(folder)) if folder.is_dir() else []
         numbers = [int(name.removesuffix(".der")) for name in names if _is_number(name)]
-        return {n: _read(folder, f"{n}.der", CERTIFICATE_MAX_BYTES) for n in sorted(numbers)}
+        return {number: _certified(folder, f"{number}.der") for number in sorted(numbers)}
 
     def keep_admitted(self, number: int, certificate: bytes) -> None:
         """Keeps a box's certificate, before anybody gets it. Raises OSError."""
@@ -120,6 +121,18 @@ def _mesh_of(authority: bytes) -> str:
 def _is_number(name: str) -> bool:
     number = name.removesuffix(".der")
     return name.endswith(".der") and number.isascii() and number.isdigit()
+
+
+def _certified(folder: Path, name: str) -> Certified:
+    der = _read(folder, name, CERTIFICATE_MAX_BYTES)
+    try:
+        return read_certificate(der)
+    except IdentityRefused:
+        # Not passed over: its number would be given away a second time.
+        raise FolderRefused(
+            f"{folder / name} cannot be read: take it from a copy of the folder, or remove it once "
+            "the site has seen that box, and ask a node of the site: --address"
+        ) from None
 
 
 def _read(folder: Path, name: str, most: int) -> bytes:

@@ -71,6 +71,7 @@ def test_a_box_asks_only_under_good_names() -> None:
         pytest.param("R1." + "A" * 5000, "begins with R1.", id="too long"),
         pytest.param(TEXT[:-3], "truncated", id="truncated"),
         pytest.param("R1.????", "truncated", id="no base64"),
+        pytest.param("R1.AA\ufffd=", "truncated", id="not ASCII"),
         pytest.param("R1.AAAA", "altered", id="no envelope"),
         pytest.param(signed(b"rubbish"), "PKCS #10", id="no TLS request"),
         pytest.param(signed(b"x" * (TLS_REQUEST_BYTES_MAX + 1)), "more than", id="too large"),

@@ -114,6 +114,25 @@ def test_the_same_box_gets_the_same_again_and_others_the_next_number(desk: SiteD
         desk.admit("f", number=3)
 
 
+def test_a_box_that_was_admitted_replaces_nobody_else_in_silence(desk: SiteDesk) -> None:
+    desk.box("d")
+    first = desk.admit("d")
+    with pytest.raises(Failure, match=r"in the place of nobody.*--number") as refused:
+        desk.admit("d", replaces="c")
+    assert refused.value.exit_code == 4
+    assert desk.admit("d").certificate == first.certificate
+    second = desk.admit("d", number=2, replaces="c")  # the way out, for a box that has not joined
+    assert second.number == 2
+    assert read_certificate(second.certificate).replaces
+    for again in (desk.admit("d"), desk.admit("d", replaces="c"), desk.admit("d", number=2)):
+        assert again.certificate == second.certificate
+    desk.keep(second.certificate)
+    assert desk.admit("d", replaces="c").certificate == second.certificate
+    assert desk.admit("d", number=1).certificate == first.certificate
+    with pytest.raises(Failure, match="in the place of c"):
+        desk.admit("d", replaces="a")
+
+
 def test_what_another_copy_of_the_folder_admitted_is_known_from_the_site(desk: SiteDesk) -> None:
     desk.box("d")
     desk.box("e")
@@ -224,6 +243,14 @@ def test_a_folder_that_is_none_or_damaged_is_refused_by_name(desk: SiteDesk) -> 
         DelegationFolder.load(path)
     with pytest.raises(FolderRefused, match="No such file"):
         DelegationFolder.load(desk.path / "nothing")
+
+
+def test_a_damaged_certificate_in_the_folder_is_refused_by_name(desk: SiteDesk) -> None:
+    desk.box("d")
+    desk.admit("d")
+    (desk.folder.path / "admitted" / "1.der").write_bytes(b"rubbish")
+    with pytest.raises(FolderRefused, match=r"1\.der cannot be read"):
+        desk.admit("d")
 
 
 def test_a_key_that_admits_is_for_its_owner_alone(desk: SiteDesk) -> None:
