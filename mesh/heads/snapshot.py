@@ -13,7 +13,7 @@ from mesh.heads.outcome import Accepted, HeadRefused, Refused
 from mesh.heads.revocations import Revoked
 from mesh.heads.state import State, StateHead
 from mesh.heads.tree import BranchRefused, check_branch
-from mesh.heads.trust import Trust
+from mesh.heads.trust import Trust, pin
 from protos.documents_pb2 import SiteBranch, SiteSnapshot
 
 
@@ -54,6 +54,30 @@ def open_snapshot(snapshot: SiteSnapshot, site: str) -> Foundation:
         return Foundation(trust, head, branch, Revoked(blobs[REVOCATIONS]))
     except BranchRefused as refused:
         raise _refused(str(refused)) from None
+
+
+def check_root(known: Foundation, root_key: bytes) -> None:
+    """Whether what is known is of the root that is known (raw Ed25519): a snapshot brings its own,
+    so it proves nothing of itself. Raises SnapshotRefused."""
+    found = known.trust.root_key
+    if found != root_key:
+        raise SnapshotRefused(
+            f"what was said of the site is of another trust root, with the pin {pin(found)}; the "
+            f"one known here has {pin(root_key)}. Whoever said it is of another mesh, or was taken "
+            "over: ask another node of the site or a master"
+        )
+
+
+def check_follows(known: Foundation, before: Foundation) -> None:
+    """Whether what is known is not older than what was known before. As everywhere, the trust
+    generation of a state is compared first, its counter then. Raises SnapshotRefused."""
+    found, floor = known.head.order, before.head.order
+    if found < floor or known.trust.generation < before.trust.generation:
+        raise SnapshotRefused(
+            f"what was said of the site is older than what is known here: state {found[1]} under "
+            f"trust {known.trust.generation}, not {floor[1]} under {before.trust.generation}. Ask "
+            "another node of the site or a master, or leave out --address"
+        )
 
 
 def _head(envelope: bytes, trust: Trust) -> StateHead:

@@ -12,11 +12,17 @@ from mesh.desired.units import UnitRefused, parse_duration
 from mesh.heads.admission_request import REQUEST_MAX, RequestRefused, open_request
 from mesh.heads.certificates import read_certificate
 from mesh.heads.identity import IdentityRefused
-from mesh.heads.snapshot import SnapshotRefused, open_snapshot
+from mesh.heads.snapshot import (
+    Foundation,
+    SnapshotRefused,
+    check_follows,
+    check_root,
+    open_snapshot,
+)
 from mesh.heads.trust import pin
 from node.admin.admission import Admitted, Desk
 from node.admin.command import command
-from node.admin.failures import Failure, bad_input
+from node.admin.failures import BAD_INPUT, REFUSED, Failure, bad_input, refused
 from node.admin.output import note, print_one, say, time
 from node.admin.session import Session
 from node.disk.authority_folder import KEYS, FolderRefused
@@ -72,9 +78,13 @@ def delegate(
         try:
             made = client.delegate(site, count, valid_ms, folder.authority)
         except Failure as failure:
-            note(f"{out} holds a key that no master knows of: it is of no use, remove it")
+            _tell_not_delegated(session, folder, failure)
             raise failure from None
-        _keep(folder, client.snapshot(site))
+        try:
+            _keep(folder, client.snapshot(site), session.keys.root_key)
+        except Failure as failure:
+            note(f"the delegation stands, but {out} knows nothing of the site yet, so that meshctl "
+                 f"admit has to ask a node of it, with --address: {failure}")  # fmt: skip
     _remember(session, folder)
     document = {
         "id": made.id,
@@ -85,6 +95,17 @@ def delegate(
         "counter": made.counter,
     }
     print_one(document, session.options.output, lambda _: _tell_delegated(made.until_unix_ms, out))
+
+
+def _tell_not_delegated(session: Session, folder: DelegationFolder, failure: Failure) -> None:
+    """A master that refuses has done nothing; one whose answer is lost may have done it all."""
+    if failure.exit_code in (BAD_INPUT, REFUSED):
+        note(f"{folder.path} holds a key that no master knows of: it is of no use, remove it")
+        return
+    _remember(session, folder)
+    note(f"the delegation {folder.id} may stand all the same: see `meshctl get delegations`. If it "
+         f"does, {folder.path} is good for it, and meshctl admit has to ask a node of the site, "
+         f"with --address; if not, remove {folder.path}")  # fmt: skip
 
 
 def _remember(session: Session, folder: DelegationFolder) -> None:
@@ -136,7 +157,7 @@ def admit(
         asked = open_request(_read(request))
         if session.options.address:
             with session.client() as client:
-                _keep(held, client.snapshot(held.site))
+                _keep(held, client.snapshot(held.site), session.keys.root_key)
         now_ms = int(datetime.now(UTC).timestamp() * 1000)
         done = Desk(held, held.snapshot(), now_ms).admit(asked, number, replaces)
         out.write_bytes(done.bundle.SerializeToString())
@@ -147,15 +168,31 @@ def admit(
     print_one(_document(done, out), session.options.output, lambda _: _tell_admitted(done, out))
 
 
-def _keep(folder: DelegationFolder, snapshot: SiteSnapshot) -> None:
-    """Keeps what a daemon said of the site, once it was checked."""
+def _keep(folder: DelegationFolder, snapshot: SiteSnapshot, root_key: bytes) -> None:
+    """Keeps what a daemon said of the site, once it was checked: that it is of the operator's own
+    root and of the folder's, and not older than what the folder knows. For a node may be stolen,
+    and whom a box trusts for ever comes from here."""
     try:
-        open_snapshot(snapshot, folder.site)
+        known = open_snapshot(snapshot, folder.site)
+        check_root(known, root_key)
+        before = _before(folder)
+        if before is not None:
+            check_root(known, before.trust.root_key)
+            check_follows(known, before)
         folder.keep_snapshot(snapshot)
-    except SnapshotRefused as refused:
-        raise Failure(str(refused)) from None
+    except SnapshotRefused as error:
+        raise refused(str(error)) from None
     except (OSError, DiskError) as error:
         raise Failure(f"{folder.path}: what is known of the site is not kept: {error}") from None
+
+
+def _before(folder: DelegationFolder) -> Foundation | None:
+    """What the folder knew; None where it is nothing, or damaged: a daemon is asked to mend that,
+    and what it says is compared with the operator's own root all the same."""
+    try:
+        return open_snapshot(folder.snapshot(), folder.site)
+    except (FolderRefused, SnapshotRefused):
+        return None
 
 
 def _document(done: Admitted, out: Path) -> dict[str, object]:
@@ -174,6 +211,8 @@ def _tell_admitted(done: Admitted, out: Path) -> None:
     identity = read_certificate(done.certificate).identity
     say(f"{identity.name} is admitted at {identity.site}, number {done.number} of {done.count}")
     say(f"carry {out} to the box: meshd node join --admission {out.name} --data DIR")
+    root = pin(done.bundle.snapshot.root_key)
+    say(f"its trust root has the pin {root}: compare it with what the box says")
 
 
 def _milliseconds(text: str) -> int:

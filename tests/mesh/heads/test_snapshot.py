@@ -5,7 +5,13 @@ from collections.abc import Callable
 import pytest
 
 from mesh.hashing import sha256
-from mesh.heads.snapshot import SnapshotRefused, branches_of, open_snapshot
+from mesh.heads.snapshot import (
+    SnapshotRefused,
+    branches_of,
+    check_follows,
+    check_root,
+    open_snapshot,
+)
 from mesh.heads.tree import Tree
 from protos.documents_pb2 import (
     Released,
@@ -27,12 +33,18 @@ BLOBS = {
 }
 
 
-def snapshot(acme: Authority, blobs: dict[str, bytes] = BLOBS, reader: int = 1) -> SiteSnapshot:
+def snapshot(
+    acme: Authority,
+    blobs: dict[str, bytes] = BLOBS,
+    reader: int = 1,
+    order: tuple[int, int] = (1, 4),
+    trusted: int = 1,
+) -> SiteSnapshot:
     tree = Tree({name: sha256(blob) for name, blob in blobs.items()})
     body = StateBody(
         mesh="acme",
-        trust_generation=1,
-        counter=4,
+        trust_generation=order[0],
+        counter=order[1],
         root=tree.root,
         leaves=tree.count,
         signed_unix_ms=1,
@@ -40,7 +52,7 @@ def snapshot(acme: Authority, blobs: dict[str, bytes] = BLOBS, reader: int = 1) 
     )
     return SiteSnapshot(
         root_key=acme.root.public_key,
-        trust=acme.sign_trust(acme.trust_body()),
+        trust=acme.sign_trust(acme.trust_body(generation=trusted)),
         state=acme.sign_state(body),
         branches=[tree.branch(name) for name in sorted(blobs)],
         blobs=[blobs[name] for name in sorted(blobs)],
@@ -111,3 +123,41 @@ def test_a_state_for_newer_readers_or_of_another_site_is_no_foundation(acme: Aut
     wrong = {**BLOBS, "site/north": SiteBranch(site="west").SerializeToString()}
     with pytest.raises(SnapshotRefused, match="is 'west'"):
         open_snapshot(snapshot(acme, wrong), "north")
+
+
+def test_what_is_known_is_of_the_root_that_the_operator_knows(acme: Authority) -> None:
+    known = open_snapshot(snapshot(acme), "north")
+    check_root(known, acme.root.public_key)
+    with pytest.raises(SnapshotRefused, match="another trust root"):
+        check_root(known, signer(99).public_key)
+
+
+@pytest.mark.parametrize(
+    ("order", "trusted", "follows"),
+    [
+        ((2, 4), 2, True),
+        ((2, 5), 2, True),
+        ((3, 1), 3, True),  # the counter starts anew
+        ((2, 4), 3, True),
+        ((2, 3), 2, False),
+        ((1, 9), 2, False),
+        ((1, 9), 1, False),
+    ],
+)
+def test_what_is_known_does_not_go_back(
+    acme: Authority, order: tuple[int, int], trusted: int, follows: bool
+) -> None:
+    before = open_snapshot(snapshot(acme, order=(2, 4), trusted=2), "north")
+    now = open_snapshot(snapshot(acme, order=order, trusted=trusted), "north")
+    if follows:
+        check_follows(now, before)
+        return
+    with pytest.raises(SnapshotRefused, match="older than"):
+        check_follows(now, before)
+
+
+def test_who_is_trusted_does_not_go_back(acme: Authority) -> None:
+    before = open_snapshot(snapshot(acme, trusted=3), "north")
+    now = open_snapshot(snapshot(acme, order=(2, 9), trusted=2), "north")
+    with pytest.raises(SnapshotRefused, match="older than"):
+        check_follows(now, before)
