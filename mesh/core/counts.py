@@ -59,8 +59,11 @@ class Counts:
         """Whether it is time to look at the load again."""
         return now_ms - self._looked_ms >= LOOK_EVERY_MS
 
-    def tick(self, plan: Plan, live: Collection[str], now_ms: int) -> list[Instruction]:
-        """Looks at the load now and then; journals what it changes."""
+    def tick(
+        self, plan: Plan, live: Collection[str], linked: Collection[str], now_ms: int
+    ) -> list[Instruction]:
+        """Looks at the load now and then; journals what it changes. `linked` are the neighbours
+        whose loads come here."""
         if not self.is_due(now_ms):
             return []
         self._looked_ms = now_ms
@@ -72,11 +75,16 @@ class Counts:
         return [
             entry
             for name in sorted(mine)
-            for entry in self._look(mine[name], counts[name], live, now_ms)
+            for entry in self._look(mine[name], counts[name], live, linked, now_ms)
         ]
 
     def _look(
-        self, service: ServicePlan, count: int, live: Collection[str], now_ms: int
+        self,
+        service: ServicePlan,
+        count: int,
+        live: Collection[str],
+        linked: Collection[str],
+        now_ms: int,
     ) -> list[Instruction]:
         scaler = self._kept.get(service.name)
         if scaler is None:
@@ -88,7 +96,7 @@ class Counts:
         needed, idle = "", False
         if may_sleep(service):
             needed = self._needed(service, live)
-            idle = self.demand.is_idle(service.name, live)
+            idle = self.demand.is_idle(service.name, live, linked)
         why = scaler.update(service, self._delay(service.name, live), now_ms, needed, idle)
         if scaler.count == before:
             return []

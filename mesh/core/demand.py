@@ -54,11 +54,14 @@ class Demand:
         }
         return len(here) + len(others)
 
-    def is_idle(self, service: str, live: Collection[str]) -> bool:
+    def is_idle(self, service: str, live: Collection[str], linked: Collection[str]) -> bool:
         """Whether it serves, and every live node that serves it says that nobody asks. What does
-        not serve is not idle: it has an alarm that is to stay. Who has not spoken is not either."""
-        nodes = self._serving_nodes(service, live)
-        return bool(nodes) and not any(self._is_asked(service, node) for node in nodes)
+        not serve is not idle: it has an alarm that is to stay. Who has not spoken is not either,
+        nor who is not `linked` now: loads go over links alone, so its last one may be old."""
+        nodes, near = self._serving_nodes(service, live), {self._node, *linked}
+        return bool(nodes) and not any(
+            node not in near or self._is_asked(service, node) for node in nodes
+        )
 
     def _is_asked(self, service: str, node: str) -> bool:
         load = self._registers.load(node)

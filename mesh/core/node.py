@@ -242,12 +242,13 @@ class NodeCore:
         outputs = self._look_at(self.artifacts.tick(now_ms), now_ms)
         site, gateway = self.peer.config.site, self.peer.gateway()
         outputs += self.outage.watch(gateway, site, self.alarms, self.wall_ms, now_ms)
-        outputs += self.loads.tick(self.runtime, self.peer.neighbours(), now_ms)
+        linked = self.peer.neighbours()
+        outputs += self.loads.tick(self.runtime, linked, now_ms)
         outputs += self.refusals.tick(now_ms)
         self._compare(now_ms)
         outputs += self.authority.look_at_boxes(self, now_ms)
         outputs += self._end_changes()
-        outputs += self.share.count(now_ms)
+        outputs += self.share.count(linked, now_ms)
         outputs += self.leases.tick(self, now_ms)
         if self.helping.look(self, now_ms):
             self.stale = self.stale or "neighbours have no way to what they need, or have one now"

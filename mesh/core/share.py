@@ -149,12 +149,13 @@ class Share:
         """Whether something that moved away from here may go by now."""
         return self._handover.is_due(now_ms)
 
-    def count(self, now_ms: int) -> list[Instruction]:
-        """Looks at the load now and then, and changes the counts that this node keeps."""
+    def count(self, linked: Iterable[str], now_ms: int) -> list[Instruction]:
+        """Looks at the load now and then, and changes the counts that this node keeps. `linked` are
+        the neighbours whose loads come here."""
         if not self.counts.is_due(now_ms):
             return []
         live = set(self._membership.liveness.live()) - self._conflicts.clones
-        return self.counts.tick(self.base, live, now_ms)
+        return self.counts.tick(self.base, live, set(linked), now_ms)
 
     # ---- deciding ----
 

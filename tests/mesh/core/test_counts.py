@@ -91,7 +91,7 @@ class World:
         causes = []
         for _ in range(for_ms // LOOK_EVERY_MS):
             self.now_ms += LOOK_EVERY_MS
-            for entry in counts.tick(PLAN, live, self.now_ms):
+            for entry in counts.tick(PLAN, live, live, self.now_ms):
                 assert isinstance(entry, WriteJournal)
                 causes.append(entry.cause)
         return causes
@@ -176,7 +176,7 @@ def test_who_is_the_keeper_no_longer_says_nothing_more() -> None:
 def test_between_two_looks_nothing_is_computed() -> None:
     world = World()
     counts = Counts(KEEPER, world.registers, RuntimeView(), 0)
-    assert counts.tick(PLAN, LIVE, LOOK_EVERY_MS - 1) == []
+    assert counts.tick(PLAN, LIVE, LIVE, LOOK_EVERY_MS - 1) == []
     assert counts.kept() == []
 
 
@@ -241,7 +241,7 @@ def test_what_others_say_of_a_service_that_may_sleep(
     world.say(OTHER, **said)
     counts = Counts(KEEPER, world.registers, RuntimeView(), 0)
     assert counts.of(SLEEPER, live) == {"faces": expected}
-    counts.tick(SLEEPER, live, LOOK_EVERY_MS)
+    counts.tick(SLEEPER, live, live, LOOK_EVERY_MS)
     kept = 1 if said.get("wanted") != "faces" or expected else 0
     assert counts.numbers()["faces"] in (kept, 1)
 
@@ -249,14 +249,14 @@ def test_what_others_say_of_a_service_that_may_sleep(
 def test_an_untried_configuration_is_tried_and_one_that_was_tried_may_sleep() -> None:
     untried = World()
     counts = Counts(KEEPER, untried.registers, RuntimeView(), 0)
-    (entry,) = counts.tick(SLEEPER, LIVE, LOOK_EVERY_MS)
+    (entry,) = counts.tick(SLEEPER, LIVE, LIVE, LOOK_EVERY_MS)
     assert isinstance(entry, WriteJournal)
     assert "not been tried" in entry.cause
     for known in ("good", "bad"):
         tried = World()
         tried.say(OTHER, known=known)
         counts = Counts(KEEPER, tried.registers, RuntimeView(), 0)
-        assert counts.tick(SLEEPER, LIVE, LOOK_EVERY_MS) == []
+        assert counts.tick(SLEEPER, LIVE, LIVE, LOOK_EVERY_MS) == []
         assert counts.numbers() == {"faces": 0}
 
 
@@ -265,26 +265,31 @@ def test_what_is_untried_sleeps_on_while_its_rollout_is_paused() -> None:
     paused.CopyFrom(SLEEPER)
     paused.services[0].paused = True
     counts = Counts(KEEPER, World().registers, RuntimeView(), 0)
-    assert counts.tick(paused, LIVE, LOOK_EVERY_MS) == []
+    assert counts.tick(paused, LIVE, LIVE, LOOK_EVERY_MS) == []
 
 
 @pytest.mark.parametrize(
-    ("loads", "expected"),
+    ("loads", "linked", "expected"),
     [
-        pytest.param({OTHER: 0, THIRD: 0}, 0, id="all say that nobody asks"),
-        pytest.param({OTHER: 0, THIRD: 1}, 1, id="one is asked"),
-        pytest.param({OTHER: 0, THIRD: None}, 1, id="one has not spoken"),
-        pytest.param({}, 1, id="what serves nowhere is not idle: its alarm stays"),
+        pytest.param({OTHER: 0, THIRD: 0}, LIVE, 0, id="all say that nobody asks"),
+        pytest.param({OTHER: 0, THIRD: 1}, LIVE, 1, id="one is asked"),
+        pytest.param({OTHER: 0, THIRD: None}, LIVE, 1, id="one has not spoken"),
+        pytest.param({OTHER: 0, THIRD: 0}, {OTHER}, 1, id="what one said before its link broke"),
+        pytest.param({KEEPER: 0}, set(), 0, id="it serves here alone"),
+        pytest.param({}, LIVE, 1, id="what serves nowhere is not idle: its alarm stays"),
     ],
 )
-def test_when_the_last_replica_goes(loads: dict[str, int | None], expected: int) -> None:
+def test_when_the_last_replica_goes(
+    loads: dict[str, int | None], linked: set[str], expected: int
+) -> None:
     world = World()
     world.say(KEEPER, 1, known="good")
     for node, rate in loads.items():
-        world.say(node, serves="faces", rate=rate)
+        known = "good" if node == KEEPER else ""
+        world.say(node, serves="faces", rate=rate, known=known)
     counts = Counts(KEEPER, world.registers, RuntimeView(), 0)
     for now_ms in range(LOOK_EVERY_MS, 6_000, LOOK_EVERY_MS):
-        counts.tick(SLEEPER, LIVE, now_ms)
+        counts.tick(SLEEPER, LIVE, linked, now_ms)
     assert counts.numbers() == {"faces": expected}
 
 

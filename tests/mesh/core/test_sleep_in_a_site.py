@@ -136,6 +136,26 @@ def test_the_death_of_the_only_node_that_serves_puts_nothing_to_sleep() -> None:
     )
 
 
+def test_who_cannot_hear_the_only_node_that_serves_puts_nothing_to_sleep() -> None:
+    site = awake(4)
+    serves = next(node for node in site.nodes if node.serving("faces"))
+    keeping = keeper("faces", [node.name for node in site.nodes])
+    if serves.name == keeping:  # so that somebody else serves
+        serves.hold_back(draining=True)
+        site.world.run(5_000)
+        serves = next(node for node in site.nodes if node.serving("faces"))
+    assert serves.name != keeping
+    asked(site)
+    site.world.run(3_000)
+    site.world.cut_off(keeping, serves.name)
+    serves.asked("faces", 0, 50)
+    site.world.run(3 * DOWN_AFTER_MS)
+    assert site.serving() == 1
+    serves.asked("faces", 0)
+    site.world.mend(keeping, serves.name)
+    site.world.run_until(lambda: site.serving() == 0, 30_000, "its load is heard again")
+
+
 def test_an_agent_that_starts_anew_puts_nothing_to_sleep() -> None:
     site = awake(1)
     site.world.run(2_000)
