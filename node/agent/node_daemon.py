@@ -196,7 +196,7 @@ class NodeDaemon:
         )
         peer_address = self._address(listening)
         core.listens(peer_address)
-        own = OwnAddress(peer_address, lambda: self._address(listening), self._moved)
+        own = OwnAddress(peer_address, lambda told: self._address(listening, told), self._moved)
         tasks = [
             asyncio.create_task(work, name=name)
             for name, work in (
@@ -333,8 +333,8 @@ class NodeDaemon:
         if applied is not None:
             self._save_document("state-applied", applied.envelope)
 
-    def _address(self, listening: str) -> str:
-        return advertised(listening, self.config.peer.advertise)
+    def _address(self, listening: str, told: str = "") -> str:
+        return advertised(listening, self.config.peer.advertise, told)
 
     async def _moved(self, address: str) -> None:
         """Neighbours reach this node somewhere else from now on: all of them are told."""
