@@ -131,7 +131,8 @@ class Neighbours:
         return any(self._avoided_until.get(route.node, 0.0) <= now for route in known)
 
     async def ask(self, workload: str, call: Call[Answer], deadline: Deadline) -> Answer:
-        """The first good answer. Raises RequestFailed: the neighbours' last word on it."""
+        """The first good answer. Raises RequestFailed: the neighbours' last word on it, which is
+        that one is full, if one is: the others are away, and to wait for them mends nothing."""
         routes = self.routes(workload)
         last = unavailable(f"no node of this site serves {workload!r} at the moment")
         for number, route in enumerate(routes, start=1):
@@ -140,7 +141,9 @@ class Neighbours:
             try:
                 return await self._call(route, call, limit)
             except grpc.aio.AioRpcError as error:
-                last = self._judge(route, error, last=number == len(routes))
+                failure = self._judge(route, error, last=number == len(routes))
+                if last.code != grpc.StatusCode.RESOURCE_EXHAUSTED:
+                    last = failure
         raise last
 
     async def _call(self, route: Route, call: Call[Answer], limit_s: float) -> Answer:

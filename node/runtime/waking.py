@@ -40,7 +40,9 @@ class Waking:
         self._check_room(target.workload, size)
         self._enter(target.workload, size)
         try:
-            while not self._available(target):
+            # Who was refused by somebody that is there to be asked waits as well, once at least: it
+            # would else ask again at the speed of the network.
+            while True:
                 if deadline.left() <= WAKE_ANSWER_S:
                     raise unavailable(
                         f"{target.workload!r} slept and does not serve yet: ask again, with a "
@@ -48,6 +50,8 @@ class Waking:
                         "replicas.min of 1 keeps it awake"
                     )
                 await asyncio.sleep(POLL_S)
+                if self._available(target):
+                    return
         finally:
             self._leave(target.workload, size)
 

@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 
 import grpc
 import grpc.aio
+import pytest
 import pytest_asyncio
 
 from node.runtime.deadline import Deadline
+from node.runtime.errors import RequestFailed
 from node.runtime.neighbours import Neighbours
 from protos.inference_pb2 import ServerLiveResponse
 from protos.inference_pb2_grpc import GRPCInferenceServiceStub
@@ -101,3 +103,19 @@ async def test_the_shorter_queue_is_asked_before_the_longer(neighbours: Neighbou
     assert first(neighbours) == "b"
     await serve(neighbours, a=10, b=20)
     assert first(neighbours) == "a"
+
+
+@pytest.mark.parametrize("full", ["a", "b"])
+async def test_where_one_is_full_that_is_the_last_word(neighbours: Neighbours, full: str) -> None:
+    await serve(neighbours, a=1, b=2)
+
+    async def call(stub: GRPCInferenceServiceStub, limit_s: float) -> ServerLiveResponse:
+        node = asked.pop(0)
+        code = grpc.StatusCode.RESOURCE_EXHAUSTED if node == full else grpc.StatusCode.UNAVAILABLE
+        raise grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata(), node)
+
+    asked = ["a", "b"]
+    with pytest.raises(RequestFailed, match=full) as refused:
+        await neighbours.ask("faces", call, Deadline.after(60.0))
+    assert refused.value.code == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert asked == [], "both were asked"
