@@ -164,11 +164,10 @@ class Admissions:
                 continue  # it counts here by no rule, whoever repeats it
 
     def _holders(self) -> dict[bytes, str]:
-        """The keys that count under IDs now."""
+        """The keys that have IDs here, and which: also of those whose place was taken, which other
+        parts of the site may count yet."""
         boxes = {one.certified.tls_key: one.certified.identity.name for one in self._bound.values()}
-        roster = {key: node for key, (node, _) in self._roster.items()}
-        replaced = self.replaced()
-        return {key: node for key, node in {**roster, **boxes}.items() if key not in replaced}
+        return boxes | {key: node for key, (node, _) in self._roster.items()}
 
     def _clash(self, one: Shown, first: Shown | None) -> None:
         if len(self._clashes) < CLASHES_MAX:

@@ -163,14 +163,15 @@ def check_certificate_first(
 
 
 def check_name_free(one: Shown, holders: Mapping[bytes, str]) -> None:
-    """Raises AdmissionRefused if another node, which this one does not replace, has its ID.
-    `holders`: the keys that count under IDs now, and whose they are."""
+    """Raises AdmissionRefused if another node has its ID, also one that it replaces: in a split the
+    other part counts that one under this ID, and both parts would have a majority with it.
+    `holders`: the keys that have IDs now, and which."""
     certified = one.certified
-    name, own = certified.identity.name, (certified.tls_key, certified.replaces)
-    if any(node == name and key not in own for key, node in holders.items()):
+    name = certified.identity.name
+    if any(node == name and key != certified.tls_key for key, node in holders.items()):
         raise AdmissionRefused(
             f"{certified.identity.uri}: another node has this ID and is kept; admit the box under "
-            f"another ID, or, if that node is gone for good, with --replaces {name}"
+            f"another ID, also where it takes that node's place (--replaces {name})"
         )
 
 

@@ -43,8 +43,6 @@ class NodeKeys:
     site: str
     signing_key: bytes
     tls_key: bytes
-    replaces: bytes = b""
-    """The TLS key of the node whose place this one takes; empty: it takes none's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +161,6 @@ class Registers:
             return Outcome.KNOWN, self._stable[known]
         record = self._checked(envelope)
         held = self._stable.get(record.body.node)
-        if held is not None and record.keys.replaces == held.keys.tls_key:
-            self.forget([record.body.node])  # another machine has the ID, and counts its own boots
-            held = None
         if held is None:
             if len(self._stable) >= NODES_MAX:
                 raise RegisterRefused(f"the site has {NODES_MAX} nodes already")

@@ -75,5 +75,4 @@ def register_keys(certified: Certified) -> RegisterKeys:
         identity.site,
         certified.signing_key,
         certified.tls_key,
-        certified.replaces,
     )

@@ -56,8 +56,7 @@ def keys_in(der: bytes) -> NodeKeys:
 def keys_of(certified: Certified) -> NodeKeys:
     """What a certificate says, as registers need it."""
     identity = certified.identity
-    keys = (certified.signing_key, certified.tls_key)
-    return NodeKeys(identity.name, identity.site, *keys, certified.replaces)
+    return NodeKeys(identity.name, identity.site, certified.signing_key, certified.tls_key)
 
 
 class SimNode(SimRuntime):

@@ -98,25 +98,6 @@ def wait_shut_out(site: Site, thief: SimNode, gone: set[str]) -> None:
     assert all(thief.name not in live(site.node(name)) for name in names)
 
 
-def test_a_box_takes_the_id_of_the_node_that_it_replaces() -> None:
-    site = delegated(3)
-    lost = site.node("south-2")
-    lost.power_off()
-    del site.world.hosts["south-2"]
-    box = start(site, "south-2", replaces="south-2")
-
-    def is_known(node: SimNode) -> bool:
-        record = node.core.membership.registers.get("south-2")
-        return record is not None and record.keys.tls_key == box.me.tls_key
-
-    site.world.run_until(
-        lambda: all(is_known(node) for node in site.nodes if node.up), 5_000, "the box is known"
-    )
-    assert all("south-2" in live(node) for node in site.nodes if node.up)
-    alarms = {alarm.kind for node in site.nodes if node.up for alarm in node.core.alarms.states()}
-    assert not alarms & {"Clone", "OldDisk", "Admission"}
-
-
 def test_who_was_first_with_a_number_stays_and_the_other_is_an_alarm_through_restarts() -> None:
     site = delegated(3)
     first = start(site, "south-8")

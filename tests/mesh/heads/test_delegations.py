@@ -149,13 +149,14 @@ def test_what_was_ended_by_hand_stands_only_for_those_that_the_state_names() -> 
         check_counts(one, one.certified.tls_key, 0)
 
 
-def test_an_id_in_use_is_free_for_the_box_that_replaces_its_node() -> None:
+def test_an_id_in_use_is_not_free_for_the_box_that_replaces_its_node_either() -> None:
     one = show(box())
     check_name_free(one, {})
     check_name_free(one, {one.certified.tls_key: "c", b"o" * 32: "d"})
     with pytest.raises(AdmissionRefused, match="another node has this ID"):
         check_name_free(one, {b"o" * 32: "c"})
-    check_name_free(show(box(replaces=b"o" * 32)), {b"o" * 32: "c"})
+    with pytest.raises(AdmissionRefused, match="also where it takes that node's place"):
+        check_name_free(show(box(replaces=b"o" * 32)), {b"o" * 32: "c"})
 
 
 def test_one_useless_delegation_takes_no_other_away() -> None:

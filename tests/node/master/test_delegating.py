@@ -122,13 +122,15 @@ def test_a_box_is_taken_in_once_with_its_event_and_stays_over_a_restart(
 def test_whose_place_a_box_takes_is_revoked_in_the_same_state(operator: Operator) -> None:
     fleet = operator.fleet
     old = key_of(fleet, "c")
-    fleet.authority.take_in(operator.box(1, "c", replaces=old))
+    with pytest.raises(IdentityRefused, match="also where it takes that node's place"):
+        fleet.authority.take_in(operator.box(1, "c", replaces=old))
+    fleet.authority.take_in(operator.box(1, "d", replaces=old))
     assert "bob" in fleet.authority.content.revocations[old].reason
+    assert "takes its place" in fleet.authority.content.nodes["c"].revoked
+    assert branch(fleet)[0] == {"a", "d"}
+    fleet.authority.take_in(operator.box(2, "c"))  # no roster has it any more
+    assert branch(fleet)[0] == {"a", "c", "d"}
     assert key_of(fleet, "c") != old
-    other = key_of(fleet, "a")
-    fleet.authority.take_in(operator.box(2, "d", replaces=other))
-    assert "takes its place" in fleet.authority.content.nodes["a"].revoked
-    assert branch(fleet)[0] == {"c", "d"}
     keys = fleet.authority.content.signing_keys()
     assert sum(1 for node, _ in keys if node == "c") == 2  # the journals of both are checked
 
