@@ -4,7 +4,10 @@ Two machines with one disk that reach each other find it out by gossip. Two that
 grant the lease of an exclusive pipeline. So the folder remembers marks of its machine: digests of
 the board's UUID, of its serial number and of the network cards' addresses. It was moved if this
 machine has some kind of mark that it has too, and none of these agrees; a card or a board that is
-replaced alone moves nothing, and where a machine has no marks nothing can be told.
+replaced alone moves nothing. Cards by themselves say nothing: a machine with another card is as
+likely as another machine. So nothing can be told of an x86 machine whose agent is not root.
+
+`/etc/machine-id` is no mark: a copy of the disk has it too.
 """
 
 import hashlib
@@ -23,6 +26,9 @@ ONE_LINE = {
 }
 """Files that hold one mark each; the first is for root's eyes alone."""
 CARDS = "sys/class/net"
+LOCALLY_GIVEN = frozenset("2367abef")
+"""The second digit of an address that some program made up, and may make up anew: as for privacy on
+Wi-Fi, or for virtual machines."""
 READ_BYTES_MAX = 256
 
 Marks = dict[str, list[str]]
@@ -38,10 +44,11 @@ def marks(root: Path = Path("/")) -> Marks:
 
 
 def _cards(root: Path) -> Iterator[str]:
-    """Addresses of the cards that are devices: those of bridges and containers change."""
+    """Addresses of the cards that are devices, as their makers gave them: others change."""
     for card in sorted((root / CARDS).glob("*")):
         address = _read(root, f"{CARDS}/{card.name}/address")
-        if (card / "device").exists() and address.strip("0:"):
+        given = address.strip("0:") and address[1:2] not in LOCALLY_GIVEN
+        if given and (card / "device").exists():
             yield address
 
 
@@ -62,7 +69,8 @@ def moved(kept: bytes | None, here: Marks) -> str:
     nothing can be told."""
     before: Marks = json.loads(kept) if kept else {}
     common = sorted(before.keys() & here.keys())
-    if not common or any(set(before[kind]) & set(here[kind]) for kind in common):
+    agree = any(set(before[kind]) & set(here[kind]) for kind in common)
+    if agree or common in ([], ["cards"]):
         return ""
     return f"{' and '.join(common)} of that machine and of this one differ"
 

@@ -22,7 +22,8 @@ def machine(root: Path, board: str = "", serial: str = "", cards: tuple[str, ...
 
 
 def test_marks_are_digests_of_what_is_the_machines_own(tmp_path: Path) -> None:
-    root = machine(tmp_path, "1-2-3", "abc\0", ("02:00:00:00:00:01", "00:00:00:00:00:00"))
+    made_up = ["02:00:00:00:00:01", "da:a1:19:00:00:01", "00:00:00:00:00:00"]
+    root = machine(tmp_path, "1-2-3", "abc\0", ("00:1b:21:00:00:01", *made_up))
     bridge = root / "sys/class/net/docker0"
     bridge.mkdir()
     (bridge / "address").write_text("02:42:00:00:00:01\n")
@@ -43,6 +44,9 @@ def test_marks_are_digests_of_what_is_the_machines_own(tmp_path: Path) -> None:
             "board and cards", id="another machine"),
         pytest.param({"board": "x"}, {"cards": ("a",)}, "", id="nothing in common"),
         pytest.param({}, {"board": "x"}, "", id="no marks before"),
+        pytest.param({"cards": ("a",)}, {"cards": ("b",)}, "", id="the only card is another"),
+        pytest.param({"board": "x", "cards": ("a",)}, {"cards": ("b",)}, "",
+            id="the board is for root alone"),
     ],
 )  # fmt: skip
 def test_a_folder_was_moved_if_no_mark_that_both_have_agrees(
