@@ -3,7 +3,8 @@
 The rules: the operator's key never comes here, only its certificate; a delegation is for a site
 that is known, for a count and a time; a box counts here by the same rules as at its site
 (mesh/heads/delegations.py), and is taken into the roster, with its event, in one commit, together
-with the revocation of the node whose place it takes. From then on it is a node like any other.
+with the revocation of the node whose place it takes. From then on it is a node like any other. One
+whose own place another box took before it was heard of here is revoked as it is taken in.
 """
 
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from dataclasses import dataclass, replace
 from mesh.desired.problems import ResourcesRefused
 from mesh.heads.certificates import Certified, check_authority, read_certificate
 from mesh.heads.delegations import (
+    AdmissionRefused,
     Shown,
     check_certificate_first,
     check_counts,
@@ -125,7 +127,11 @@ class Delegating:
     def check(self, der: bytes) -> Certified:
         """Who the certificate of a box names, if it counts. Raises IdentityRefused, which names the
         rule."""
-        return self._shown(der).certified
+        certified = self._shown(der).certified
+        gone = self._place_taken(certified)
+        if gone:
+            raise AdmissionRefused(f"{certified.identity.uri} counts no longer: {gone}")
+        return certified
 
     def _shown(self, der: bytes) -> Shown:
         content = self._publisher.content
@@ -143,8 +149,8 @@ class Delegating:
         return one
 
     def take_in(self, der: bytes) -> int:
-        """Makes the box of this certificate a node of the roster; the state's counter. Of one that
-        is in it nothing changes. Raises IdentityRefused, MasterRefused, Busy."""
+        """Makes the box of this certificate a node; the state's counter. Of one that is a node
+        nothing changes. Raises IdentityRefused, MasterRefused, Busy."""
         one = self._shown(der)
         if _is_taken_in(one):
             return self._publisher.published.counter
@@ -161,11 +167,15 @@ class Delegating:
             self._now(),
             admitted=f"{record.operator} ({one.name})",
             delegation=record.id,
+            revoked=self._place_taken(certified),
         )
         used = replace(record, uses={**record.uses, str(certified.serial): certified.tls_key.hex()})
         after = replace(content, delegations={**content.delegations, used.id: used})
         after, writes, replaced = self._replaced(after, certified, by)
         after = replace(after, nodes={**after.nodes, node.node: node})
+        if node.revoked:
+            after, gone = self._without_keys(after, node)
+            writes = [*writes, gone]
         told = Told(ADMITTED, node.node, by, [node.site], {"replaces": replaced})
         writes = [*writes, put_node(node), put_delegation(used), *self._book.writes(told)]
         return self._publisher.commit(self._draft(after), writes)
@@ -185,16 +195,28 @@ class Delegating:
         )
         if old is None:
             return content, [], ""
-        reason = f"{name} takes its place, {by}"
-        subject = Identity(self._mesh, "node", old.node, old.site).uri
-        revocation = RevocationRecord(subject, old.tls_key, old.signing_key, reason, self._now())
-        gone = replace(old, revoked=reason)
-        after = replace(
-            content,
-            nodes={**content.nodes, old.node: gone},
-            revocations={**content.revocations, old.tls_key: revocation},
-        )
-        return after, [put_node(gone), put_revocation(revocation)], old.node
+        gone = replace(old, revoked=f"{name} takes its place, {by}")
+        after = replace(content, nodes={**content.nodes, old.node: gone})
+        after, write = self._without_keys(after, gone)
+        return after, [put_node(gone), write], old.node
+
+    def _without_keys(self, content: Content, gone: NodeRecord) -> tuple[Content, Write]:
+        """`content` with the keys of a node revoked, and what keeps that."""
+        subject = Identity(self._mesh, "node", gone.node, gone.site).uri
+        keys = (gone.tls_key, gone.signing_key)
+        revocation = RevocationRecord(subject, *keys, gone.revoked, self._now())
+        revocations = {**content.revocations, gone.tls_key: revocation}
+        return replace(content, revocations=revocations), put_revocation(revocation)
+
+    def _place_taken(self, certified: Certified) -> str:
+        """Why a box counts no longer before it ever did here: of two that came one after the other
+        in an outage, the second may be heard of first. "": nobody has taken its place."""
+        for one in self._publisher.content.nodes.values():
+            if not one.delegation or one.site != certified.identity.site:
+                continue
+            if read_certificate(one.certificate).replaces == certified.tls_key:
+                return f"{one.node} has taken its place, admitted by {one.admitted}"
+        return ""
 
     def _check_keys(self, content: Content, certified: Certified) -> None:
         """Keys count once, and never again once they were revoked. Raises MasterRefused."""

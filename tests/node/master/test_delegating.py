@@ -135,6 +135,45 @@ def test_whose_place_a_box_takes_is_revoked_in_the_same_state(operator: Operator
     assert sum(1 for node, _ in keys if node == "c") == 2  # the journals of both are checked
 
 
+@pytest.mark.parametrize("order", ["cba", "bca", "acb", "bac"])
+def test_a_box_whose_place_was_taken_before_the_master_heard_of_it_is_welcome_nowhere(
+    operator: Operator, order: str
+) -> None:
+    """In the place of `c` came `x`, in the place of that `y`, and then `z`."""
+    fleet = operator.fleet
+    wide = Operator(fleet, count=3)
+    wide.ask()
+    machines = [Machine() for _ in range(3)]
+    keys = [key_of(fleet, "c"), *(tls_key_digest(one.tls_key.public_key()) for one in machines)]
+    boxes = {
+        letter: wide.box(number, name, machines[number - 1], keys[number - 1])
+        for number, (letter, name) in enumerate(zip("abc", "xyz", strict=True), start=1)
+    }
+    for letter in order:
+        fleet.authority.take_in(boxes[letter])
+    assert branch(fleet)[0] == {"a", "z"}
+    assert set(keys[:3]) <= fleet.authority.content.revocations.keys()
+    assert fleet.authority.check_box(boxes["c"]).identity.name == "z"
+    for letter in "ab":
+        with pytest.raises(IdentityRefused, match="no longer a node"):
+            fleet.authority.check_box(boxes[letter])
+    fleet.reopen()
+    assert branch(fleet)[0] == {"a", "z"}
+
+
+def test_who_was_replaced_is_refused_before_it_is_written_down(operator: Operator) -> None:
+    fleet, machine = operator.fleet, Machine()
+    first = operator.box(1, "x", machine, key_of(fleet, "c"))
+    second = operator.box(2, "y", replaces=tls_key_digest(machine.tls_key.public_key()))
+    fleet.authority.take_in(second)
+    with pytest.raises(IdentityRefused, match="y has taken its place"):
+        fleet.authority.check_box(first)
+    fleet.authority.take_in(first)
+    assert "y has taken its place" in fleet.authority.content.nodes["x"].revoked
+    assert branch(fleet)[0] == {"a", "y"}
+    assert events(fleet)[-1] == ("node.admitted", "x")
+
+
 def test_nobody_of_another_site_is_replaced(operator: Operator) -> None:
     fleet = operator.fleet
     fleet.join("s", "south")
