@@ -48,10 +48,18 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     return _failed_if_skipped((yield))
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Which lane each test belongs to."""
     for item in items:
         item.add_marker(pytest.mark.xdist_group(_lane(item)))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Lanes that are not kept apart disturb each other, and nothing else would say so."""
+    if getattr(session.config.option, "loadgroup", False):
+        mixed = [item.nodeid for item in session.items if not item.nodeid.endswith(_lane(item))]
+        assert not mixed, f"pytest-xdist ignores groups: {len(mixed)} tests, {mixed[0]}"
 
 
 def _lane(item: pytest.Item) -> str:
