@@ -29,6 +29,10 @@ ASK_MS = 1_000
 """Between two rounds of asking for manifests that nobody sent yet."""
 RETRY_MS = 15_000
 """After a disk refused an artifact."""
+REMOVE_AGAIN_MS = 60_000
+REMOVE_AGAIN_MS_MAX = 3_600_000
+"""After a disk refused to remove an artifact, and twice as long after each time that it does again:
+what may not be removed now (a folder's rights, a disk that is read-only) may not be in a second."""
 
 Output = Instruction | BeginArtifact | FinishArtifact | FetchChunks | RemoveArtifact
 
@@ -63,6 +67,10 @@ class Artifacts:
         """Those that take room on this disk, whole or in part."""
         self._going: dict[bytes, WriteJournal] = {}
         """Those that are being removed, and what is journalled once they are gone."""
+        self._gone_manifests: dict[bytes, Artifact] = {}
+        """Those that go with what is being removed, for as long as the disk may refuse that."""
+        self._resisting: dict[bytes, tuple[int, int]] = {}
+        """Those whose removal the disk refused: when it is tried again, and how long that took."""
         self._cramped: set[bytes] = set()
         """Those that did not fit."""
         self._asked_ms = -ASK_MS
@@ -121,6 +129,10 @@ class Artifacts:
     def is_removing(self) -> bool:
         """Whether a removal is under way."""
         return bool(self._going)
+
+    def resists(self, digest: bytes, now_ms: int) -> bool:
+        """Whether the disk refused to remove it, and it is too early to try again."""
+        return digest in self._resisting and now_ms < self._resisting[digest][0]
 
     @property
     def is_cramped(self) -> bool:
@@ -221,8 +233,8 @@ class Artifacts:
         self.complete.discard(digest)
         self._begun.discard(digest)
         self._stored.pop(digest, None)
-        if with_manifest:
-            self.known.pop(digest, None)
+        if with_manifest and digest in self.known:
+            self._gone_manifests[digest] = self.known.pop(digest)
         told = self.carry(self.swarm.forget(digest, now_ms))
         return [*told, RemoveArtifact(digest, with_manifest, cause)]
 
@@ -233,11 +245,16 @@ class Artifacts:
             del self.known[digest]
 
     def removed(self, event: ArtifactRemoved, now_ms: int) -> list[Output]:
-        """It is gone from the disk, or the disk refused. What did not fit is tried again at once;
-        what has come to be needed meanwhile is begun by the next `plan`."""
+        """It is gone from the disk, or the disk refused: then it is tried again later, and only the
+        first time is journalled. What did not fit is tried again at once; what has come to be
+        needed meanwhile is begun by the next `plan`."""
         entry = self._going.pop(event.artifact)
+        manifest = self._gone_manifests.pop(event.artifact, None)
         if event.trouble:
-            return [replace(entry, event="artifact.failed", cause=event.trouble)]
+            if manifest is not None:
+                self.known[event.artifact] = manifest
+            return self._removal_refused(event, entry, now_ms)
+        self._resisting.pop(event.artifact, None)
         self._lying.discard(event.artifact)
         self._retry_ms |= dict.fromkeys(self._cramped, now_ms)
         self._cramped.clear()
@@ -283,6 +300,15 @@ class Artifacts:
         return outputs
 
     # ---- inside ----
+
+    def _removal_refused(
+        self, event: ArtifactRemoved, entry: WriteJournal, now_ms: int
+    ) -> list[Output]:
+        known = event.artifact in self._resisting
+        pause_ms = 2 * self._resisting[event.artifact][1] if known else REMOVE_AGAIN_MS
+        pause_ms = min(pause_ms, REMOVE_AGAIN_MS_MAX)
+        self._resisting[event.artifact] = (now_ms + pause_ms, pause_ms)
+        return [] if known else [replace(entry, event="artifact.failed", cause=event.trouble)]
 
     def _start(self, digest: bytes, now_ms: int) -> list[Output]:
         waiting = now_ms < self._retry_ms.get(digest, now_ms)

@@ -72,12 +72,19 @@ class Collecting:
         if hindrance is None:
             return ""
         since_ms = self._idle_since.get(artifact, now_ms)
+        if self._artifacts.resists(artifact, now_ms):
+            return "waits to be collected: the disk refused to remove it"
         left_min = max(0, collection.GRACE_MS - (now_ms - since_ms)) // 60_000
         return f"waits to be collected: {hindrance or f'in {left_min} min'}"
 
     def _due(self, now_ms: int) -> list[tuple[bytes, str]]:
         """What goes now, what was unneeded for the longest time first, and why."""
-        free = sorted((self._idle_since[d], d) for d, why in self._judged.idle.items() if not why)
+        idle = self._judged.idle.items()
+        free = sorted(
+            (self._idle_since[digest], digest)
+            for digest, why in idle
+            if not (why or self._artifacts.resists(digest, now_ms))
+        )
         late = [d for since_ms, d in free if now_ms - since_ms >= collection.GRACE_MS]
         if late:
             minutes = collection.GRACE_MS // 60_000

@@ -1,9 +1,11 @@
 """What nodes of a simulated site keep on their disks, and let go of."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 
+from mesh.core.artifacts import REMOVE_AGAIN_MS
 from mesh.core.messages import (
     ArtifactFailed,
     ArtifactFinished,
@@ -327,9 +329,60 @@ def test_a_removal_that_the_disk_refuses_is_told_and_tried_again() -> None:
     (entry,) = artifacts.removed(ArtifactRemoved(digest(), 0, "input/output error"), now)
     assert (entry.event, entry.cause) == ("artifact.failed", "input/output error")
     assert digest() in artifacts.here
+    assert digest() in artifacts.known, "its manifest lies there too"
     artifacts.collect(digest(), True, "for a test", now)
     assert artifacts.removed(ArtifactRemoved(digest(), 0), now) == [], "it had left nothing"
     assert digest() not in artifacts.here
+
+
+def test_what_the_disk_does_not_let_go_is_tried_now_and_then_and_journalled_once(
+    short_grace: None,
+) -> None:
+    site = settled(1, 1)
+    (node,) = site.nodes
+    for version in ("2.0.0", "3.0.0", "4.0.0"):
+        site.publish(1, version=version, soak_ms=SOAK_MS)
+        site.world.run(SOAK_MS + 8_000)
+    tried: list[tuple[bytes, int]] = []
+    removes = node.do_RemoveArtifact
+
+    def refuses(i: RemoveArtifact) -> None:
+        tried.append((i.artifact, site.world.now_ms))
+        refused = ArtifactRemoved(i.artifact, 0, "EACCES: it cannot be unlinked")
+        node.later(5, lambda: node.feed(refused))
+
+    node.do_RemoveArtifact = refuses  # type: ignore[method-assign]
+    site.world.run(GRACE_MS + 10 * REMOVE_AGAIN_MS)
+    resisting = {artifact for artifact, _ in tried}
+    assert resisting
+    for one in resisting:
+        at = [now_ms for artifact, now_ms in tried if artifact == one]
+        pauses = [after - before for before, after in pairwise(at)]
+        assert len(at) == 4
+        for pause, times in zip(pauses, (1, 2, 4), strict=True):
+            assert 0 <= pause - times * REMOVE_AGAIN_MS < 15_000
+        assert node.core.collecting.why(one, node.clock_ms()).endswith("refused to remove it")
+    assert len(records(node, "artifact.failed")) == len(resisting)
+    node.do_RemoveArtifact = removes  # type: ignore[method-assign]
+    site.world.run(8 * REMOVE_AGAIN_MS)
+    assert not resisting & node.disk.lying().keys()
+
+
+def test_what_one_does_not_let_go_keeps_no_other_one() -> None:
+    site = settled(3, 2)
+    rolled_out(site, "2.0.0", "3.0.0", "4.0.0")
+    site.world.run(2 * PRESSED_MS)
+    node = site.nodes[0]
+    core, now = node.core, node.clock_ms()
+    planned = core.share.artifacts_planned()
+    gone = []
+    for _ in range(2):
+        core.collecting.room(True)
+        remove = core.collecting.look(core, planned, now)[-1]
+        assert isinstance(remove, RemoveArtifact)
+        gone.append(remove.artifact)
+        core.artifacts.removed(ArtifactRemoved(remove.artifact, 0, "input/output error"), now)
+    assert gone[0] != gone[1]
 
 
 def test_after_a_restart_what_lies_on_the_disk_is_known_and_goes_as_well() -> None:
