@@ -4,8 +4,6 @@ One seed is one history, the same each time. `make sim SEEDS=1000` plays more of
 """
 
 import os
-import sys
-from collections.abc import Iterator
 
 import pytest
 
@@ -15,20 +13,6 @@ NODES = 10
 MINUTES = float(os.environ.get("MINUTES", "3"))
 FIRST = int(os.environ.get("FIRST", "1"))
 SEEDS = range(FIRST, FIRST + int(os.environ.get("SEEDS", "25")))
-
-
-@pytest.fixture(autouse=True)
-def _unmeasured() -> Iterator[None]:
-    """What histories reach is not counted as covered: a test that says what it checks must reach it
-    too, and measuring would take longer than playing."""
-    coverage = sys.modules.get("coverage")
-    measured = coverage.Coverage.current() if coverage else None
-    if measured is None:
-        yield
-        return
-    measured.stop()
-    yield
-    measured.start()
 
 
 @pytest.mark.parametrize("seed", SEEDS)
