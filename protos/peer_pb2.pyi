@@ -210,7 +210,7 @@ class LeaseAsk(_message.Message):
     def __init__(self, workload: _Optional[str] = ..., boot: _Optional[_Union[_documents_pb2.Boot, _Mapping]] = ..., number: _Optional[int] = ..., release: _Optional[bool] = ..., state: _Optional[int] = ...) -> None: ...
 
 class LeaseGrant(_message.Message):
-    __slots__ = ("workload", "boot", "number", "granted", "reason", "granter", "earlier")
+    __slots__ = ("workload", "boot", "number", "granted", "reason", "granter", "earlier", "taken")
     WORKLOAD_FIELD_NUMBER: _ClassVar[int]
     BOOT_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
@@ -218,6 +218,7 @@ class LeaseGrant(_message.Message):
     REASON_FIELD_NUMBER: _ClassVar[int]
     GRANTER_FIELD_NUMBER: _ClassVar[int]
     EARLIER_FIELD_NUMBER: _ClassVar[int]
+    TAKEN_FIELD_NUMBER: _ClassVar[int]
     workload: str
     boot: _documents_pb2.Boot
     number: int
@@ -225,7 +226,8 @@ class LeaseGrant(_message.Message):
     reason: str
     granter: _documents_pb2.Boot
     earlier: _containers.RepeatedCompositeFieldContainer[_documents_pb2.EarlierRoster]
-    def __init__(self, workload: _Optional[str] = ..., boot: _Optional[_Union[_documents_pb2.Boot, _Mapping]] = ..., number: _Optional[int] = ..., granted: _Optional[bool] = ..., reason: _Optional[str] = ..., granter: _Optional[_Union[_documents_pb2.Boot, _Mapping]] = ..., earlier: _Optional[_Iterable[_Union[_documents_pb2.EarlierRoster, _Mapping]]] = ...) -> None: ...
+    taken: bool
+    def __init__(self, workload: _Optional[str] = ..., boot: _Optional[_Union[_documents_pb2.Boot, _Mapping]] = ..., number: _Optional[int] = ..., granted: _Optional[bool] = ..., reason: _Optional[str] = ..., granter: _Optional[_Union[_documents_pb2.Boot, _Mapping]] = ..., earlier: _Optional[_Iterable[_Union[_documents_pb2.EarlierRoster, _Mapping]]] = ..., taken: _Optional[bool] = ...) -> None: ...
 
 class ChunkRequest(_message.Message):
     __slots__ = ("artifact", "chunks")

@@ -110,7 +110,7 @@ def known_of(core: "NodeCore", planned: Collection[bytes]) -> Known:
         holders={
             r.body.node: frozenset(r.body.artifacts)
             for r in records
-            if r.body.node in live and r.body.applied_counter == state
+            if r.body.node in live and r.body.in_force_counter == state
         },
         unknown=_unknown(core),
     )

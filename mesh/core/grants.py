@@ -58,6 +58,11 @@ class Grants:
         self._given[workload] = Given(owner, number, now_ms)
         return ""
 
+    def is_taken(self, workload: str, owner: Owner, now_ms: int) -> bool:
+        """Whether another node than the owner's has it."""
+        held = self.holder(workload, now_ms)
+        return held is not None and held.owner.node != owner.node
+
     def release(self, workload: str, owner: Owner, number: int) -> None:
         """The owner says that it has stopped: others may have it at once."""
         given = self._given.get(workload)

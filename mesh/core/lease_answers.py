@@ -51,6 +51,7 @@ def answer(core: "NodeCore", ask: LeaseAsk, peer: str, now_ms: int) -> list[Node
         reason=why,
         granter=boot,
         earlier=written(leases.rosters.earlier),
+        taken=bool(why) and leases.grants.is_taken(ask.workload, owner, now_ms),
     )
     return [Send(peer, encode(lease_grant=grant), f"lease {ask.workload}")]
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from mesh.core.grants import Grants, Owner
 from mesh.core.lease_answers import answer, is_start, planned
+from mesh.core.lease_candidates import Unable, chosen, has_holder, rank
 from mesh.core.messages import NodeOutput, Renew, Run
 from mesh.core.overlaps import kept
 from mesh.core.rosters import Rosters, is_bounded, read
@@ -20,13 +21,13 @@ from mesh.site.leases import (
     ASK_AGAIN_MS,
     FREE_MS,
     LEASE_MS,
+    MARGIN_MS,
     RENEW_MS,
     Earlier,
     asked_at,
     is_quorum,
     needs_lease,
 )
-from mesh.site.placement import reader
 from protos.documents_pb2 import Boot, LeaseState
 from protos.peer_pb2 import Frame, LeaseAsk, LeaseGrant
 
@@ -47,6 +48,9 @@ class Lease:
     `asked`: number to when, of the asks that may still count. `acknowledged`: by node, when that
     was asked which it granted last. `process` is what is known of the pipeline here: none, told
     (the runtime was told to run it, and has not said so yet), seen (it said that it has it).
+    `acts_ms`: until when a process may act by what was ever granted. `taken`: another node had it
+    when this one asked last; `rank`: how many come before this one, and `again_ms`, until when it
+    lets them try.
     """
 
     since_ms: int
@@ -59,10 +63,19 @@ class Lease:
     wanted: bool = True
     told: bool = False
     process: str = "none"
+    acts_ms: int = 0
+    taken: bool = False
+    rank: int = 0
+    again_ms: int = 0
 
     def holds(self, now_ms: int) -> bool:
         """Whether the pipeline may run."""
         return now_ms < self.until_ms
+
+    def has_stopped(self, now_ms: int) -> bool:
+        """Whether nothing acts here by this lease: only then may others have it."""
+        seen_to_stop = self.process == "none" and not self.told
+        return seen_to_stop or now_ms >= self.acts_ms + MARGIN_MS
 
 
 class Leases:
@@ -75,6 +88,7 @@ class Leases:
         self.grants = Grants(now_ms)
         self.pending: dict[str, str] = {}
         self.held: dict[str, Lease] = {}
+        self.unable = Unable()
         self._leases: dict[str, Lease] = {}
         self._number = 0
         self._looked_ms = now_ms
@@ -107,23 +121,20 @@ class Leases:
 
     def states(self) -> list[LeaseState]:
         """What the node's register says: what it holds, and who acknowledges that."""
-        return [
-            LeaseState(workload=name, acknowledged=sorted(self.held[name].acknowledged))
-            for name in sorted(self.held)
-        ]
+        states = []
+        for name in sorted(self.held):
+            who = sorted(self.held[name].acknowledged)
+            states.append(LeaseState(workload=name, acknowledged=who, acknowledgements=len(who)))
+        return states
 
     # ---- what this node wants ----
 
     def want(self, core: "NodeCore", now_ms: int) -> list[NodeOutput]:
-        """Asks for what should run here from now on, and gives back what no longer should: of the
-        nodes that are linked with this one, since no other could hear that it is given back. (A
-        split site may hear of its other part through a master, as if that lived.)"""
-        near = {self._me.node, *core.peer.neighbours()}
-        views = [view for view in core.share.views if view.node in near]
+        """Asks for what should run here from now on, and gives back what no longer should."""
         plans = [one for one in core.branch.plan.pipelines if needs_lease(one)]
-        mine = {plan.name for plan in plans if reader(plan, views) == self._me.node}
-        for name in mine - self._leases.keys():
-            self._leases[name] = Lease(now_ms)
+        mine = {plan.name: plan for plan in plans if chosen(core, plan) == self._me.node}
+        for name, plan in mine.items():
+            self._leases.setdefault(name, Lease(now_ms)).rank = rank(core, plan)
         for name, lease in self._leases.items():
             lease.wanted = name in mine
         return self.tick(core, now_ms)
@@ -139,9 +150,11 @@ class Leases:
                     lease.told = name in names
         return outputs
 
-    def reported(self, core: "NodeCore") -> list[NodeOutput]:
+    def reported(self, core: "NodeCore", now_ms: int) -> list[NodeOutput]:
         """The runtime said what it has: what stopped there is given back."""
         if core.runtime.gone:
+            for lease in self._leases.values():  # the next runtime may know nothing of its process
+                lease.process = "told" if lease.process == "seen" else lease.process
             return []
         present = {status.state.workload for status in core.runtime.state.pipelines}
         for name, lease in self._leases.items():
@@ -149,7 +162,7 @@ class Leases:
                 lease.process = "seen"
             elif name not in present and lease.process == "seen":
                 lease.process = "told" if lease.told else "none"
-        return self._give_back(core)
+        return self._give_back(core, now_ms)
 
     def tick(self, core: "NodeCore", now_ms: int) -> list[NodeOutput]:
         """Asks for what is due, and looks at what is over."""
@@ -158,18 +171,20 @@ class Leases:
             self._looked_ms = now_ms
             self.grants.forget(frozenset(planned(core)), now_ms)
             done += self.rosters.look(_applied(core), now_ms)
+        barred = self.barred(core)
+        self.unable.look(core, barred, now_ms)
         if not self._leases:
             self.pending = {}
             return done
-        barred = self.barred(core)
         for name in sorted(self._leases):
             lease = self._leases[name]
             if lease.until_ms and (barred or not lease.holds(now_ms)):
                 done += self._lost(core, name, lease, barred or "no quorum acknowledges", now_ms)
             if not barred and lease.wanted and self._is_due(lease, now_ms):
-                done += self._ask(core, name, lease, now_ms)
+                done += self._yield(core, name, lease, now_ms)
+                done += self._ask(core, name, lease, now_ms) if now_ms >= lease.again_ms else []
         self.pending = self._pending(core, barred, now_ms)
-        return [*done, *self._give_back(core)]
+        return [*done, *self._give_back(core, now_ms)]
 
     def linked(self) -> None:
         """There is another link: who is behind it is asked at once."""
@@ -178,10 +193,21 @@ class Leases:
                 lease.asked_ms = None
 
     def _is_due(self, lease: Lease, now_ms: int) -> bool:
-        if now_ms < self.grants.from_ms:
+        if now_ms < max(self.grants.from_ms, lease.again_ms):
             return False
         every_ms = RENEW_MS if lease.until_ms else ASK_AGAIN_MS
         return lease.asked_ms is None or now_ms - lease.asked_ms >= every_ms
+
+    def _yield(self, core: "NodeCore", name: str, lease: Lease, now_ms: int) -> list[NodeOutput]:
+        """Gives back what was granted where another node has the rest, and lets those try first
+        that come before this one: else two that are not linked would keep half each for ever. Two
+        rounds for each, so that a whole ask of theirs falls within."""
+        if not lease.taken or lease.until_ms or not lease.has_stopped(now_ms):
+            return []
+        lease.taken, lease.asked = False, {}  # answers to what was asked before count no more
+        lease.acknowledged, lease.earlier = {}, {}
+        lease.again_ms = now_ms + 2 * lease.rank * ASK_AGAIN_MS
+        return self._free(core, name)
 
     def _ask(self, core: "NodeCore", name: str, lease: Lease, now_ms: int) -> list[NodeOutput]:
         self._number += 1
@@ -191,6 +217,7 @@ class Leases:
         _drop_old(lease, now_ms)
         if self.grants.ask(name, self._me, self._number, now_ms) == "":
             lease.acknowledged[self._me.node] = now_ms
+        lease.taken = self.grants.is_taken(name, self._me, now_ms)
         ask = LeaseAsk(
             workload=name, boot=self._boot, number=self._number, state=core.in_force.counter
         )
@@ -220,6 +247,7 @@ class Leases:
             return []
         if not grant.granted:
             lease.refused[peer] = grant.reason[:REASON_CHARACTERS_MAX]
+            lease.taken = lease.taken or grant.taken
             return []
         before = lease.acknowledged.get(peer, 0)
         lease.acknowledged[peer] = max(before, lease.asked[grant.number])
@@ -239,7 +267,7 @@ class Leases:
         if until_ms <= max(lease.until_ms, now_ms):
             return []
         is_new, lease.until_ms = name not in self.held, until_ms
-        self.held[name] = lease
+        lease.acts_ms, self.held[name] = max(lease.acts_ms, until_ms), lease
         who = ", ".join(sorted(lease.acknowledged))
         done: list[NodeOutput] = [Renew(((name, until_ms),), f"acknowledged by {who}")]
         if is_new:
@@ -271,7 +299,7 @@ class Leases:
         core.stale = f"the lease of {name} is lost"
         return [WriteJournal("record", "lease.lost", name, why)]
 
-    def _give_back(self, core: "NodeCore") -> list[NodeOutput]:
+    def _give_back(self, core: "NodeCore", now_ms: int) -> list[NodeOutput]:
         """Frees what is not wanted any more and has really stopped here."""
         done: list[NodeOutput] = []
         for name, lease in list(self._leases.items()):
@@ -279,20 +307,20 @@ class Leases:
                 continue
             was_held = self.held.pop(name, None) is not None
             core.stale = core.stale or (f"the lease of {name} is given back" if was_held else "")
-            stopped = lease.process == "none" and not lease.told
-            if stopped:
-                done += self._release(core, name, lease)
-            elif not lease.until_ms:  # over: it may not act any more, and binds nobody for long
+            if lease.has_stopped(now_ms):
                 del self._leases[name]
+                done += self._free(core, name)
+                why = "it is not placed here any more"
+                entry = WriteJournal("record", "lease.released", name, why)
+                done += [entry] if lease.until_ms else []
         return done
 
-    def _release(self, core: "NodeCore", name: str, lease: Lease) -> list[NodeOutput]:
-        del self._leases[name]
+    def _free(self, core: "NodeCore", name: str) -> list[NodeOutput]:
+        """Tells all who may have granted it that they may grant it to others."""
         self._number += 1
         self.grants.release(name, self._me, self._number)
         release = LeaseAsk(workload=name, boot=self._boot, number=self._number, release=True)
-        entry = WriteJournal("record", "lease.released", name, "it is not placed here any more")
-        return [*self._send(core, release), *([entry] if lease.until_ms else [])]
+        return self._send(core, release)
 
     # ---- what comes in ----
 
@@ -308,12 +336,14 @@ class Leases:
         """The pipelines that are placed here and may not run, and what to do about it."""
         found = {}
         for name, lease in self._leases.items():
-            if not lease.wanted or lease.until_ms or _has_holder(core, name):
+            if not lease.wanted or lease.until_ms or has_holder(core, name):
                 continue
             if barred:
                 found[name] = f"it is placed on {self._me.node}, which may not run it: {barred}"
                 continue
             since_ms = max(lease.since_ms, self.grants.from_ms)
+            if now_ms >= max(since_ms, self.unable.tries_ms.get(name, 0)) + PATIENCE_MS:
+                self.unable.give_up(core, name, now_ms)
             able = {self._me.node, *core.peer.neighbours()} - core.conflicts.clones
             missing = sorted(set(self.rosters.nodes) - able)
             enough = is_quorum(name, able, self.rosters.nodes)
@@ -322,19 +352,9 @@ class Leases:
         return found
 
 
-def _has_holder(core: "NodeCore", workload: str) -> bool:
-    """Whether another node that lives says that it holds the lease."""
-    return any(
-        lease.workload == workload
-        for record in core.membership.registers.records()
-        if record.body.node != core.name and core.membership.liveness.is_alive(record.body.node)
-        for lease in record.body.leases
-    )
-
-
 def _applied(core: "NodeCore") -> Mapping[str, int]:
     records = core.membership.registers.records()
-    applied = {record.body.node: record.body.applied_counter for record in records}
+    applied = {record.body.node: record.body.in_force_counter for record in records}
     return {**applied, core.name: core.in_force.counter}
 
 

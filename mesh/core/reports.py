@@ -37,7 +37,7 @@ def runtime_reported(core: "NodeCore", event: RuntimeReported, now_ms: int) -> l
         WriteJournal("record", change.event, change.subject, change.reason, change.fields)
         for change in changes
     ]
-    return [*entries, *crashes, *core.leases.reported(core)]
+    return [*entries, *crashes, *core.leases.reported(core, now_ms)]
 
 
 def wan_path(core: "NodeCore", event: WanPath, now_ms: int) -> Sequence[NodeOutput]:

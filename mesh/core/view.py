@@ -56,6 +56,8 @@ def register_content(core: "NodeCore") -> StableRegister:
         local_changes=core.changes.envelopes(),
         admissions=_admissions(core),
         leases=core.leases.states(),
+        cannot_lease=sorted(core.leases.unable.names),
+        in_force_counter=core.in_force.counter,
         last_good=[good for _, good in sorted(core.share.rollouts.last_good.items())],
     )
     _shorten(content)

@@ -204,6 +204,7 @@ class SimRuntime(Host):
 
     def _state(self) -> RuntimeState:
         return RuntimeState(
+            keeps_deadlines=True,
             replicas=list(self.runs.values()),
             pipelines=[self.pipelines[name] for name in sorted(self.pipelines)],
             loads=[*self.loads, *self._asked()],

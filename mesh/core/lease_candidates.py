@@ -1,0 +1,112 @@
+"""Which nodes are asked to run an exclusive pipeline: those of the roster that can get its lease.
+
+A node that cannot get one says so in its register, and the others leave it out: else the first in
+the ranking would keep all others from a pipeline that it cannot run itself.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mesh.hashing import ranked
+from mesh.site.leases import LEASE_MS, is_quorum, needs_lease
+from mesh.site.placement import reader
+from mesh.site.views import may_read
+from protos.documents_pb2 import PipelinePlan
+
+if TYPE_CHECKING:
+    from mesh.core.node import NodeCore
+
+RETRY_MS = 60_000
+"""After which a node that got no quorum tries again, where nobody else runs the pipeline and its
+links are the same."""
+
+
+def chosen(core: "NodeCore", plan: PipelinePlan) -> str | None:
+    """The node that should run the pipeline, of those linked with this one, since no other could
+    hear that it is given back. (A split site may hear of its other part through a master, as if
+    that lived.) Where none of them can get the lease, the one that could run it: it says why."""
+    near = {core.name, *core.peer.neighbours()}
+    views = [view for view in core.share.views if view.node in near]
+    cannot = _cannot(core, plan.name)
+    able = [view for view in views if view.node not in cannot]
+    return reader(plan, able) or reader(plan, views)
+
+
+def rank(core: "NodeCore", plan: PipelinePlan) -> int:
+    """How many of the nodes that live and could run the pipeline come before this one."""
+    cannot = _cannot(core, plan.name)
+    able = {v.node for v in core.share.views if may_read(plan, v) and v.node not in cannot}
+    return ranked(f"pipeline {plan.name}", able | {core.name}).index(core.name)
+
+
+def _cannot(core: "NodeCore", workload: str) -> set[str]:
+    """The nodes that cannot get the lease, as they say, or since they are not in the roster."""
+    bodies = [record.body for record in core.membership.registers.records()]
+    said = {body.node for body in bodies if workload in body.cannot_lease} - {core.name}
+    mine = {core.name} if workload in core.leases.unable.names else set()
+    return said | mine | ({body.node for body in bodies} - set(core.leases.rosters.nodes))
+
+
+@dataclass(frozen=True, slots=True)
+class _GaveUp:
+    at_ms: int
+    linked: frozenset[str]
+
+
+class Unable:
+    """`names`: the pipelines that have their source here and whose lease this node cannot get."""
+
+    def __init__(self) -> None:
+        self.names: frozenset[str] = frozenset()
+        self.tries_ms: dict[str, int] = {}
+        """Since when it tries once more, by pipeline."""
+        self._gave_up: dict[str, _GaveUp] = {}
+        self._no_runtime_ms: int | None = None
+
+    def give_up(self, core: "NodeCore", workload: str, now_ms: int) -> None:
+        """No quorum granted it for so long that another node is to try."""
+        self._gave_up.setdefault(workload, _GaveUp(now_ms, frozenset(core.peer.neighbours())))
+
+    def look(self, core: "NodeCore", barred: str, now_ms: int) -> None:
+        """Finds out anew what this node cannot get."""
+        plans = [one for one in core.branch.plan.pipelines if needs_lease(one)]
+        here = {one.name for one in plans if one.source in core.facts.sources}
+        for name in list(self._gave_up):
+            if name not in here or self._may_retry(core, name, now_ms):
+                del self._gave_up[name]
+                self.tries_ms[name] = now_ms
+        self.tries_ms = {name: at for name, at in self.tries_ms.items() if name in here}
+        lacks_runtime = self._lacks_runtime(core, now_ms)
+        names = frozenset(here if barred or lacks_runtime else self._gave_up)
+        if names != self.names:
+            self.names = names
+            core.stale = core.stale or "which leases this node can get"
+
+    def _lacks_runtime(self, core: "NodeCore", now_ms: int) -> bool:
+        """Whether there has been no runtime for long that would run it. One of an older release
+        does not: it would not end it in time."""
+        if not core.runtime.gone and core.runtime.state.keeps_deadlines:
+            self._no_runtime_ms = None
+            return False
+        if self._no_runtime_ms is None:
+            self._no_runtime_ms = now_ms
+        return now_ms - self._no_runtime_ms >= LEASE_MS
+
+    def _may_retry(self, core: "NodeCore", workload: str, now_ms: int) -> bool:
+        """Not while another runs it and nothing is better here: it would stop it for a trial."""
+        gave_up, linked = self._gave_up[workload], set(core.peer.neighbours())
+        able = {core.name, *linked} - core.conflicts.clones
+        if not is_quorum(workload, able, core.leases.rosters.nodes):
+            return False
+        is_late = now_ms - gave_up.at_ms >= RETRY_MS
+        return bool(linked - gave_up.linked) or (is_late and not has_holder(core, workload))
+
+
+def has_holder(core: "NodeCore", workload: str) -> bool:
+    """Whether another node that lives says that it holds the lease."""
+    return any(
+        lease.workload == workload
+        for record in core.membership.registers.records()
+        if record.body.node != core.name and core.membership.liveness.is_alive(record.body.node)
+        for lease in record.body.leases
+    )
