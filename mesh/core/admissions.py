@@ -8,7 +8,7 @@ the mesh when it hears of it. Certificates travel in the registers of their boxe
 register is gone, because it was replaced in its turn, the others repeat it.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from google.protobuf.message import DecodeError
 
@@ -155,9 +155,10 @@ class Admissions:
             self._news.append(one)
         return one.certified
 
-    def heard(self, certificates: Collection[bytes]) -> None:
-        """What a neighbour's register repeats: each is judged as if its box had shown it."""
-        for der in certificates:
+    def heard(self, certificates: Sequence[bytes]) -> None:
+        """What a neighbour's register repeats: each is judged as if its box had shown it. No honest
+        one repeats more than REPEATED_MAX."""
+        for der in certificates[:REPEATED_MAX]:
             try:
                 self.check(der)
             except IdentityRefused:

@@ -3,35 +3,62 @@ certificates come with the registers of the site."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import structlog
 
 from mesh.core.admissions import REPEATED_MAX
 from mesh.heads.certificates import read_certificate
+from mesh.heads.delegations import AdmissionRefused
 from mesh.heads.identity import IdentityRefused
 from mesh.registers.store import Record
-from node.agent.tasks import Background
 from node.master.authority import Authority
 from node.master.errors import MasterRefused
 from node.master.store import StoreRefused
 
 log = structlog.get_logger(__name__)
 
+RETRY_S = 5.0
+"""Between two looks at the boxes that could not be taken in. Nothing else would bring them again: a
+register is told of once."""
+WAITING_MAX = 256
+"""Boxes that wait: 16 sites that have each used up a delegation. 0.2 MiB."""
+
 
 class Boxes:
     """Takes in what registers show. `changed` tells the peer of a new state."""
 
-    def __init__(self, authority: Authority, changed: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        authority: Authority,
+        changed: Callable[[], Awaitable[None]],
+        retry_s: float = RETRY_S,
+    ) -> None:
         self._authority = authority
         self._changed = changed
-        self._background = Background()
+        self._retry_s = retry_s
+        self._waiting: dict[bytes, str] = {}
+        self._news = asyncio.Event()
 
     def heard(self, record: Record) -> None:
         """A register that is new: of a box, or of one that repeats what others have shown."""
-        shown = [*record.body.admissions[:REPEATED_MAX], record.body.certificate]
-        news = [der for der in shown if self._is_news(der)]
-        if news:
-            self._background.start(self._take_in(news))
+        for der in [*record.body.admissions[:REPEATED_MAX], record.body.certificate]:
+            if der in self._waiting or not self._is_news(der):
+                continue
+            if len(self._waiting) >= WAITING_MAX:
+                log.warning("a box is not taken in", reason="too many wait")
+                return
+            self._waiting[der] = ""
+            self._news.set()
+
+    async def run(self) -> None:
+        """Takes in who waits, and looks again at who could not be. Cancel to end."""
+        while True:
+            timeout = self._retry_s if self._waiting else None
+            with suppress(TimeoutError):  # what refused them may be over: a full disk, say
+                await asyncio.wait_for(self._news.wait(), timeout)
+            self._news.clear()
+            await self._take_in()
 
     def _is_news(self, der: bytes) -> bool:
         try:
@@ -41,12 +68,26 @@ class Boxes:
         content = self._authority.content
         node = content.nodes.get(certified.identity.name)
         enrolled = node is not None and node.tls_key == certified.tls_key
-        return not enrolled and certified.tls_key not in content.revocations
+        if enrolled or certified.tls_key in content.revocations:
+            return False
+        try:
+            self._authority.check_box(der)
+        except AdmissionRefused:
+            return True  # by a delegation that stands: why it does not count is worth a line
+        except IdentityRefused:
+            return False  # anybody can write such a certificate, and as many as he likes
+        return True
 
-    async def _take_in(self, certificates: list[bytes]) -> None:
-        for der in certificates:
+    async def _take_in(self) -> None:
+        for der in list(self._waiting):
             try:
                 await asyncio.to_thread(self._authority.take_in, der)
-            except (IdentityRefused, MasterRefused, StoreRefused) as refused:
+            except IdentityRefused as refused:
                 log.warning("a box is not taken in", reason=str(refused))
+            except (MasterRefused, StoreRefused) as refused:
+                if self._waiting[der] != str(refused):
+                    log.warning("a box is not taken in yet", reason=str(refused))
+                self._waiting[der] = str(refused)
+                continue
+            del self._waiting[der]
         await self._changed()

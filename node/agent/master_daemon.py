@@ -151,7 +151,13 @@ class MasterDaemon:
         peer_address = self.peer_address = advertised(listening, self.config.peer.advertise)
         enrolment = await self._serve_enrolment(peer_address)
         edge = asyncio.create_task(self.edge.run(), name="edge")
-        works = (self._announce_again(), self.ports.tidy(), self.make_sweep().run(), self._look())
+        works = (
+            self._announce_again(),
+            self.ports.tidy(),
+            self.make_sweep().run(),
+            self._look(),
+            self.boxes.run(),
+        )
         loops = [self._background.start(work) for work in works]
         signed = await asyncio.to_thread(self.cursors.all)
         self._feed(AcknowledgementsSigned(tuple(signed.values())))

@@ -231,11 +231,13 @@ def test_boxes_of_which_no_register_tells_are_repeated_and_heard() -> None:
     assert set(there.replaced()) == {OLD, first.tls_key}
 
 
-def test_a_register_repeats_only_so_many() -> None:
-    admissions = at()
+def test_a_register_repeats_only_so_many_and_no_more_are_looked_at() -> None:
+    admissions, there = at(), at()
     for number in range(FIRST, FIRST + REPEATED_MAX + 2):
         admissions.check(admit(f"n{number}", number)[0].der)
     assert len(admissions.to_repeat(())) == REPEATED_MAX
+    there.heard(admissions.certificates)
+    assert len(there.certificates) == REPEATED_MAX
 
 
 def test_what_does_not_fit_a_register_is_not_repeated_in_it() -> None:

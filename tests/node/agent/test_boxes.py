@@ -1,0 +1,97 @@
+"""What a master makes of the certificates that registers show: takes in, tries again, leaves."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from mesh.core.admissions import REPEATED_MAX
+from mesh.registers.store import NodeKeys, Record
+from node.agent import boxes as boxes_module
+from node.agent.boxes import Boxes
+from node.disk.authority_folder import initialise
+from node.master.store import StoreRefused
+from protos.documents_pb2 import StableRegister
+from tests.node.agent.waiting import until
+from tests.node.master.fleet import Fleet
+from tests.node.master.test_delegating import Operator
+
+
+class Hearing:
+    """A master that hears registers of north, whose authority may refuse to write."""
+
+    def __init__(self, folder: Path) -> None:
+        self.fleet = Fleet(initialise(folder / "mesh", "acme", "master-1", "ann"), folder)
+        self.fleet.join("a", "north")
+        self.operator = Operator(self.fleet, count=9)
+        self.operator.ask()
+        self.boxes = Boxes(self.fleet.authority, self._announce, retry_s=0.01)
+        self.taking = asyncio.create_task(self.boxes.run())
+        self.asked: list[bytes] = []
+        self.wrong: list[Exception] = []
+        self._take_in = self.fleet.authority.take_in
+        self.fleet.authority.take_in = self._asked  # type: ignore[method-assign]
+
+    async def _announce(self) -> None:
+        """Nobody has a link."""
+
+    def _asked(self, der: bytes) -> int:
+        self.asked.append(der)
+        if self.wrong:
+            raise self.wrong.pop()
+        return self._take_in(der)
+
+    def hear(self, *certificates: bytes) -> None:
+        *repeated, own = certificates
+        body = StableRegister(certificate=own, admissions=repeated)
+        self.boxes.heard(Record(body, b"", b"", NodeKeys("d", "north", b"", b"")))
+
+    def nodes(self) -> set[str]:
+        return set(self.fleet.authority.content.nodes)
+
+
+@pytest.fixture
+async def master(tmp_path: Path) -> AsyncIterator[Hearing]:
+    hearing = Hearing(tmp_path)
+    yield hearing
+    hearing.taking.cancel()
+    await asyncio.gather(hearing.taking, return_exceptions=True)
+    hearing.fleet.store.close()
+
+
+async def test_a_box_that_could_not_be_written_is_taken_in_once_it_can(master: Hearing) -> None:
+    master.wrong = [StoreRefused("the disk is full")] * 2
+    master.hear(master.operator.box(1, "d"))
+    await until(lambda: "d" in master.nodes())
+    assert len(master.asked) == 3
+    master.hear(master.operator.box(2, "e"), master.operator.box(3, "f"))
+    await until(lambda: {"e", "f"} <= master.nodes())
+    assert len(master.asked) == 5
+
+
+async def test_what_no_delegation_that_stands_has_issued_is_not_looked_at_again(
+    master: Hearing,
+) -> None:
+    forged = [Operator(master.fleet).box(number, "x") for number in (1, 2)]
+    enrolled = master.fleet.authority.content.nodes["a"].certificate
+    master.hear(*forged, b"rubbish", enrolled)
+    master.hear(master.operator.box(9, "a"))  # genuine, and its ID is taken
+    master.hear(master.operator.box(1, "d"))
+    await until(lambda: "d" in master.nodes())
+    await asyncio.sleep(0.05)
+    assert len(master.asked) == 2
+
+
+async def test_a_register_repeats_so_many_and_so_many_wait(
+    master: Hearing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boxes = [master.operator.box(number, f"n{number}") for number in range(1, REPEATED_MAX + 3)]
+    master.hear(*boxes)
+    await until(lambda: f"n{REPEATED_MAX + 2}" in master.nodes())
+    assert f"n{REPEATED_MAX + 1}" not in master.nodes()
+    monkeypatch.setattr(boxes_module, "WAITING_MAX", 1)
+    master.hear(master.operator.box(7, "e"), master.operator.box(8, "f"))
+    await until(lambda: "e" in master.nodes())
+    await asyncio.sleep(0.05)
+    assert "f" not in master.nodes()
