@@ -77,14 +77,11 @@ def _lane(item: pytest.Item) -> str:
 def _measured(request: pytest.FixtureRequest) -> Iterator[None]:
     """What histories and large sites reach is not counted as covered: a test that says what it
     checks must reach it too, and measuring would take longer than playing."""
-    coverage = sys.modules.get("coverage")
-    measuring = coverage.Coverage.current() if coverage else None
-    if measuring is None or _lane(request.node) != "histories":
-        yield
-        return
-    measuring.stop()
+    measuring = sys.gettrace()
+    if _lane(request.node) == "histories":
+        sys.settrace(None)
     yield
-    measuring.start()
+    sys.settrace(measuring)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
