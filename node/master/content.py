@@ -7,6 +7,7 @@ and only then puts it in place. So what is in memory is always what is on disk.
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 
 from mesh.desired.collection import Key, Release, Resources, key_of
 from mesh.desired.compile import Inputs
@@ -38,7 +39,7 @@ DELEGATIONS = "delegation"
 """The names of the store's tables."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, which have no room for what is made once
 class Content:
     """What the authority has been told. `generations`: the state counter of each one's change;
     `versions`: of each service, what it was told to run."""
@@ -100,8 +101,13 @@ class Content:
                 roster.append(entry)
         return rosters
 
-    def delegations_by_site(self) -> dict[str, list[Delegation]]:
+    def delegations_by_site(self) -> Mapping[str, Sequence[Delegation]]:
         """Those that stand: also ended ones, for as long as a box of theirs is enrolled."""
+        return self._standing
+
+    @cached_property
+    def _standing(self) -> Mapping[str, Sequence[Delegation]]:
+        """Made once: it is asked for at each call and register, and a thousand may stand."""
         needed = {one.delegation for one in self.nodes.values() if not one.revoked}
         found: dict[str, list[Delegation]] = {}
         for record in self.delegations.values():

@@ -82,6 +82,15 @@ def test_a_delegation_stands_in_the_state_of_its_site_over_a_restart(operator: O
     assert events(fleet)[-1] == ("delegation.made", record.id)
 
 
+def test_what_stands_is_made_once_for_each_content(operator: Operator) -> None:
+    content = operator.fleet.authority.content
+    before = content.delegations_by_site()
+    assert content.delegations_by_site() is before
+    operator.fleet.authority.take_in(operator.box(1))
+    after = operator.fleet.authority.content.delegations_by_site()
+    assert [len(one.uses) for stands in (before, after) for one in stands["north"]] == [0, 1]
+
+
 def test_what_cannot_be_delegated_is_refused_with_the_way_out(operator: Operator) -> None:
     fleet = operator.fleet
     with pytest.raises(NotFound, match="no site 'moon'"):
