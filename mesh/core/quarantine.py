@@ -1,16 +1,16 @@
 """Quarantine: what crashes on this node again and again is better run by another one.
 
-A replica that ended `CRASHES_MAX` times within `WITHIN_MS` is quarantined here, in its present
-configuration: the node's register says so, and placement asks every other node first. Here it is
-tried on, with the runtime's back-off, until it serves there; where no other node has room, it
-stays. It ends with another configuration, when an operator restarts the service, or after
-`LASTS_MS`: what was wrong with this machine may be over by then, and if it is not, it costs
-`CRASHES_MAX` crashes.
+A replica that ended `CRASHES_MAX` times within `WITHIN_MS`, or as often in a row without having
+served between, is quarantined here, in its present configuration: the node's register says so, and
+placement asks every other node first. Here it is tried on, with the runtime's back-off, until it
+serves there; where no other node has room, it stays. It ends with another configuration, when an
+operator restarts the service, or after `LASTS_MS`: what was wrong with this machine may be over by
+then, and if it is not, it costs `CRASHES_MAX` crashes.
 
 It is not kept over a restart of the agent, which costs as many.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -25,7 +25,8 @@ CRASHES_MAX = 5
 crashes, two loads that took too long), so that what is refused is not quarantined as well. With the
 runtime's back-off a worker that dies at once has died five times after about 10 s."""
 WITHIN_MS = 10 * 60_000
-"""A worker that dies every two minutes drops requests for ever; one a day is an accident."""
+"""A worker that dies every two minutes drops requests for ever; one a day is an accident. Of what
+never served that is no measure: to hang while it loads may take a model an hour each time."""
 LASTS_MS = 30 * 60_000
 REASON_CHARACTERS_MAX = 160
 
@@ -45,6 +46,8 @@ class Quarantine:
     def __init__(self) -> None:
         self._ends: dict[ReplicaKey, int] = {}
         self._crashes: dict[ReplicaKey, deque[int]] = {}
+        self._in_vain: Counter[ReplicaKey] = Counter()
+        """Ends in a row with no serving between them."""
         self._held: dict[Subject, _Held] = {}
 
     def heard(self, state: RuntimeState | None, now_ms: int) -> list[Instruction]:
@@ -56,16 +59,22 @@ class Quarantine:
         for key in ends:
             for _ in range(self._ends.get(key, ends[key]), ends[key]):
                 done += self._crashed(key, reasons[key], now_ms)
+        serving = {_key(one) for one in statuses if one.state.phase == Phase.SERVING}
         self._ends = ends
         self._crashes = {key: times for key, times in self._crashes.items() if key in ends}
+        kept = {key: n for key, n in self._in_vain.items() if key in ends and key not in serving}
+        self._in_vain = Counter(kept)
         return done
 
     def _crashed(self, key: ReplicaKey, reason: str, now_ms: int) -> list[Instruction]:
         times = self._crashes.setdefault(key, deque(maxlen=CRASHES_MAX))
         times.append(now_ms)
-        if len(times) < CRASHES_MAX or now_ms - times[0] > WITHIN_MS:
+        self._in_vain[key] += 1
+        often = len(times) == CRASHES_MAX and now_ms - times[0] <= WITHIN_MS
+        if not often and self._in_vain[key] < CRASHES_MAX:
             return []
         times.clear()
+        del self._in_vain[key]
         subject = (key.workload, key.config)
         known = subject in self._held
         self._held[subject] = _Held(now_ms + LASTS_MS, reason[:REASON_CHARACTERS_MAX])
@@ -81,9 +90,10 @@ class Quarantine:
     def alarms(self) -> dict[str, str]:
         """The services that are quarantined here, with the reason and the way out."""
         return {
-            workload: f"{CRASHES_MAX} crashes within {WITHIN_MS // 60_000} min, so any other node "
-            f"comes first for {LASTS_MS // 60_000} min: {held.reason or 'its worker ended'}; give "
-            f"it another version or more memory, or `meshctl restart {workload}` here"
+            workload: f"{CRASHES_MAX} crashes within {WITHIN_MS // 60_000} min, or in a row before "
+            f"it served, so any other node comes first for {LASTS_MS // 60_000} min: "
+            f"{held.reason or 'its worker ended'}; "
+            f"give it another version or more memory, or `meshctl restart {workload}` here"
             for (workload, _), held in sorted(self._held.items())
         }
 
@@ -117,6 +127,8 @@ class Quarantine:
         """An operator restarts the service here: it is given another chance."""
         mine = sorted(subject for subject in self._held if subject[0] == workload)
         self._crashes = {key: at for key, at in self._crashes.items() if key.workload != workload}
+        vain = {key: n for key, n in self._in_vain.items() if key.workload != workload}
+        self._in_vain = Counter(vain)
         return [entry for one in mine for entry in self._end(one, "an operator restarted it")]
 
     def is_due(self, now_ms: int) -> bool:

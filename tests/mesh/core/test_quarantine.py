@@ -22,10 +22,14 @@ def state(
     return RuntimeState(replicas=[ReplicaStatus(state=replica, restarts=restarts)])
 
 
-def crashed(quarantine: Quarantine, times: int = CRASHES_MAX, every_ms: int = 1_000) -> int:
-    """So many crashes; returns the time of the last."""
+def crashed(
+    quarantine: Quarantine, times: int = CRASHES_MAX, every_ms: int = 1_000, serves: bool = True
+) -> int:
+    """So many crashes, of what served before each of them; returns the time of the last."""
     quarantine.heard(state(0), 0)
     for restarts in range(times):
+        if serves:
+            quarantine.heard(state(restarts, Phase.SERVING), restarts * every_ms + 500)
         quarantine.heard(state(restarts, Phase.FAILED), (restarts + 1) * every_ms)
         quarantine.heard(state(restarts + 1), (restarts + 1) * every_ms + 10)
     return times * every_ms
@@ -50,6 +54,27 @@ def test_so_many_crashes_within_the_time(times: int, every_ms: int, held: bool) 
     crashed(quarantine, times, every_ms)
     assert (SUBJECT in quarantine.subjects) is held
     assert bool(quarantine.alarms()) is held
+
+
+@pytest.mark.parametrize("every_ms", [1_000, WITHIN_MS, LASTS_MS])
+def test_what_never_serves_is_held_however_long_each_try_takes(every_ms: int) -> None:
+    quarantine = Quarantine()
+    crashed(quarantine, CRASHES_MAX - 1, every_ms, serves=False)
+    assert not quarantine.subjects
+    quarantine.heard(state(CRASHES_MAX), CRASHES_MAX * every_ms)
+    assert quarantine.subjects == {SUBJECT}
+    assert "in a row" in quarantine.alarms()["faces"]
+
+
+def test_tries_in_vain_are_counted_anew_once_it_served() -> None:
+    quarantine = Quarantine()
+    crashed(quarantine, CRASHES_MAX - 1, LASTS_MS, serves=False)
+    now = CRASHES_MAX * LASTS_MS
+    quarantine.heard(state(CRASHES_MAX - 1, Phase.SERVING), now)
+    for restarts in range(CRASHES_MAX, 2 * CRASHES_MAX - 1):
+        now += LASTS_MS
+        quarantine.heard(state(restarts), now)
+    assert not quarantine.subjects
 
 
 def test_crashes_that_nobody_saw_are_counted_by_the_restarts() -> None:
