@@ -41,8 +41,16 @@ def active(core: "NodeCore") -> Active:
         ("TooNew", _too_new(core), "warning"),
         ("Refused", core.share.refused_by_site(), "critical"),
         ("Copies", _no_room(core), "warning"),
+        ("Register", _too_large(core), "critical"),
         ("CrashLoop", core.runtime.crashing() | core.quarantine.alarms(), "critical"),
     )
+
+
+def _too_large(core: "NodeCore") -> dict[str, str]:
+    if not core.membership.too_large:
+        return {}
+    text = "the others go by what it said before: let fewer services and pipelines run on this node"
+    return {core.name: f"{core.membership.too_large}; {text}"}
 
 
 def _reserve(core: "NodeCore") -> dict[str, str]:

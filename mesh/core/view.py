@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from mesh.core import begun
 from mesh.core.alarms import MORE, more
@@ -11,21 +11,23 @@ from mesh.core.ran import Ran
 from mesh.exchange.membership import AWAY_MS
 from mesh.registers.store import Record
 from mesh.site.local import LocalWork
-from protos.documents_pb2 import Phase, Plan, ReplicaState, StableRegister
+from protos.documents_pb2 import Phase, PipelineState, Plan, ReplicaState, StableRegister
 from protos.runtime_pb2 import KnownModel, Route
 
 if TYPE_CHECKING:
     from mesh.core.node import NodeCore
 
 Routes = tuple[Route, ...]
+State = TypeVar("State", ReplicaState, PipelineState)
 READER_MIN = 1
 """The oldest release that may read this register."""
 CONTENT_BYTES_MAX = 12 * 1024
 """Of the register's 16 KiB; the rest is room for suspicions, 3 KiB, and the envelope. Above it,
-alarms are left out, the last first, then the verdicts' reasons, the artifacts held, the last good
-versions and the oldest verdicts: the journal and the disk have all of them."""
+the names of those who acknowledge leases are left out (how many they are stays), then alarms, the
+last first, the verdicts' reasons, the artifacts held, the last good versions and the oldest
+verdicts: the journal and the disk have all of them."""
 REASON_CHARACTERS_MAX = 200
-"""Of a replica's reason: 32 replicas take 6 KiB."""
+"""Of the reason of a replica or a pipeline: 32 replicas take 6 KiB."""
 
 
 def register_content(core: "NodeCore") -> StableRegister:
@@ -44,7 +46,7 @@ def register_content(core: "NodeCore") -> StableRegister:
         seen_counter=heads.seen.counter if heads.seen else 0,
         applied_counter=heads.applied.counter if heads.applied else 0,
         copy_holder=core.copy_holder(),
-        pipelines=begun.pipelines(core),
+        pipelines=[_bounded(state) for state in begun.pipelines(core)],
         alarms=core.alarms.states(),
         min_reader=READER_MIN,
         counts=core.share.counts.kept(),
@@ -71,9 +73,25 @@ def _admissions(core: "NodeCore") -> list[bytes]:
 
 def _shorten(content: StableRegister) -> None:
     """Leaves out what others can do without, the least important first, until it fits."""
-    for leave_out in (_an_alarm, _a_reason, _a_cause, _artifacts, _a_last_good, _a_verdict, _a_box):
+    for leave_out in (
+        _acknowledgers,
+        _an_alarm,
+        _a_reason,
+        _a_cause,
+        _artifacts,
+        _a_last_good,
+        _a_verdict,
+        _a_box,
+    ):
         while content.ByteSize() > CONTENT_BYTES_MAX and leave_out(content):
             pass
+
+
+def _acknowledgers(content: StableRegister) -> bool:
+    named = next((lease for lease in content.leases if lease.acknowledged), None)
+    if named is not None:
+        named.ClearField("acknowledged")
+    return named is not None
 
 
 def _an_alarm(content: StableRegister) -> bool:
@@ -96,7 +114,8 @@ def _a_reason(content: StableRegister) -> bool:
 
 
 def _a_cause(content: StableRegister) -> bool:
-    told = next((replica for replica in content.replicas if replica.reason), None)
+    states: list[ReplicaState | PipelineState] = [*content.replicas, *content.pipelines]
+    told = next((state for state in states if state.reason), None)
     if told is not None:
         told.reason = ""
     return told is not None
@@ -132,10 +151,10 @@ def _replica_states(core: "NodeCore") -> list[ReplicaState]:
     return core.quarantine.told(states)
 
 
-def _bounded(state: ReplicaState) -> ReplicaState:
+def _bounded(state: State) -> State:
     if len(state.reason) <= REASON_CHARACTERS_MAX:
         return state
-    bounded = ReplicaState()
+    bounded = type(state)()
     bounded.CopyFrom(state)
     bounded.reason = state.reason[:REASON_CHARACTERS_MAX]
     return bounded

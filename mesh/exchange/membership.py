@@ -18,7 +18,7 @@ from mesh.registers.liveness import (
     Verdict,
     current_suspects,
 )
-from mesh.registers.store import NodeKeys, Record, Registers
+from mesh.registers.store import NodeKeys, Record, RegisterRefused, Registers
 from mesh.signed import Signer
 from protos.documents_pb2 import Boot, LoadRegister, StableRegister, Suspicion
 from protos.peer_pb2 import Probe, ProbeAnswer
@@ -41,7 +41,8 @@ class Self:
 
 
 class Membership:
-    """Registers and liveness of the site that this node is in."""
+    """Registers and liveness of the site that this node is in. `too_large` says what is the matter
+    where the own register has outgrown its limit: what was said before stays."""
 
     def __init__(self, me: Self, registers: Registers, now_ms: int) -> None:
         self._me = me
@@ -50,6 +51,7 @@ class Membership:
         self._relayed = RelayedProbes()
         self._content: StableRegister | None = None
         self._linked: set[str] = set()
+        self.too_large = ""
         self._version = 0
         self._suspected: list[Suspicion] = []
         self._said_at = (-1, -1)
@@ -92,7 +94,13 @@ class Membership:
             return None
         self._version += 1
         body.version = self._version
-        return self.registers.publish(body, self._me.signer, self._me.keys)
+        try:
+            record = self.registers.publish(body, self._me.signer, self._me.keys)
+        except RegisterRefused as refused:  # to say less would be wrong, and to end far worse
+            self.too_large = str(refused)
+            return None
+        self.too_large = ""
+        return record
 
     def publish_load(self, body: LoadRegister) -> bytes:
         """Signs this node's load. Returns the envelope to send."""

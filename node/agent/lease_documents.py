@@ -7,35 +7,36 @@ from mesh.core.grants import JUST_STARTED
 from mesh.core.leases import Leases
 from mesh.core.node import NodeCore
 from mesh.site.leases import LEASE_MS, needs_lease
-from protos.documents_pb2 import PipelinePlan
+from protos.documents_pb2 import LeaseState, PipelinePlan
 
 Document = dict[str, Any]
 
 
 def lease_document(core: NodeCore, pipeline: PipelinePlan, now_ms: int) -> Document:
     """Empty for a pipeline that needs no lease. `seconds_left` is -1 where this node cannot tell:
-    it neither holds nor granted it."""
+    it neither holds nor granted it. A full register says how many acknowledge, and not who."""
     if not needs_lease(pipeline):
         return {}
-    holder, acknowledged = _holder(core, pipeline.name)
+    holder, lease = _holder(core, pipeline.name)
     return {
         "holder": holder,
-        "acknowledged": acknowledged,
+        "acknowledged": list(lease.acknowledged),
+        "acknowledgements": max(lease.acknowledgements, len(lease.acknowledged)),
         "roster": len(core.branch.roster),
         "seconds_left": _seconds_left(core.leases, pipeline.name, holder, now_ms),
         "here": core.leases.barred(core) or _here(core.leases, now_ms),
     }
 
 
-def _holder(core: NodeCore, workload: str) -> tuple[str, list[str]]:
+def _holder(core: NodeCore, workload: str) -> tuple[str, LeaseState]:
     """As its register says it, if it lives."""
     for record in core.membership.registers.records():
         node = record.body.node
         if node == core.name or core.membership.liveness.is_alive(node):
             for lease in record.body.leases:
                 if lease.workload == workload:
-                    return node, list(lease.acknowledged)
-    return "", []
+                    return node, lease
+    return "", LeaseState()
 
 
 def _seconds_left(leases: Leases, workload: str, holder: str, now_ms: int) -> float:

@@ -139,8 +139,9 @@ def _lease(lease: Document) -> str:
     if not lease["holder"]:
         said = "nobody is known to hold it"
     else:
-        who = ", ".join(lease["acknowledged"])
-        count = f"{len(lease['acknowledged'])} of {lease['roster']}"
+        who = ", ".join(lease["acknowledged"]) or "nodes that its full register does not name"
+        many = lease.get("acknowledgements", len(lease["acknowledged"]))
+        count = f"{many} of {lease['roster']}"
         said = f"{lease['holder']} holds it, acknowledged by {who} ({count} of the roster)"
         if lease["seconds_left"] >= 0:
             said += f", {lease['seconds_left']:.1f} s left unless it is renewed"
