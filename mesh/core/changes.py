@@ -29,7 +29,9 @@ from protos.documents_pb2 import KeptChanges
 LOCAL_CHANGES = "local-changes"
 """The document: a KeptChanges."""
 HELD_MAX = 2 * CHANGES_MAX
-"""That are held at most: what two halves of a split may each have taken. 8 KiB of a register."""
+"""That are held at most: what two halves of a split may each have taken. 8 KiB of a register. Of
+more the highest count, whichever came first, so that all nodes go by the same ones; as many more
+wait for room, 8 KiB."""
 SEEN_MAX = 64
 """Workloads and fields whose last change is remembered after it has ended. 64 KiB."""
 REFUSED_KEPT = 256
@@ -53,6 +55,8 @@ class LocalChanges:
         self._in_force = in_force
         self._artifacts = artifacts
         self._held: dict[Key, Change] = {}
+        self._waiting: dict[Key, Change] = {}
+        """Those that would count if there were room."""
         self._seen: dict[Key, Change] = {}
         """The highest of each field that ever counted: what is lower never counts again, also when
         a node comes back that has yet to hear of its end."""
@@ -63,6 +67,7 @@ class LocalChanges:
             kept = KeptChanges()  # of another release: neighbours repeat what counts
         for envelope in [*kept.ended, *kept.counting]:
             self._restore(envelope, envelope in kept.counting)
+        self._give_way()
 
     def _restore(self, envelope: bytes, counting: bool) -> None:
         """What was checked before it was kept: whether it still counts shows at the next look."""
@@ -124,8 +129,12 @@ class LocalChanges:
 
     def counter_after(self, key: Key) -> int:
         """The counter of the next change of a workload's field."""
-        seen = self._seen.get(key)
-        return seen.body.counter + 1 if seen is not None else 1
+        known = self._known(key)
+        return known.body.counter + 1 if known is not None else 1
+
+    def _known(self, key: Key) -> Change | None:
+        """The highest of a workload's field that is known here."""
+        return self._waiting.get(key) or self._seen.get(key)
 
     def _open(self, envelope: bytes) -> Change:
         return open_change(envelope, self._operators(), self._trust.mesh, self._site)
@@ -136,16 +145,14 @@ class LocalChanges:
             raise ChangeRefused(why)
         if change.body.base_counter > self._in_force.counter:
             raise ChangeRefused("it was made under a state that is not here yet")
-        seen = self._seen.get(change.key)
-        if seen is not None and change.rank <= seen.rank:
+        known = self._known(change.key)
+        if known is not None and change.rank <= known.rank:
             raise ChangeRefused("one that was made after it counts, or has ended")
-        if change.key not in self._held and len(self._held) >= HELD_MAX:
-            raise ChangeRefused(f"{HELD_MAX} changes are held here already")
 
     def heard(self, envelopes: Sequence[bytes], node: str, unix_ms: int) -> list[Instruction]:
         """Those that a node's register lists, or that an operator made here: then `node` is this
         one. What a neighbour has that counts no more is its delay; what nobody signed is a lie."""
-        known = {change.envelope for change in self._held.values()}
+        known = {one.envelope for one in [*self._held.values(), *self._waiting.values()]}
         done: list[Instruction] = []
         for envelope in envelopes[:HELD_MAX]:
             if envelope in known or sha256(envelope) in self._refused:
@@ -170,7 +177,31 @@ class LocalChanges:
             self._refused.add(sha256(envelope))
 
     def _take(self, change: Change) -> list[Instruction]:
+        self._waiting.pop(change.key, None)
         self._held[change.key] = change
+        gone = self._give_way()
+        if change in gone:
+            return []
+        entries = [_ended(one, f"{HELD_MAX} that were made later count") for one in gone]
+        return [*self._count(change), *entries]
+
+    def _give_way(self) -> list[Change]:
+        """Where more are held than may be, the lowest wait: those that do so from now on."""
+        gone: list[Change] = []
+        while len(self._held) > HELD_MAX:
+            lowest = min(self._held.values(), key=lambda one: one.rank)
+            del self._held[lowest.key]
+            if self._seen.get(lowest.key) is lowest:
+                del self._seen[lowest.key]  # else it could not count again
+            self._waiting[lowest.key] = lowest
+            gone.append(lowest)
+        while len(self._waiting) > HELD_MAX:
+            lowest = min(self._waiting.values(), key=lambda one: one.rank)
+            del self._waiting[lowest.key]
+            self._remember(lowest.envelope)
+        return gone
+
+    def _count(self, change: Change) -> list[Instruction]:
         self._seen.pop(change.key, None)
         self._seen[change.key] = change
         while len(self._seen) > SEEN_MAX:
@@ -190,20 +221,30 @@ class LocalChanges:
 
     def look(self, unix_ms: int) -> list[Instruction]:
         """Ends those that count no more."""
-        if not self._held:
-            return []
         done: list[Instruction] = []
         for change in self.held:
             why = self._why_not(change, unix_ms)
             if why:
                 del self._held[change.key]
-                body = change.body
-                fields = {"field": body.field, "value": body.value or "as planned"}
-                done.append(WriteJournal("record", "change.ended", body.workload, why, fields))
+                done.append(_ended(change, why))
+        done += self._fill(unix_ms)
         if not done:
             return []
         self._refused.clear()  # there is room again
         return [*self._changed("a local change has ended"), *done]
+
+    def _fill(self, unix_ms: int) -> list[Instruction]:
+        """Those that waited for room and would still count do so, the highest first."""
+        done: list[Instruction] = []
+        while self._waiting and len(self._held) < HELD_MAX:
+            highest = max(self._waiting.values(), key=lambda one: one.rank)
+            del self._waiting[highest.key]
+            try:
+                self._check(self._open(highest.envelope), unix_ms)
+            except ChangeRefused:
+                continue
+            done += self._take(highest)
+        return done
 
     def _why_not(self, change: Change, unix_ms: int) -> str:
         """Why it counts no more; "" also where no plan is known: unknown is not absent."""
@@ -251,3 +292,8 @@ class LocalChanges:
     def _changed(self, cause: str) -> list[Instruction]:
         self._in_force.use_changes(self._held)
         return [SaveDocument(LOCAL_CHANGES, self.document(), cause)]
+
+
+def _ended(change: Change, why: str) -> WriteJournal:
+    fields = {"field": change.body.field, "value": change.body.value or "as planned"}
+    return WriteJournal("record", "change.ended", change.body.workload, why, fields)

@@ -2,14 +2,22 @@
 
 import pytest
 
-from mesh.core.changes import HELD_MAX, LOCAL_CHANGES, REFUSED_KEPT, SEEN_MAX
+from mesh.core.changes import HELD_MAX, LOCAL_CHANGES, REFUSED_KEPT, SEEN_MAX, LocalChanges
 from mesh.events import WriteJournal
 from mesh.heads.trust import Trust
-from mesh.site.changes import CHANGES_MAX, ChangeRefused
+from mesh.site.changes import CHANGES_MAX, Change, ChangeRefused
+from protos.documents_pb2 import LocalChange
 from tests.mesh.core.changing import ALLOWED, HOUR, events, held, settled, submit
 from tests.sim.identities import signer
+from tests.sim.nodes import SimNode
 from tests.sim.operators import local_change
 from tests.sim.site import Site
+
+
+def fresh(node: SimNode, document: bytes = b"") -> LocalChanges:
+    """What a node would know of local changes with nothing but this document."""
+    core, trust = node.core, node.core.peer.heads.trust
+    return LocalChanges("south", trust, core.in_force, core.artifacts.known, document)
 
 
 @pytest.mark.parametrize("nodes", [1, 2, 3, 5])
@@ -144,6 +152,82 @@ def test_there_is_a_limit_to_how_many_count() -> None:
     for number in range(2 * HELD_MAX):
         submit(node, local_change(node, workload=f"more-{number}"))
     assert len(core.changes.held) == HELD_MAX
+
+
+def many(node: SimNode, count: int, **fields: object) -> list[bytes]:
+    return [local_change(node, workload=f"w-{n:02}", **fields) for n in range(count)]
+
+
+def test_which_ones_count_does_not_depend_on_the_order_in_which_they_came() -> None:
+    site = settled(1)
+    (node,) = site.nodes
+    envelopes = many(node, 2 * HELD_MAX)
+    kept = []
+    for order in (envelopes, envelopes[::-1]):
+        node.core.changes = changes = fresh(node)
+        for envelope in order:
+            changes.heard([envelope], "south-2", node.core.unix_ms())
+        kept.append(changes.envelopes())
+        assert fresh(node, changes.document()).envelopes() == kept[-1], "nor on a restart"
+    assert kept[0] == kept[1]
+    assert len(kept[0]) == HELD_MAX
+    more = changes._open(next(one for one in envelopes if one not in kept[0]))
+    assert fresh(node, changes.document(more)).envelopes() == kept[0]
+
+
+def test_what_came_after_too_many_counts_once_one_has_ended() -> None:
+    site = settled(1)
+    (node,) = site.nodes
+    now = node.core.unix_ms()
+    short = many(node, HELD_MAX, counter=2, until_unix_ms=now + 1_000)
+    low = [local_change(node, workload=f"low-{n}", value=str(n + 1)) for n in range(2)]
+    changes = fresh(node)
+    began = [changes.heard([one], "south-2", now) for one in [*low, *short]]
+    ended = [e for done in began for e in done if isinstance(e, WriteJournal)]
+    causes = {e.subject: e.cause for e in ended if e.event == "change.ended"}
+    assert set(causes) == {"low-0", "low-1"}
+    assert all("were made later" in cause for cause in causes.values())
+    assert changes.envelopes() == short
+    assert changes.heard(low, "south-2", now) == []
+    assert sorted(changes.counter_after((f"low-{n}", "scale")) for n in range(2)) == [2, 2]
+    changes.look(now + 1_001)
+    assert changes.envelopes() == low, "all others ended"
+    assert changes.look(now + 1_001) == []
+
+
+def test_what_waits_for_room_counts_only_if_it_still_would() -> None:
+    site = settled(1)
+    (node,) = site.nodes
+    now = node.core.unix_ms()
+    over = local_change(node, workload="over", until_unix_ms=now + 500)
+    stolen = local_change(node, workload="stolen", by="a thief")
+    changes = fresh(node)
+    high = many(node, HELD_MAX, counter=2, until_unix_ms=now + 1_000)
+    changes.heard(high, "south-2", now)
+    changes.heard([over], "south-2", now)
+    assert changes._waiting.keys() == {("over", "scale")}
+    lie = Change(stolen, b"", LocalChange(workload="stolen", field="scale"))
+    changes._waiting[lie.key] = lie
+    changes.look(now + 1_001)
+    assert changes.envelopes() == []
+    assert not changes._waiting
+
+
+def test_only_so_many_wait_for_room_and_the_later_of_two_is_the_one() -> None:
+    site = settled(1)
+    (node,) = site.nodes
+    now = node.core.unix_ms()
+    changes = fresh(node)
+    changes.heard(many(node, HELD_MAX, counter=9), "south-2", now)
+    for counter in (1, 3, 2):
+        changes.heard([local_change(node, workload="x", counter=counter)], "south-2", now)
+    assert changes._waiting["x", "scale"].body.counter == 3
+    for number in range(SEEN_MAX + 3):
+        changes.heard([local_change(node, workload=f"y-{number}")], "south-2", now)
+    assert len(changes._waiting) == HELD_MAX
+    assert ("x", "scale") in changes._waiting, "the highest wait"
+    changes.heard([local_change(node, workload="x", counter=10)], "south-2", now)
+    assert ("x", "scale") not in changes._waiting
 
 
 def test_what_was_ended_does_not_come_back_with_a_node_that_was_away() -> None:

@@ -330,6 +330,10 @@ def test_a_removal_that_the_disk_refuses_is_told_and_tried_again() -> None:
     assert (entry.event, entry.cause) == ("artifact.failed", "input/output error")
     assert digest() in artifacts.here
     assert digest() in artifacts.known, "its manifest lies there too"
+    artifacts.collect(digest(), False, "for a test", now)
+    again = ArtifactRemoved(digest(), 0, "input/output error")
+    assert artifacts.removed(again, now) == [], "it was journalled"
+    assert digest() in artifacts.known
     artifacts.collect(digest(), True, "for a test", now)
     assert artifacts.removed(ArtifactRemoved(digest(), 0), now) == [], "it had left nothing"
     assert digest() not in artifacts.here
