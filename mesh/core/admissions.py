@@ -88,13 +88,16 @@ class Admissions:
 
     def replaced(self) -> dict[bytes, str]:
         """The keys of this site's nodes whose place a box has taken, and which. An operator of one
-        site can so shut out nobody but nodes of that site."""
+        site can so shut out nobody but nodes of that site. Who stands in one roster with a box was
+        not replaced by it, whatever its certificate says: a master that takes a box in revokes
+        whose place it takes."""
         known = {*self._roster, *self.tls_keys}
         return {
             one.certified.replaces: f"{one.certified.identity.name} takes its place, "
             f"admitted by {one.delegation.operator} ({one.name})"
             for one in self._bound.values()
             if one.certified.replaces in known
+            and not {one.certified.tls_key, one.certified.replaces} <= self._roster.keys()
         }
 
     def used(self) -> dict[str, list[int]]:

@@ -116,6 +116,23 @@ def test_who_was_taken_in_counts_under_the_id_that_the_roster_has_and_no_other()
     assert admissions.tls_keys == ()
 
 
+def test_who_was_taken_in_takes_no_place_that_the_roster_still_has() -> None:
+    box, _ = admit("d", replaces=OLD)
+    said = branch(delegation(uses=[DelegationUse(number=FIRST, tls_key=box.tls_key)]))
+    said.roster.add(node="d", signing_key=box.signing_key, tls_key=box.tls_key)
+    admissions = at(said)
+    assert admissions.check(box.der) == box
+    assert admissions.replaced() == {}  # the master took it in, and let that one stay
+    untold = admit("e", FIRST + 1)[0]
+    later = admit("f", FIRST + 2, replaces=untold.tls_key)[0]
+    said.delegations[0].uses.add(number=FIRST + 2, tls_key=later.tls_key)
+    said.roster.add(node="f", signing_key=later.signing_key, tls_key=later.tls_key)
+    admissions.use(said)
+    for one in (untold, later):
+        admissions.check(one.der)
+    assert list(admissions.replaced()) == [untold.tls_key]  # of that one no master has heard
+
+
 def test_so_many_clashes_are_told_and_no_more() -> None:
     names = [f"operator-{n}" for n in range(3)]
     admissions = at(branch(*[delegation(name) for name in names]))
