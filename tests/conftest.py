@@ -2,7 +2,7 @@
 
 Lanes: `make test` runs three processes of tests. Those that start daemons and kill them
 (tests/node) run one after the other in the first, as they need a core for themselves; those that
-only compute run beside them, and so do the drawn histories and sites of fifty nodes, both in what
+only compute run beside them, and so do the drawn histories and large sites, both in what
 time the first leaves.
 
 MESH_NO_SKIP: where nothing may be skipped, a skipped test fails, with the reason for the skip.
@@ -25,8 +25,8 @@ NO_SKIP = os.environ.get("MESH_NO_SKIP", "") not in ("", "0")
 
 NODE = Path(__file__).parent / "node"
 HISTORIES = Path(__file__).parent / "mesh" / "core" / "test_histories.py"
-LARGE = re.compile(r"\[50\b")
-"""Of the names of tests: on a site of fifty nodes."""
+LARGE = re.compile(r"\[[25]0\b")
+"""Of the names of tests: on a site of twenty or fifty nodes."""
 BESIDE = 10
 """The niceness of the lanes that only compute."""
 
