@@ -14,9 +14,9 @@ PYTEST ?= $(BIN)/python -m pytest
 demo: .venv/installed
 	$(BIN)/meshctl demo
 
-# Three lanes, see tests/conftest.py: what waits for daemons, what computes, and drawn histories.
+# Four lanes, see tests/conftest.py: what waits for daemons, single parts, what computes, histories.
 test: .venv/installed
-	$(PYTEST) --numprocesses 3 --dist loadgroup $(PYTEST_ARGS)
+	$(PYTEST) --numprocesses 4 --dist loadgroup $(PYTEST_ARGS)
 
 # As many drawn histories as are asked for: make sim SEEDS=1000 FIRST=26 MINUTES=10
 SEEDS ?= 100

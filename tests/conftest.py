@@ -1,9 +1,9 @@
-"""What holds for all tests: three lanes, and no skips where nothing may be skipped.
+"""What holds for all tests: four lanes, and no skips where nothing may be skipped.
 
-Lanes: `make test` runs three processes of tests. Those that start daemons and kill them
-(tests/node) run one after the other in the first, as they need a core for themselves; those that
-only compute run beside them, and so do the drawn histories and large sites, both in what
-time the first leaves.
+Lanes: `make test` runs four processes of tests. Those that start daemons and kill them mostly wait,
+and run one after the other in the first (tests/node/agent); those of single parts with their
+processes (the rest of tests/node) in the second. Those that only compute run beside, so do drawn
+histories and large sites, both in what time the first two leave.
 
 MESH_NO_SKIP: where nothing may be skipped, a skipped test fails, with the reason for the skip.
 
@@ -24,6 +24,7 @@ import pytest
 NO_SKIP = os.environ.get("MESH_NO_SKIP", "") not in ("", "0")
 
 NODE = Path(__file__).parent / "node"
+AGENT = NODE / "agent"
 HISTORIES = Path(__file__).parent / "mesh" / "core" / "test_histories.py"
 LARGE = re.compile(r"\[[25]0\b")
 """Of the names of tests: on a site of twenty or fifty nodes."""
@@ -70,7 +71,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def _lane(item: pytest.Item) -> str:
     if item.path == HISTORIES or LARGE.search(item.name):
         return "histories"
-    return "daemons" if NODE in item.path.parents else "computing"
+    if AGENT in item.path.parents:
+        return "daemons"
+    return "parts" if NODE in item.path.parents else "computing"
 
 
 @pytest.fixture(autouse=True)
@@ -86,6 +89,6 @@ def _measured(request: pytest.FixtureRequest) -> Iterator[None]:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """A process of a lane that computes gives way to daemons."""
-    beside = "PYTEST_XDIST_WORKER" in os.environ and _lane(item) != "daemons"
+    beside = "PYTEST_XDIST_WORKER" in os.environ and _lane(item) in ("computing", "histories")
     if beside and os.nice(0) < BESIDE:
         os.nice(BESIDE)

@@ -2,10 +2,13 @@
 
 from tests.node.agent.lab import SERVICE, Lab, wait_for
 
+MODEL = "tiny", "1.0.0"
+"""Other tests of this mesh leave other versions."""
+
 
 def held(lab: Lab, name: str) -> dict[str, object]:
     """What a node says of the service's model."""
-    (one,) = (a for a in lab.try_get(name, "artifacts") if a["name"] == "tiny")
+    (one,) = (a for a in lab.try_get(name, "artifacts") if (a["name"], a["version"]) == MODEL)
     return one
 
 
