@@ -127,7 +127,8 @@ async def test_a_peer_that_does_not_read_loses_its_link(make_peer: MakePeer) -> 
         assert "does not take what it is sent" in await a.links[0].ended()
         with pytest.raises(grpc.aio.AioRpcError, match="does not take what it is sent"):
             await in_time(until_it_ends(call), 5.0)
-    assert sent >= OUTGOING_BYTES_MAX
+    # The frame that is refused is the one for which there is no room beside whatever else waits.
+    assert sent + FRAME_BYTES_MAX >= OUTGOING_BYTES_MAX
 
 
 async def test_many_small_frames_are_slowed_down(make_peer: MakePeer) -> None:
