@@ -110,7 +110,7 @@ class Desk:
         return roster | {one.tls_key: one.identity.name for one in boxes}
 
     def _holders(self) -> Mapping[bytes, str]:
-        """The keys that count under IDs at the site, as far as is known."""
+        """Those of them whose place a box may take: they count, as far as is known."""
         gone = {one.certified.replaces for one in self._boxes()}
         return {
             key: node
@@ -145,7 +145,7 @@ class Desk:
             one = shown(certificate, usable(self._known.branch.delegations, mesh), mesh, site)
             bound = next((b.certified.tls_key for b in self._boxes() if b.key == one.key), None)
             check_counts(one, bound, self._unix_ms)
-            check_name_free(one, self._holders())
+            check_name_free(one, self._named())
         except IdentityRefused as error:
             raise refused(str(error)) from None
 
