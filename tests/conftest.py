@@ -1,9 +1,10 @@
-"""What holds for all tests: four lanes, and no skips where nothing may be skipped.
+"""What holds for all tests: six lanes, and no skips where nothing may be skipped.
 
-Lanes: `make test` runs four processes of tests. Those that start daemons and kill them mostly wait,
-and run one after the other in the first (tests/node/agent); those of single parts with their
-processes (the rest of tests/node) in the second. Those that only compute run beside, so do drawn
-histories and large sites, both in what time the first two leave.
+Lanes: `make test` runs six processes of tests. Those that start daemons and kill them mostly wait,
+and run one after the other in each of three (tests/node/agent): what befalls one mesh, what
+operators do to another, and those with a mesh of their own. Those of single parts with their
+processes (the rest of tests/node) are the fourth. Those that only compute run beside, so do drawn
+histories and large sites, both in what time the others leave.
 
 MESH_NO_SKIP: where nothing may be skipped, a skipped test fails, with the reason for the skip.
 
@@ -25,6 +26,10 @@ NO_SKIP = os.environ.get("MESH_NO_SKIP", "") not in ("", "0")
 
 NODE = Path(__file__).parent / "node"
 AGENT = NODE / "agent"
+OPERATED = {"test_drain", "test_local_changes", "test_planned_restart", "test_sleep", "test_steering"}
+"""What operators do to the mesh that tests share: the lane that has a mesh of its own for it."""
+OWN = {"test_admission", "test_alarms", "test_asked_daemons", "test_leases", "test_own_address"}
+"""Those with daemons of their own."""
 HISTORIES = Path(__file__).parent / "mesh" / "core" / "test_histories.py"
 LARGE = re.compile(r"\[[25]0\b")
 """Of the names of tests: on a site of twenty or fifty nodes."""
@@ -64,7 +69,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Lanes that are not kept apart disturb each other, and nothing else would say so."""
     if getattr(session.config.option, "loadgroup", False):
-        mixed = [item.nodeid for item in session.items if not item.nodeid.endswith(_lane(item))]
+        mixed = [item.nodeid for item in session.items if not item.nodeid.endswith("@" + _lane(item))]
         assert not mixed, f"pytest-xdist ignores groups: {len(mixed)} tests, {mixed[0]}"
 
 
@@ -72,7 +77,8 @@ def _lane(item: pytest.Item) -> str:
     if item.path == HISTORIES or LARGE.search(item.name):
         return "histories"
     if AGENT in item.path.parents:
-        return "daemons"
+        lanes = {"operated": OPERATED, "own": OWN}
+        return next((lane for lane, files in lanes.items() if item.path.stem in files), "daemons")
     return "parts" if NODE in item.path.parents else "computing"
 
 
