@@ -100,7 +100,7 @@ class LogDigest(_message.Message):
     def __init__(self, log: _Optional[_Union[_documents_pb2.LogName, _Mapping]] = ..., sequence: _Optional[int] = ...) -> None: ...
 
 class Want(_message.Message):
-    __slots__ = ("trust", "state", "registers", "acknowledgements", "branches", "state_counter", "blobs")
+    __slots__ = ("trust", "state", "registers", "acknowledgements", "branches", "state_counter", "blobs", "loads")
     TRUST_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     REGISTERS_FIELD_NUMBER: _ClassVar[int]
@@ -108,6 +108,7 @@ class Want(_message.Message):
     BRANCHES_FIELD_NUMBER: _ClassVar[int]
     STATE_COUNTER_FIELD_NUMBER: _ClassVar[int]
     BLOBS_FIELD_NUMBER: _ClassVar[int]
+    LOADS_FIELD_NUMBER: _ClassVar[int]
     trust: bool
     state: bool
     registers: _containers.RepeatedScalarFieldContainer[str]
@@ -115,7 +116,8 @@ class Want(_message.Message):
     branches: _containers.RepeatedScalarFieldContainer[str]
     state_counter: int
     blobs: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, trust: _Optional[bool] = ..., state: _Optional[bool] = ..., registers: _Optional[_Iterable[str]] = ..., acknowledgements: _Optional[_Iterable[_Union[_documents_pb2.LogName, _Mapping]]] = ..., branches: _Optional[_Iterable[str]] = ..., state_counter: _Optional[int] = ..., blobs: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    loads: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, trust: _Optional[bool] = ..., state: _Optional[bool] = ..., registers: _Optional[_Iterable[str]] = ..., acknowledgements: _Optional[_Iterable[_Union[_documents_pb2.LogName, _Mapping]]] = ..., branches: _Optional[_Iterable[str]] = ..., state_counter: _Optional[int] = ..., blobs: _Optional[_Iterable[bytes]] = ..., loads: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Documents(_message.Message):
     __slots__ = ("trust", "state", "registers", "loads", "acknowledgements", "branches", "branches_counter", "blobs", "missing_blobs")

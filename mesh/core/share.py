@@ -12,6 +12,7 @@ from mesh.core.artifacts import Artifacts
 from mesh.core.conflicts import Conflicts
 from mesh.core.cordon import Cordon
 from mesh.core.counts import Counts
+from mesh.core.far_loads import FarLoads
 from mesh.core.in_force import InForce
 from mesh.core.messages import Run
 from mesh.core.placing import Placing, changes
@@ -61,6 +62,7 @@ class Share:
         self.work = LocalWork((), (), (), frozenset())
         self.ran = Ran(ran)
         self.counts = Counts(name, membership.registers, runtime, now_ms)
+        self._far_loads = FarLoads(name, membership.registers, now_ms)
         self.rollouts = Rollouts(name, membership.registers, rollouts)
         self.plan = Plan()
         self.base = Plan()
@@ -150,12 +152,13 @@ class Share:
         return self._handover.is_due(now_ms)
 
     def count(self, linked: Iterable[str], now_ms: int) -> list[Instruction]:
-        """Looks at the load now and then, and changes the counts that this node keeps. `linked` are
-        the neighbours whose loads come here."""
+        """Looks at the load now and then, changes the counts that this node keeps, and asks for the
+        loads that do not come here. `linked` are the neighbours whose loads do."""
         if not self.counts.is_due(now_ms):
             return []
-        live = set(self._membership.liveness.live()) - self._conflicts.clones
-        return self.counts.tick(self.base, live, set(linked), now_ms)
+        live, near = set(self._membership.liveness.live()) - self._conflicts.clones, set(linked)
+        changes = self.counts.tick(self.base, live, near, now_ms)
+        return [*changes, *self._far_loads.ask(self.counts.numbers(), live, near, now_ms)]
 
     # ---- deciding ----
 

@@ -67,12 +67,16 @@ class Common:
         return pack(documents) + asked
 
     def supply(self, want: Want) -> list[bytes]:
-        """Frames with the heads, registers and acknowledgements that the other asks for."""
+        """Frames with the heads, registers, loads and acknowledgements that the other asks for."""
         documents = self._heads.documents(want.trust, want.state)
         for node in sorted(set(want.registers)):
             record = self._registers.get(node)
             if record is not None:
                 documents.append(("registers", record.envelope))
+        for node in sorted(set(want.loads)):
+            envelope = self._registers.load_envelope(node)
+            if envelope is not None:
+                documents.append(("loads", envelope))
         asked = {log.SerializeToString(deterministic=True) for log in want.acknowledgements}
         if asked:
             documents += [

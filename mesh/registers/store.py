@@ -119,10 +119,19 @@ class Registers:
 
     def load(self, node: str) -> LoadRegister | None:
         """The load register of a node's current boot, or None."""
+        load = self._current_load(node)
+        return None if load is None else load.body
+
+    def load_envelope(self, node: str) -> bytes | None:
+        """The same, as the exact bytes to relay."""
+        load = self._current_load(node)
+        return None if load is None else load.envelope
+
+    def _current_load(self, node: str) -> _Load | None:
         load, record = self._loads.get(node), self._stable.get(node)
         if load is None or (record is not None and record.body.boot != load.body.boot):
             return None  # what it said in an earlier life
-        return load.body
+        return load
 
     def digests(self) -> list[bytes]:
         """What goes into the fingerprint: the digest of each stable register."""

@@ -1,5 +1,7 @@
 """Scaling in a simulated site: by queueing delay, with hysteresis, whoever keeps the count."""
 
+import pytest
+
 from mesh.site.scaling import keeper
 from tests.sim.site import Site
 
@@ -10,8 +12,8 @@ def busy(site: Site, delay_ms: int) -> None:
             node.under_load(delay_ms)
 
 
-def settled() -> Site:
-    site = Site(4)
+def settled(nodes: int = 4) -> Site:
+    site = Site(nodes)
     site.boot()
     site.world.run(2_000)
     site.publish(1, most=3)
@@ -84,3 +86,19 @@ def test_a_keeper_whose_agent_starts_anew_takes_nothing_away() -> None:
         site.world.run(50)
         fewest = min(fewest, site.serving())
     assert fewest == 3
+
+
+@pytest.mark.parametrize("nodes", [3, 4, 12])
+def test_a_keeper_without_a_link_with_the_node_that_is_overloaded_hears_of_it(nodes: int) -> None:
+    site = settled(nodes)
+    keeping = keeper("faces", [node.name for node in site.nodes]) or ""
+    site.node(keeping).hold_back(draining=True)  # so that somebody else serves
+    site.world.run(15_000)
+    (busiest,) = site.serves()
+    site.world.cut_off(keeping, busiest)
+    site.world.run(8_000)
+    site.node(busiest).under_load(200)
+    site.world.run_until(lambda: len(site.serves()) == 2, 15_000, "a second replica")
+    for name in site.serves():
+        site.node(name).under_load(0)
+    site.world.run_until(lambda: len(site.serves()) == 1, 30_000, "and one less after it")

@@ -281,7 +281,17 @@ def test_answers_to_probes_that_nobody_sent_are_nothing(site: Site) -> None:
 
 def test_what_nobody_has_is_not_sent(site: Site) -> None:
     node = site.nodes[0]
-    assert hear(node, encode(want=Want(registers=["nobody"]))) == []
+    assert hear(node, encode(want=Want(registers=["nobody"], loads=["nobody"]))) == []
+
+
+def test_a_load_is_sent_once_however_often_one_frame_asks_for_it(site: Site) -> None:
+    node, other = site.nodes
+    other.under_load(50)
+    site.world.run(3_000)
+    (answer,) = hear(node, encode(want=Want(loads=[other.name] * 100)))
+    assert isinstance(answer, Send)
+    (envelope,) = Frame.FromString(answer.data).documents.loads
+    assert envelope == node.core.membership.registers.load_envelope(other.name)
 
 
 def test_a_journal_of_a_node_that_is_in_no_register_and_no_roster_is_refused(site: Site) -> None:

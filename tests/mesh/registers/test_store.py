@@ -227,8 +227,10 @@ def test_the_higher_load_wins(registers: Registers) -> None:
 def test_the_load_of_an_earlier_boot_is_none(registers: Registers) -> None:
     registers.accept_load(load())
     assert registers.load("a") is not None
+    assert registers.load_envelope("a") == load()
     registers.accept(signed(body(boot=Boot(counter=BOOT.counter + 1, nonce=b"12345678"))))
     assert registers.load("a") is None
+    assert registers.load_envelope("a") is None
 
 
 def test_own_loads(registers: Registers) -> None:
