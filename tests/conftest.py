@@ -26,7 +26,13 @@ NO_SKIP = os.environ.get("MESH_NO_SKIP", "") not in ("", "0")
 
 NODE = Path(__file__).parent / "node"
 AGENT = NODE / "agent"
-OPERATED = {"test_drain", "test_local_changes", "test_planned_restart", "test_sleep", "test_steering"}
+OPERATED = {
+    "test_drain",
+    "test_local_changes",
+    "test_planned_restart",
+    "test_sleep",
+    "test_steering",
+}
 """What operators do to the mesh that tests share: the lane that has a mesh of its own for it."""
 OWN = {"test_admission", "test_alarms", "test_asked_daemons", "test_leases", "test_own_address"}
 """Those with daemons of their own."""
@@ -69,7 +75,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Lanes that are not kept apart disturb each other, and nothing else would say so."""
     if getattr(session.config.option, "loadgroup", False):
-        mixed = [item.nodeid for item in session.items if not item.nodeid.endswith("@" + _lane(item))]
+        names = {item.nodeid: f"@{_lane(item)}" for item in session.items}
+        mixed = [name for name, lane in names.items() if not name.endswith(lane)]
         assert not mixed, f"pytest-xdist ignores groups: {len(mixed)} tests, {mixed[0]}"
 
 
