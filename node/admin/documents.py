@@ -68,6 +68,20 @@ class Standing(TypedDict, total=False):
     why: str
 
 
+class Lease(TypedDict, total=False):
+    """The lease of an exclusive pipeline with `onSplit: stop`, as one node knows it."""
+
+    holder: str  # "" if nobody is known to hold it
+    why_nobody: str  # then why, as far as that node knows
+    acknowledged: list[str]
+    acknowledgements: int  # how many; a full register does not say who
+    roster: int  # nodes of the roster of which it needs a quorum
+    roster_state: int  # the counter of the state that brought that roster
+    earlier_rosters: list[dict[str, int]]  # `nodes`, `until` (state): a quorum of each too
+    seconds_left: float  # unless it is renewed; -1 where that node cannot tell
+    here: str  # why that node takes no part in leases; "" if it does
+
+
 class Explanation(TypedDict, total=False):
     """What was decided about a workload, from which facts, as one node sees it."""
 
@@ -79,6 +93,7 @@ class Explanation(TypedDict, total=False):
     wanted: dict[str, Any]  # replicas, min, max, kept_by; of a pipeline: replicas, source, service
     version: dict[str, str]  # of a service: planned, here, why, refused
     pending: str
+    lease: Lease  # of a pipeline that needs one
     changes: list[dict[str, Any]]  # the local changes of it that count
     nodes: list[Standing]
 
@@ -291,6 +306,8 @@ class Resource(TypedDict, total=False):
     pinned: dict[str, str]  # of a service: by site, the model@version kept; absent if none
     asleep: list[str]  # of a service that may sleep: the sites where nobody asks for it
     versions: list[dict[str, Any]]  # of a service, at a master: told to run, oldest first
+    lease: Lease  # of a pipeline that needs one, at a node
+    lease_holders: dict[str, str]  # of a pipeline, at a master: by site, who says that it holds it
     spec: dict[str, Any]  # as applied
 
 

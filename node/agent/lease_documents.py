@@ -1,58 +1,47 @@
-"""Who holds the lease of an exclusive pipeline, acknowledged by whom and until when, as a node
-knows it."""
+"""Who holds the lease of an exclusive pipeline, by which rosters and until when, as a document."""
 
+from collections.abc import Iterable
 from typing import Any
 
-from mesh.core.grants import JUST_STARTED
-from mesh.core.leases import Leases
+from mesh.core.lease_report import lease_report
 from mesh.core.node import NodeCore
-from mesh.site.leases import LEASE_MS, needs_lease
-from protos.documents_pb2 import LeaseState, PipelinePlan
+from mesh.site.leases import needs_lease
+from protos.documents_pb2 import PipelinePlan, StableRegister
 
 Document = dict[str, Any]
 
 
 def lease_document(core: NodeCore, pipeline: PipelinePlan, now_ms: int) -> Document:
-    """Empty for a pipeline that needs no lease. `seconds_left` is -1 where this node cannot tell:
-    it neither holds nor granted it. A full register says how many acknowledge, and not who."""
+    """As this node knows it; empty for a pipeline that needs no lease. `seconds_left` is -1 where
+    this node cannot tell: it neither holds nor granted it."""
     if not needs_lease(pipeline):
         return {}
-    holder, lease = _holder(core, pipeline.name)
+    said = lease_report(core, pipeline, now_ms)
     return {
-        "holder": holder,
-        "acknowledged": list(lease.acknowledged),
-        "acknowledgements": max(lease.acknowledgements, len(lease.acknowledged)),
-        "roster": len(core.branch.roster),
-        "seconds_left": _seconds_left(core.leases, pipeline.name, holder, now_ms),
-        "here": core.leases.barred(core) or _here(core.leases, now_ms),
+        "holder": said.holder,
+        "acknowledged": list(said.acknowledged),
+        "acknowledgements": said.acknowledgements,
+        "roster": said.roster,
+        "roster_state": said.roster_state,
+        "earlier_rosters": [{"nodes": many, "until": state} for many, state in said.earlier],
+        "seconds_left": -1.0 if said.left_ms is None else round(said.left_ms / 1000, 1),
+        "why_nobody": said.why_nobody,
+        "here": said.here,
     }
 
 
-def _holder(core: NodeCore, workload: str) -> tuple[str, LeaseState]:
-    """As its register says it, if it lives."""
-    for record in core.membership.registers.records():
-        node = record.body.node
-        if node == core.name or core.membership.liveness.is_alive(node):
-            for lease in record.body.leases:
-                if lease.workload == workload:
-                    return node, lease
-    return "", LeaseState()
+def lease_of(core: NodeCore, pipeline: str, now_ms: int) -> Document:
+    """What a pipeline's own document says besides: its lease, if it needs one."""
+    plans = core.branch.plan.pipelines
+    lease = next((lease_document(core, p, now_ms) for p in plans if p.name == pipeline), {})
+    return {"lease": lease} if lease else {}
 
 
-def _seconds_left(leases: Leases, workload: str, holder: str, now_ms: int) -> float:
-    mine = leases.held.get(workload)
-    if mine is not None:
-        return _seconds(mine.until_ms - now_ms)
-    given = leases.grants.holder(workload, now_ms)
-    if given is None or given.at_ms is None or given.owner.node != holder:
-        return -1.0
-    return _seconds(given.at_ms + LEASE_MS - now_ms)
-
-
-def _seconds(left_ms: int) -> float:
-    return round(max(0, left_ms) / 1000, 1)
-
-
-def _here(leases: Leases, now_ms: int) -> str:
-    """Whether this node takes part yet."""
-    return JUST_STARTED if now_ms < leases.grants.from_ms else ""
+def lease_holders(bodies: Iterable[StableRegister], workload: str) -> dict[str, str]:
+    """By site, the node that says that it holds the lease."""
+    return {
+        body.site: body.node
+        for body in bodies
+        for lease in body.leases
+        if lease.workload == workload
+    }

@@ -116,6 +116,10 @@ class MasterBackend(MasterDelegations):
         enrolled = self._p.authority.content.nodes
         return fleet_documents(enrolled, self._records(), self._linked(), self._p.heard_ms)
 
+    def _live(self) -> frozenset[str]:
+        """The nodes that are known to live."""
+        return frozenset(node["node"] for node in self.nodes() if node["live"] == "live")
+
     def _linked(self) -> dict[str, str]:
         """The nodes that have a link to this master, and their sites."""
         return {peer: link.peer.identity.site for peer, link, _, _ in self._p.links.open()}
@@ -190,9 +194,8 @@ class MasterBackend(MasterDelegations):
     def alarms(self) -> list[Document]:
         """The fleet's alarms, the master's own first."""
         p = self._p
-        live = frozenset(node["node"] for node in self.nodes() if node["live"] == "live")
         bodies = [record.body for record in self._records()]
-        fleet = Fleet(p.name, live, bodies, p.authority.counter, p.authority.signed_unix_ms)
+        fleet = Fleet(p.name, self._live(), bodies, p.authority.counter, p.authority.signed_unix_ms)
         own, links = p.alarms.alarms.states(), p.history.changes()
         return fleet_alarms(fleet, p.authority.alarms(), own, links, time.time_ns() // 1_000_000)
 
@@ -206,7 +209,8 @@ class MasterBackend(MasterDelegations):
     def resources(self, kind: str) -> list[Document]:
         """The resources of a kind, all for "", as they are applied and as they are."""
         bodies = [record.body for record in self._records()]
-        return resources.resource_documents(self._p.authority.content, bodies, kind)
+        content, live = self._p.authority.content, self._live()
+        return resources.resource_documents(content, bodies, live, kind)
 
     def _site_of_node(self) -> dict[str, str]:
         return {name: one.site for name, one in self._p.authority.content.nodes.items()}

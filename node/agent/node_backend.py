@@ -23,6 +23,7 @@ from node.agent.cordon import OwnCordon, cordon_document
 from node.agent.edge import now_ms
 from node.agent.event_log import events, own_outages
 from node.agent.explain_documents import explanations
+from node.agent.lease_documents import lease_of
 from node.agent.links import Links
 from node.agent.local_changes import OwnChanges, change_documents
 from node.agent.looks import VERSION, Document, kinds_of, named, watch_by_looking
@@ -253,7 +254,11 @@ class NodeBackend(MastersAlone):
         applied = core.peer.heads.state.applied
         bodies = [r.body for r in core.membership.registers.records()]
         found = documents.plan_documents(core.branch, applied.counter if applied else 0, bodies)
-        return [d for d in found if not kind or d["kind"] == kind]
+        return [
+            d | (lease_of(core, d["name"], now_ms()) if d["kind"] == "Pipeline" else {})
+            for d in found
+            if not kind or d["kind"] == kind
+        ]
 
     # ---- inside ----
 

@@ -8,6 +8,7 @@ from mesh.desired.history import Version
 from mesh.desired.parse import to_json
 from mesh.desired.resources import Pipeline, Service
 from mesh.journals.keys import RECORD
+from node.agent.lease_documents import lease_holders
 from node.agent.site_documents import is_nowhere, serving_count
 from node.master.content import Content
 from node.master.events import EventRecord
@@ -17,10 +18,11 @@ Document = dict[str, Any]
 
 
 def resource_documents(
-    content: Content, bodies: Sequence[StableRegister], kind: str
+    content: Content, bodies: Sequence[StableRegister], live: Collection[str], kind: str
 ) -> list[Document]:
-    """The resources of a kind (of all if ""), and how it goes with them at the sites."""
-    found = []
+    """The resources of a kind (of all if ""), and how it goes with them at the sites. `live`: the
+    nodes that are known to live."""
+    found, alive = [], [body for body in bodies if body.node in live]
     for (one_kind, name), resource in sorted(content.resources.by_key.items()):
         if kind not in ("", one_kind):
             continue
@@ -37,6 +39,8 @@ def resource_documents(
             sites = content.sites_of(resource)
             document["sites"] = sites
             document["serving"] = serving_count([b for b in bodies if b.site in sites], name)
+        if isinstance(resource, Pipeline) and (holders := lease_holders(alive, name)):
+            document["lease_holders"] = holders
         if isinstance(resource, Service):
             document["version"] = spec["model"]
             document["desired"] = spec["replicas"]["min"] * len(document["sites"])

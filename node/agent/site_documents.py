@@ -10,6 +10,7 @@ from protos.documents_pb2 import (
     Delegation,
     LoadRegister,
     Phase,
+    PipelinePlan,
     Plan,
     ReplicaState,
     ServiceLoad,
@@ -210,7 +211,7 @@ def plan_documents(
             "generation": counter,
             "sites": [plan.site],
             "desired": 1,
-            "spec": {"source": p.source, "service": p.service, "everyMs": p.every_ms},
+            "spec": _pipeline_spec(p),
         }
         for p in plan.pipelines
     ]
@@ -222,6 +223,18 @@ def plan_documents(
         "spec": {"labels": dict(branch.labels)},
     }
     return [*documents, site]
+
+
+def _pipeline_spec(pipeline: PipelinePlan) -> Document:
+    spec: Document = {
+        "source": pipeline.source,
+        "service": pipeline.service,
+        "everyMs": pipeline.every_ms,
+    }
+    if pipeline.exclusive:
+        on_split = "run" if pipeline.run_on_split else "stop"
+        spec |= {"exclusive": True, "onSplit": on_split}
+    return spec
 
 
 def _service(

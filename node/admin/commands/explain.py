@@ -137,14 +137,17 @@ def _sentences(document: Document) -> list[tuple[str, str]]:
 
 def _lease(lease: Document) -> str:
     if not lease["holder"]:
-        said = "nobody is known to hold it"
+        said = f"nobody is known to hold it: {lease.get('why_nobody', '')}"
     else:
         who = ", ".join(lease["acknowledged"]) or "nodes that its full register does not name"
         many = lease.get("acknowledgements", len(lease["acknowledged"]))
-        count = f"{many} of {lease['roster']}"
-        said = f"{lease['holder']} holds it, acknowledged by {who} ({count} of the roster)"
+        count = f"{many} of {lease['roster']} of the roster"
+        count += f" of state {lease['roster_state']}" if "roster_state" in lease else ""
+        said = f"{lease['holder']} holds it, acknowledged by {who} ({count})"
         if lease["seconds_left"] >= 0:
             said += f", {lease['seconds_left']:.1f} s left unless it is renewed"
+    for one in lease.get("earlier_rosters", ()):
+        said += f"; a quorum of the {one['nodes']} nodes before state {one['until']} is needed too"
     return f"{said}; this node: {lease['here']}" if lease["here"] else said
 
 

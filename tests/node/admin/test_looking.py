@@ -208,3 +208,47 @@ async def test_alarms_say_how_often_and_whether_it_is_so_now_and_move_no_cursor(
     assert first.split()[-4:] == ["3", "now", "no", "answer"]
     assert "last known" in second
     assert second.endswith("\N{REPLACEMENT CHARACTER}[2Jcrashes")
+
+
+LEASE = {
+    "acknowledged": ["north-a", "north-b"],
+    "acknowledgements": 2,
+    "roster": 3,
+    "roster_state": 9,
+    "here": "",
+}
+
+
+@pytest.mark.parametrize(
+    ("lease", "text"),
+    [
+        pytest.param(
+            {"holder": "north-a", "earlier_rosters": [{"nodes": 2, "until": 9}], "seconds_left": 5},
+            "north-a holds it, acknowledged by north-a, north-b (2 of 3 of the roster of state 9), "
+            "5.0 s left unless it is renewed; a quorum of the 2 nodes before state 9 is needed too",
+            id="held",
+        ),
+        pytest.param(
+            {"holder": "", "why_nobody": "1 of the 3 nodes acknowledge", "seconds_left": -1},
+            "nobody is known to hold it: 1 of the 3 nodes acknowledge",
+            id="held by nobody",
+        ),
+    ],
+)
+async def test_explain_says_on_which_rosters_a_lease_rests_or_why_nobody_holds_it(
+    world, master, lease, text
+):
+    master.documents["explanations"] = [
+        {
+            "workload": "door",
+            "kind": "pipeline",
+            "site": "north",
+            "seen_by": "north-a",
+            "state": 9,
+            "wanted": {"replicas": 1, "source": "camera", "service": "faces"},
+            "lease": LEASE | lease,
+            "nodes": [],
+        }
+    ]
+    shown = (await world.run("explain", "door")).stdout
+    assert text in " ".join(shown.split())

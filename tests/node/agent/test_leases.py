@@ -102,6 +102,14 @@ def test_explain_says_who_holds_the_lease_by_whose_word_and_until_when(site: Lab
         assert len(lease["acknowledged"]) >= 2
         assert 0 <= lease["seconds_left"] <= LEASE_MS / 1000
         assert found["pending"] == ""
+        assert (lease["roster"], lease["earlier_rosters"], lease["why_nobody"]) == (3, [], "")
+        (described,) = json.loads(
+            site.meshctl("describe", "pipeline", "door", "-o", "json", *site.at(asked))
+        )
+        assert described["spec"] | {"exclusive": True, "onSplit": "stop"} == described["spec"]
+        assert described["lease"]["holder"] == name
+    (at_master,) = json.loads(site.meshctl("describe", "pipeline", "door", "-o", "json"))
+    assert at_master["lease_holders"] == {"north": name}
     text = site.meshctl("explain", "door", *site.at(name))
     assert f"{name} holds it, acknowledged by" in text
     assert "left unless it is renewed" in text
