@@ -29,6 +29,6 @@ def test_a_failover_to_the_spare_downloads_nothing(lab: Lab) -> None:
     assert (after["wan_bytes"], after["lan_bytes"]) == (before["wan_bytes"], before["lan_bytes"])
     assert "runs here" in lab.meshctl("get", "artifacts", *lab.at(spare))
     lab.start(lost)
-    # What the spare took over goes back to where it ranks first: a rollout that begins meanwhile may
-    # begin at the spare, and end there with the move.
+    # What the spare took over goes back to where it ranks first: a rollout that begins meanwhile
+    # may begin at the spare, and end there with the move.
     wait_for("it is back", lambda: lab.serving(lost).keys() == nodes)
