@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from mesh.blobs.manifest import Artifact
+from mesh.core.site_plan import site_plan
 from mesh.heads.branches import site_branch_name
 from mesh.journals.keys import RECORD
 from mesh.registers.store import Record
@@ -154,11 +155,14 @@ class MasterBackend(MasterDelegations):
 
     def rollouts(self) -> list[Document]:
         """How far each node was with its site's plan when it was heard of last."""
-        found = []
+        found, peer = [], self._p.peer
         for site in sorted(self._p.authority.content.known_sites()):
             _, blob = self._p.authority.branch(site_branch_name(site)) or (None, b"")
-            bodies = [r.body for r in self._p.peer.registers_of(site).records()]
-            found += rollout_documents(SiteBranch.FromString(blob).plan, bodies, {})
+            registers = peer.registers_of(site)
+            bodies = [record.body for record in registers.records()]
+            changes = reported_changes(bodies, peer.heads.trust)
+            plan = site_plan(SiteBranch.FromString(blob).plan, changes, registers)
+            found += rollout_documents(plan, bodies, {})
         return found
 
     def explanations(self) -> list[Document]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mesh.core.stages import stage_of
+from mesh.site.changes import LOCAL_RESTART
 from mesh.site.local import service_config
 from mesh.site.rollout import PAUSED, Stage
 from node.agent.site_documents import phase_name
@@ -39,7 +40,7 @@ def _document(service: ServicePlan, body: StableRegister, why: str) -> Document:
     states = [state for state in body.replicas if state.workload == service.name]
     runs = {s.model_version for s in states if s.phase == Phase.SERVING}
     held = {"paused": service.paused, "pinned": service.pinned}
-    waits = PAUSED if service.paused and stage is Stage.OLD else ""
+    waits = PAUSED if service.paused and stage is Stage.OLD else _restarted(service)
     return {
         "service": service.name,
         "site": body.site,
@@ -60,6 +61,12 @@ def _evidence(service: ServicePlan, body: StableRegister) -> str:
     config = service_config(service)
     verdicts = [v for v in body.verdicts if (v.workload, v.config) == (service.name, config)]
     return verdicts[0].reason or "refused; its journal says why" if verdicts else ""
+
+
+def _restarted(service: ServicePlan) -> str:
+    """What operators at the site did, which no resource says."""
+    times = service.restarts // LOCAL_RESTART
+    return f"local restarts: {times}" if times else ""
 
 
 def _reasons(states: Iterable[Any]) -> str:

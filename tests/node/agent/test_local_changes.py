@@ -145,6 +145,25 @@ def test_an_operator_restarts_and_rolls_back_at_the_site_without_a_master(lab: L
     wait_for("as it was", lambda: versions() == {"1.0.0"})
 
 
+def test_a_master_shows_what_was_restarted_at_a_site_as_what_it_is(lab: Lab) -> None:
+    settle(lab)
+    allow(lab)
+    before, at = pids(lab), lab.at(sorted(lab.serving("a"))[0])
+    lab.meshctl("local", "restart", SERVICE, "--reason", "it leaks", *at)
+    wait_for("all are new", lambda: len(pids(lab) - before) == 2 == len(pids(lab)))
+
+    def shown() -> set[tuple[str, str]]:
+        return {(d["stage"], d["why"]) for d in lab.get(MASTER, "rollouts") if d["runs"]}
+
+    restarted = {("passed", "local restarts: 1")}
+    wait_for("the master shows it", lambda: shown() == restarted, shown)
+    lab.meshctl("local", "end", SERVICE, "restart", "--reason", "it is done", *at)
+    wait_for("it has ended",
+        lambda: [d["value"] for d in lab.get(MASTER, "changes")] == ["as planned"],
+    )  # fmt: skip
+    assert shown() == restarted
+
+
 def test_what_a_site_may_not_do_or_cannot_is_refused(lab: Lab) -> None:
     settle(lab)
     lab.client(MASTER).apply(ALLOWING.replace(b"restart, rollback", b"scale"), "-", False)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from mesh.site.changes import LOCAL_RESTART
 from mesh.site.local import service_config
 from mesh.site.rollout import PAUSED
 from node.agent.rollout_documents import rollout_documents
@@ -76,6 +77,15 @@ def test_of_others_the_replicas_reasons_are_told() -> None:
     found = rollout_documents(PLAN, bodies, {})
     assert [(d["node"], d["why"]) for d in found] == [("a", ""), ("b", "out of memory")]
     assert found[1]["phases"] == ["2 failed"]
+
+
+def test_what_operators_restarted_at_the_site_is_said() -> None:
+    again = ServicePlan()
+    again.CopyFrom(NEW)
+    again.restarts = 1 + 2 * LOCAL_RESTART
+    plan, bodies = Plan(site="south", services=[again]), [said("a", (again, Phase.SERVING, True))]
+    (found,) = rollout_documents(plan, bodies, {})
+    assert (found["stage"], found["why"]) == ("passed", "local restarts: 2")
 
 
 def test_what_is_held_is_said_and_who_waits_for_it_says_why() -> None:
