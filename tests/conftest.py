@@ -13,6 +13,7 @@ sets MESH_NO_SKIP=1, so that a test that quietly stopped running is seen. Expect
 are not skips and stay what they are.
 """
 
+import gc
 import os
 import re
 import sys
@@ -41,6 +42,10 @@ LARGE = re.compile(r"\[[25]0\b")
 """Of the names of tests: on a site of twenty or fifty nodes."""
 BESIDE = 10
 """The niceness of the lanes that only compute."""
+
+OBJECTS = 50_000
+"""New ones before the collector looks for cycles: a simulated site has many objects and few cycles,
+and with Python's own 700 a sixth of the time went there."""
 
 R = TypeVar("R", pytest.TestReport, pytest.CollectReport)
 
@@ -101,7 +106,8 @@ def _measured(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """A process of a lane that computes gives way to daemons."""
+    """A process of a lane that computes gives way to daemons, and seldom looks for cycles."""
     beside = "PYTEST_XDIST_WORKER" in os.environ and _lane(item) in ("computing", "histories")
     if beside and os.nice(0) < BESIDE:
         os.nice(BESIDE)
+        gc.set_threshold(OBJECTS)
