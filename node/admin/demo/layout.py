@@ -22,12 +22,19 @@ REPLICAS_LATER = {"north": 2, "south": 3}
 """After the change that the operator makes during the outage."""
 LOCAL_SITE, LOCAL_REPLICAS = "north", 3
 """Where, and to how many, an operator at the site scales its service during the outage."""
+SCALED_SITE, REPLICAS_BUSY = "south", (2, 3)
+"""Where load scales the service: from so many replicas, to so many."""
 COMPANION, COMPANION_VERSION = "store-map", "1.0.0"
 COMPANION_BYTES = 32 * 1024 * 1024
 """Pushed beside the model, so that the figures for the WAN stand on more than one megabyte."""
 
 PORTS = range(20_000, 32_000)
 """Below the range from which systems take ports for outgoing connections."""
+
+SCALING = "{queueDelay: 500ms, downAfter: 60s}"
+SCALING_SOON = "{queueDelay: 100ms, downAfter: 3s}"
+"""A lower bound, that `pressure` reaches on any machine and the usual load on none; and little
+patience."""
 
 COMPANION_YAML = f"""apiVersion: mesh/v1
 kind: Model
@@ -69,16 +76,20 @@ spec:
 """
 
 
-def service_yaml(site: str, replicas: int, version: str = MODEL_VERSION) -> str:
+def service_yaml(
+    site: str, replicas: int, version: str = MODEL_VERSION, most: int | None = None
+) -> str:
+    """A site's service; one that load scales, soon up and down, with `most` above `replicas`."""
+    scaling = SCALING if most is None or most == replicas else SCALING_SOON
     return f"""apiVersion: mesh/v1
 kind: Service
 metadata: {{name: {SERVICES[site]}}}
 spec:
   sites: [{site}]
   model: {MODEL}@{version}
-  replicas: {{min: {replicas}, max: {replicas}}}
+  replicas: {{min: {replicas}, max: {most or replicas}}}
   resources: {{cores: 1, memory: 512MiB}}
-  scaling: {{queueDelay: 500ms, downAfter: 60s}}
+  scaling: {scaling}
   spares: 1
 """
 

@@ -19,6 +19,7 @@ from node.admin.demo.opening import Opening
 from node.admin.demo.outage import Outage
 from node.admin.demo.processes import Processes
 from node.admin.demo.rollout import Rollout
+from node.admin.demo.scaling import UnderLoad
 from node.admin.failures import Failure, bad_input
 from node.admin.output import console
 
@@ -81,6 +82,7 @@ def _told(lab: Lab, narrator: Narrator) -> bool:
     """Steps until one fails; its evidence has been told."""
     opening = Opening(lab, narrator)
     outage = Outage(lab, narrator, opening.golden)
+    under_load = UnderLoad(lab, narrator)
     rollout = Rollout(lab, narrator, opening.golden)
 
     def heal_node() -> None:
@@ -92,6 +94,7 @@ def _told(lab: Lab, narrator: Narrator) -> bool:
         ("Find each other: neighbours, and one way to the master for each site", opening.find),
         ("Push a model, apply what should be", opening.push),
         ("Work: answers from any node, a video through the pipeline", opening.work),
+        ("Work under load: one replica more, and one less again", under_load.scale),
         ("Cut the WAN", outage.cut),
         ("No master: a worker is killed", outage.kill_worker),
         ("No master: a whole node is killed, then started from cold", heal_node),
