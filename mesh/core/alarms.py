@@ -5,6 +5,7 @@ docs/alarms.md lists the kinds: what sets and what clears each, and the way out.
 
 from mesh.events import Instruction, WriteJournal
 from protos.documents_pb2 import AlarmState
+from protos.troubles_pb2 import KeptAlarm, KeptTroubles
 
 ALARMS_MAX = 128
 """In the list of one node, whose register has room for 256 entries of each kind. How many there are
@@ -14,17 +15,27 @@ COUNTED_MAX = 512
 these the one that was set longest ago begins at one again."""
 MESSAGE_CHARACTERS_MAX = 400
 """Of a message; the journal has all of it. A register has room for some 25 of that length."""
+KEPT_MAX = 128
+"""Conditions of each kind of list that are kept over a restart of the agent, about 60 bytes each:
+those that last, and the counts of those that were set last."""
+CONTINUES_MS = 120_000
+"""After a start, within which what was an alarm before it is the same one still. The slowest, a
+state that does not come, is found after a minute."""
+NOTHING = KeptTroubles()
 CRITICAL = "critical"
 MORE = "More"
 """The kind that says how many alarms are not in the list."""
 
 
 class Alarms:
-    """The active alarms of one node. Setting and clearing is journalled."""
+    """The active alarms of one node. Setting and clearing is journalled. What was active before
+    this start goes on as the same alarm if it is set again within CONTINUES_MS."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept: KeptTroubles = NOTHING, now_ms: int = 0) -> None:
         self._active: dict[tuple[str, str], AlarmState] = {}
-        self._counts: dict[tuple[str, str], int] = {}
+        self._counts = {(one.kind, one.subject): one.count for one in kept.counted[-KEPT_MAX:]}
+        self._before = {(one.kind, one.subject): one for one in kept.active[:KEPT_MAX]}
+        self._continues_ms = now_ms + CONTINUES_MS
         self.generation = 0
         """Grows with each alarm that is raised, cleared or says something else."""
 
@@ -36,14 +47,17 @@ class Alarms:
         if key in self._active:
             return []
         self.generation += 1
+        before = self._before.pop(key, None)
         self._active[key] = AlarmState(
             kind=kind,
             subject=subject,
             message=message[:MESSAGE_CHARACTERS_MAX],
             severity=severity,
-            since_unix_ms=unix_ms,
-            count=self._counted(key),
+            since_unix_ms=unix_ms if before is None else before.since_unix_ms,
+            count=self._counted(key) if before is None else before.count,
         )
+        if before is not None:
+            return []  # the journal has it
         fields = {"kind": kind, "severity": severity, "count": str(self._active[key].count)}
         return [WriteJournal("record", "alarm.set", subject, message, fields)]
 
@@ -81,6 +95,32 @@ class Alarms:
         if alarm.message != said:
             alarm.message = said
             self.generation += 1
+
+    def tick(self, now_ms: int) -> list[Instruction]:
+        """Ends what was active before the start and did not come again."""
+        if not self._before or now_ms < self._continues_ms:
+            return []
+        over, self._before = sorted(self._before), {}
+        why = "it is not so any more since the agent started anew"
+        return [
+            WriteJournal("record", "alarm.cleared", subject, why, {"kind": kind})
+            for kind, subject in over
+        ]
+
+    def kept(self) -> tuple[list[KeptAlarm], list[KeptAlarm]]:
+        """What is kept over a restart: those that last, and how often each was set."""
+        active = [
+            KeptAlarm(
+                kind=one.kind, subject=one.subject, since_unix_ms=one.since_unix_ms, count=one.count
+            )
+            for _, one in sorted(self._active.items())
+        ]
+        before = [one for _, one in sorted(self._before.items())]
+        counted = [
+            KeptAlarm(kind=kind, subject=subject, count=count)
+            for (kind, subject), count in self._counts.items()
+        ]
+        return [*active, *before][:KEPT_MAX], counted[-KEPT_MAX:]
 
     def states(self) -> list[AlarmState]:
         """The active alarms, sorted, the critical ones first."""

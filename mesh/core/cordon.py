@@ -25,9 +25,10 @@ def document(event: CordonAsked) -> bytes:
 
 
 class Cordon:
-    """This node's own part. `document` is what the disk holds, or empty."""
+    """This node's own part. `document` is what the disk holds, or empty; `drained`: it is
+    journalled already that nothing runs here any more."""
 
-    def __init__(self, node: str, in_force: InForce, document: bytes) -> None:
+    def __init__(self, node: str, in_force: InForce, document: bytes, drained: bool) -> None:
         self._node = node
         self._in_force = in_force
         try:
@@ -37,7 +38,7 @@ class Cordon:
         self._own: bool | None = kept.draining if kept.cordoned or kept.draining else None
         self._reason = ""
         self._told = self._own
-        self._drained = False
+        self.drained = drained
 
     # ---- what holds ----
 
@@ -75,10 +76,10 @@ class Cordon:
         entries: list[Instruction] = []
         holds = self.draining
         if holds != self._told:
-            self._told, self._drained = holds, False
+            self._told, self.drained = holds, False
             why, self._reason = self._reason or f"said at a master; {cause}", ""
             entries.append(WriteJournal("record", EVENTS[holds], self._node, why))
-        if holds and not self._drained and runtime.is_empty():
-            self._drained = True
+        if holds and not self.drained and runtime.is_empty():
+            self.drained = True
             entries.append(WriteJournal("record", "node.drained", self._node, "nothing runs here"))
         return entries

@@ -23,6 +23,7 @@ from mesh.core.cordon import Cordon
 from mesh.core.grounds import Grounds
 from mesh.core.helping import Helping
 from mesh.core.in_force import InForce
+from mesh.core.kept import Kept
 from mesh.core.lag import Lag
 from mesh.core.leases import Leases
 from mesh.core.loads import Loads
@@ -54,6 +55,7 @@ from mesh.core.rosters import Rosters
 from mesh.core.runtime_view import RuntimeView
 from mesh.core.share import Share
 from mesh.core.suppliers import Suppliers
+from mesh.core.troubles import Troubles
 from mesh.events import Event, Notice, Received, SaveBatch, Tick
 from mesh.exchange.membership import Membership
 from mesh.hashing import first
@@ -93,12 +95,8 @@ class NodeCore:
         artifacts: Artifacts,
         facts: NodeFacts,
         now_ms: int,
-        ran: bytes = b"",
-        rollouts: bytes = b"",
-        cordon: bytes = b"",
-        changes: bytes = b"",
+        kept: Kept,
         admissions: Admissions | None = None,
-        rosters: bytes = b"",
     ) -> None:
         self.peer = peer
         self.membership = membership
@@ -107,12 +105,13 @@ class NodeCore:
         self.name = peer.config.name
         self.in_force = InForce(peer.config.site)
         self.runtime = RuntimeView()
-        self.quarantine = Quarantine()
-        self.alarms = Alarms()
+        self.troubles = Troubles(kept.troubles, now_ms)
+        self.quarantine = Quarantine(self.troubles.kept, now_ms)
+        self.alarms = Alarms(self.troubles.kept, now_ms)
         self.conflicts = Conflicts(self.alarms)
-        self.cordon = Cordon(self.name, self.in_force, cordon)
+        self.cordon = Cordon(self.name, self.in_force, kept.cordon, self.troubles.kept.drained)
         site, trust = peer.config.site, peer.heads.trust
-        self.changes = LocalChanges(site, trust, self.in_force, artifacts.known, changes)
+        self.changes = LocalChanges(site, trust, self.in_force, artifacts.known, kept.changes)
         self.admissions = admissions or Admissions(site, trust, b"")
         self.share = Share(
             self.name,
@@ -122,11 +121,11 @@ class NodeCore:
             artifacts,
             self.conflicts,
             self.cordon,
-            ran,
-            rollouts,
+            kept.ran,
+            kept.rollouts,
             now_ms,
         )
-        self.leases = Leases(self.name, peer.config.boot, Rosters(rosters), now_ms)
+        self.leases = Leases(self.name, peer.config.boot, Rosters(kept.rosters), now_ms)
         self.collecting = Collecting(artifacts)
         self.helping = Helping(now_ms)
         self.outage = OutageWatch(now_ms)
@@ -250,6 +249,8 @@ class NodeCore:
         outputs += self._end_changes()
         outputs += self.share.count(linked, now_ms)
         outputs += self.leases.tick(self, now_ms)
+        outputs += self.alarms.tick(now_ms)
+        outputs += self.troubles.tick(self, now_ms)
         if self.helping.look(self, now_ms):
             self.stale = self.stale or "neighbours have no way to what they need, or have one now"
         if self.share.has_settled(now_ms):

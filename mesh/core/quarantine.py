@@ -7,7 +7,7 @@ serves there; where no other node has room, it stays. It ends with another confi
 operator restarts the service, or after `LASTS_MS`: what was wrong with this machine may be over by
 then, and if it is not, it costs `CRASHES_MAX` crashes.
 
-It is not kept over a restart of the agent, which costs as many.
+It is kept over a restart of the agent, and so are the crashes that were counted by then.
 """
 
 from collections import Counter, deque
@@ -19,6 +19,7 @@ from mesh.site.configs import service_config
 from mesh.site.local import ReplicaKey
 from protos.documents_pb2 import Phase, ReplicaState, ServicePlan
 from protos.runtime_pb2 import ReplicaStatus, RuntimeState
+from protos.troubles_pb2 import KeptCrashes, KeptQuarantine, KeptTroubles
 
 CRASHES_MAX = 5
 """More than a version on trial may cost before its node refuses it (node/runtime/limits.py: three
@@ -29,6 +30,9 @@ WITHIN_MS = 10 * 60_000
 never served that is no measure: to hang while it loads may take a model an hour each time."""
 LASTS_MS = 30 * 60_000
 REASON_CHARACTERS_MAX = 160
+NOTHING = KeptTroubles()
+MINUTE_MS = 60_000
+"""The step of times that are kept: so what is kept is written once a minute at most for them."""
 
 Subject = tuple[str, str]
 """A service's name and the digest of its configuration."""
@@ -43,12 +47,47 @@ class _Held:
 class Quarantine:
     """What this node should run only if no other can."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept: KeptTroubles = NOTHING, now_ms: int = 0) -> None:
         self._ends: dict[ReplicaKey, int] = {}
         self._crashes: dict[ReplicaKey, deque[int]] = {}
         self._in_vain: Counter[ReplicaKey] = Counter()
         """Ends in a row with no serving between them."""
         self._held: dict[Subject, _Held] = {}
+        for held in kept.quarantined:
+            left_ms = min(held.left_minutes * MINUTE_MS, LASTS_MS)
+            subject = (held.workload, held.config)
+            self._held[subject] = _Held(now_ms + left_ms, held.reason[:REASON_CHARACTERS_MAX])
+        for one in kept.crashes:
+            key = ReplicaKey(one.workload, one.index, one.config)
+            times = (now_ms - ago * MINUTE_MS for ago in one.minutes_ago)
+            self._crashes[key] = deque(times, maxlen=CRASHES_MAX)
+            self._in_vain[key] = min(one.in_vain, CRASHES_MAX - 1)
+
+    def kept(self, now_ms: int) -> tuple[list[KeptQuarantine], list[KeptCrashes]]:
+        """What is kept over a restart: what is quarantined, and the crashes of what is not yet."""
+        held = [
+            KeptQuarantine(
+                workload=workload,
+                config=config,
+                reason=one.reason,
+                left_minutes=-(-max(0, one.until_ms - now_ms) // MINUTE_MS),
+            )
+            for (workload, config), one in sorted(self._held.items())
+        ]
+        crashes = []
+        for key in sorted(self._crashes.keys() | self._in_vain.keys()):
+            ages = [now_ms - at for at in self._crashes.get(key, ())]
+            minutes = [age // MINUTE_MS for age in ages if age <= WITHIN_MS]
+            crashes.append(
+                KeptCrashes(
+                    workload=key.workload,
+                    index=key.index,
+                    config=key.config,
+                    minutes_ago=minutes,
+                    in_vain=self._in_vain[key],
+                )
+            )
+        return held, [one for one in crashes if one.minutes_ago or one.in_vain]
 
     def heard(self, state: RuntimeState | None, now_ms: int) -> list[Instruction]:
         """The runtime said what runs, or is gone."""

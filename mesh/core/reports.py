@@ -85,7 +85,7 @@ def away(core: "NodeCore", event: Leaving | NeighbourSilent, now_ms: int) -> Seq
         cause = "its agent is away, and its runtime does not answer"
         return [WriteJournal("record", "node.silent", event.node, cause)]
     core.leaving = True
-    return core.publish(now_ms)
+    return [*core.troubles.save(core, now_ms), *core.publish(now_ms)]
 
 
 def artifact(

@@ -333,7 +333,7 @@ class Alarm(TypedDict, total=False):
     subject: str
     severity: str  # warning, critical
     since: int
-    count: int  # how often it was set since that node's agent started
+    count: int  # how often it was set, over restarts of that node's agent as well
     heard: str  # now; last known, of a node that is not reached
     message: str  # with the way out
 

@@ -12,9 +12,8 @@ from mesh.blobs.instructions import FetchChunks
 from mesh.blobs.swarm import Swarm
 from mesh.core.admissions import ADMISSIONS
 from mesh.core.artifacts import Artifacts as CoreArtifacts
-from mesh.core.changes import LOCAL_CHANGES
 from mesh.core.conflicts import BOOT_FLOOR
-from mesh.core.cordon import CORDON
+from mesh.core.kept import read_kept
 from mesh.core.messages import (
     BeginArtifact,
     FinishArtifact,
@@ -25,7 +24,6 @@ from mesh.core.messages import (
     Trouble,
 )
 from mesh.core.node import NodeCore, NodeFacts
-from mesh.core.rosters import ROSTERS
 from mesh.desired.units import parse_duration, parse_size
 from mesh.events import SaveDocument, WriteJournal
 from mesh.exchange.membership import Membership, Self
@@ -135,8 +133,8 @@ class NodeDaemon:
         )
         journals = self.stores.journals
         logs = Logs(journals.tails(), own=self.identity.name, sizes=journals.segments())
-        kept = self.disk.document(ACKNOWLEDGEMENTS)
-        recall_acknowledgements(kept, logs, self.trust.keys("acknowledge"))
+        acknowledged = self.disk.document(ACKNOWLEDGEMENTS)
+        recall_acknowledgements(acknowledged, logs, self.trust.keys("acknowledge"))
         peer = Peer(peer_config, heads, logs, membership, now)
         artifacts = CoreArtifacts(
             Swarm(self.identity.name),
@@ -155,11 +153,8 @@ class NodeDaemon:
             masters=tuple(identity.name for identity, _ in self.masters()),
             moved=moved(self.disk.document(MACHINE), marks()),
         )
-        names = ("ran", "rollouts", CORDON, LOCAL_CHANGES)
-        ran, rollouts, cordon, changes = (self.disk.document(name) or b"" for name in names)
-        documents = (ran, rollouts, cordon, changes)
-        boxes, rosters = self.welcome.admissions, self.disk.document(ROSTERS) or b""
-        core = NodeCore(peer, membership, artifacts, facts, now, *documents, boxes, rosters)
+        kept = read_kept(self.disk.document)
+        core = NodeCore(peer, membership, artifacts, facts, now, kept, self.welcome.admissions)
         self.welcome.core = core
         return core
 
@@ -228,18 +223,7 @@ class NodeDaemon:
         self.artifacts = Artifacts(
             self.stores.blobs, lambda digest: core.artifacts.known[digest], self._chunks, self._feed
         )
-        socket = runtime_socket(self.folder.path)
-        socket.parent.mkdir(mode=0o700, exist_ok=True)
-        self.runtime = RuntimeClient(
-            socket,
-            runtime_command(self.config.path, self.folder.path),
-            self.folder.path / "run" / "runtime.log",
-            self.stores.blobs,
-            self.config.sources,
-            self._feed,
-            self._pipeline_entry,
-            self.welcome.for_runtime,
-        )
+        self.runtime = self._runtime_client()
         self.edge = Edge(
             core,
             self.stores,
@@ -288,6 +272,20 @@ class NodeDaemon:
             core.wants_wan_link,
             core.peer.gateway,
             parse_duration(self.config.wan.retry_max) / 1000,
+        )
+
+    def _runtime_client(self) -> RuntimeClient:
+        socket = runtime_socket(self.folder.path)
+        socket.parent.mkdir(mode=0o700, exist_ok=True)
+        return RuntimeClient(
+            socket,
+            runtime_command(self.config.path, self.folder.path),
+            self.folder.path / "run" / "runtime.log",
+            self.stores.blobs,
+            self.config.sources,
+            self._feed,
+            self._pipeline_entry,
+            self.welcome.for_runtime,
         )
 
     def _parts(self, core: NodeCore) -> NodeParts:

@@ -8,8 +8,8 @@ from mesh.blobs.swarm import Swarm
 from mesh.core.admissions import ADMISSIONS, Admissions
 from mesh.core.artifacts import Artifacts
 from mesh.core.at_start import artifacts_at_start
-from mesh.core.changes import LOCAL_CHANGES
 from mesh.core.cordon import CORDON, document
+from mesh.core.kept import read_kept
 from mesh.core.messages import (
     ArtifactBegun,
     ArtifactFinished,
@@ -22,7 +22,6 @@ from mesh.core.messages import (
     WanPath,
 )
 from mesh.core.node import NodeCore, NodeFacts
-from mesh.core.rosters import ROSTERS
 from mesh.events import BatchSaved, LinkDown
 from mesh.exchange.heads_flow import HeadsFlow
 from mesh.exchange.membership import Membership, Self
@@ -194,12 +193,8 @@ class SimNode(SimRuntime):
             artifacts,
             facts,
             now,
-            documents.get("ran", b""),
-            documents.get("rollouts", b""),
-            documents.get(CORDON, b""),
-            documents.get(LOCAL_CHANGES, b""),
+            read_kept(documents.get),
             self.admissions,
-            rosters=documents.get(ROSTERS, b""),
         )
 
     # ---- the edge ----

@@ -1,8 +1,15 @@
 """Alarms: how often each was set, what it says now, and what is left out where there are many."""
 
-from mesh.core.alarms import COUNTED_MAX, MESSAGE_CHARACTERS_MAX, Alarms
+from mesh.core.alarms import (
+    CONTINUES_MS,
+    COUNTED_MAX,
+    KEPT_MAX,
+    MESSAGE_CHARACTERS_MAX,
+    Alarms,
+)
 from mesh.core.view import CONTENT_BYTES_MAX, register_content
 from mesh.events import WriteJournal
+from protos.troubles_pb2 import KeptTroubles
 from tests.sim.site import Site
 
 
@@ -60,3 +67,48 @@ def test_where_there_are_many_the_critical_ones_stay_and_the_rest_is_counted() -
     kept = [alarm for alarm in content.alarms if alarm.kind != "More"]
     assert kept[0].kind == "Zeroth"
     assert content.alarms[-1].count == 101 - len(kept)
+
+
+def again(alarms: Alarms, now_ms: int = 0) -> Alarms:
+    """After a restart of the agent."""
+    active, counted = alarms.kept()
+    return Alarms(KeptTroubles(active=active, counted=counted), now_ms)
+
+
+def test_what_lasts_over_a_restart_is_the_same_alarm() -> None:
+    alarms = Alarms()
+    for at in (1, 2):
+        alarms.clear("Disk", "a", "room again")
+        alarms.set("Disk", "a", "full", "critical", at)
+    alarms = again(again(alarms))
+    assert alarms.states() == []
+    assert alarms.set("Disk", "a", "still full", "critical", 9) == [], "the journal has it"
+    (state,) = alarms.states()
+    assert (state.since_unix_ms, state.count, state.message) == (2, 2, "still full")
+    assert alarms.tick(CONTINUES_MS) == []
+    alarms.clear("Disk", "a", "room again")
+    alarms.set("Disk", "a", "full", "critical", 10)
+    assert [(a.since_unix_ms, a.count) for a in alarms.states()] == [(10, 3)]
+
+
+def test_what_does_not_come_again_after_a_restart_has_ended() -> None:
+    alarms = Alarms()
+    alarms.set("Disk", "a", "full", "critical", 1)
+    alarms = again(alarms, now_ms=5)
+    assert alarms.tick(5 + CONTINUES_MS - 1) == []
+    (entry,) = alarms.tick(5 + CONTINUES_MS)
+    assert isinstance(entry, WriteJournal)
+    assert (entry.event, entry.subject, entry.fields) == ("alarm.cleared", "a", {"kind": "Disk"})
+    assert alarms.kept()[0] == []
+    (entry,) = alarms.set("Disk", "a", "full", "critical", 99)
+    assert isinstance(entry, WriteJournal)
+    assert entry.fields["count"] == "2", "it is another one, and has been there before"
+
+
+def test_what_is_kept_of_many_is_bounded_and_of_counts_the_latest() -> None:
+    alarms = Alarms()
+    for number in range(KEPT_MAX + 1):
+        alarms.set("Offline", f"{number:03}", "gone", "critical", 1)
+    active, counted = alarms.kept()
+    assert len(active) == len(counted) == KEPT_MAX
+    assert counted[-1].subject == f"{KEPT_MAX:03}"

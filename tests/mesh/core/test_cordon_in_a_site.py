@@ -196,6 +196,27 @@ def test_a_cordon_is_journalled_once_however_often_the_agent_starts() -> None:
     assert told(other) == ["node.draining"], "it was said while it was off"
 
 
+def test_a_drain_is_over_once_however_often_the_agent_starts() -> None:
+    site = Site(2).settle(1)
+    node = busy(site)
+
+    def drained() -> int:
+        return [event for event, _, _ in events(node)].count("node.drained")
+
+    node.hold_back(True, "new fan")
+    site.world.run(4_000)
+    assert drained() == 1
+    for _ in range(2):
+        node.restart_agent()
+        site.world.run(4_000)
+    assert drained() == 1
+    node.hold_back(None)
+    site.world.run(4_000)
+    node.hold_back(True, "another fan")
+    site.world.run(4_000)
+    assert drained() == 2
+
+
 def test_a_drained_gateway_and_copy_holder_hand_over() -> None:
     site = Site(3).settle(2)
     gateway = site.gateway()

@@ -2,11 +2,12 @@
 
 import pytest
 
-from mesh.core.quarantine import CRASHES_MAX, LASTS_MS, WITHIN_MS, Quarantine
+from mesh.core.quarantine import CRASHES_MAX, LASTS_MS, MINUTE_MS, WITHIN_MS, Quarantine
 from mesh.events import Instruction, WriteJournal
 from mesh.site.configs import service_config
 from protos.documents_pb2 import Phase, ReplicaState, ServicePlan
 from protos.runtime_pb2 import ReplicaStatus, RuntimeState
+from protos.troubles_pb2 import KeptTroubles
 from tests.mesh.core.services import faces
 
 SERVICE = faces()
@@ -155,3 +156,38 @@ def test_the_register_says_it_of_what_runs_and_of_what_does_not() -> None:
     (_, alone) = quarantine.told([other])
     assert (alone.workload, alone.config, alone.quarantined) == ("faces", CONFIG, True)
     assert alone.phase == Phase.FETCHING, "an older release does not take it for one that runs"
+
+
+def again(quarantine: Quarantine, saved_ms: int, now_ms: int = 0) -> Quarantine:
+    """After a restart of the agent, whose clock begins at `now_ms`."""
+    held, crashes = quarantine.kept(saved_ms)
+    return Quarantine(KeptTroubles(quarantined=held, crashes=crashes), now_ms)
+
+
+def test_a_quarantine_outlives_the_agent_and_lasts_no_longer_for_it() -> None:
+    quarantine = Quarantine()
+    now = crashed(quarantine)
+    quarantine = again(quarantine, now + 20 * MINUTE_MS)
+    assert quarantine.subjects == {SUBJECT}
+    left_ms = LASTS_MS - 20 * MINUTE_MS
+    assert quarantine.look([SERVICE], left_ms - 1) == []
+    assert events(quarantine.look([SERVICE], left_ms)) == ["workload.unquarantined"]
+    assert quarantine.kept(left_ms) == ([], [])
+
+
+@pytest.mark.parametrize("serves", [True, False], ids=["it served between", "in a row"])
+def test_crashes_are_counted_on_after_the_agent_started_anew(serves: bool) -> None:
+    quarantine = Quarantine()
+    now = crashed(quarantine, CRASHES_MAX - 1, serves=serves)
+    quarantine = again(quarantine, now + MINUTE_MS)
+    quarantine.heard(state(CRASHES_MAX - 1), 0)
+    assert not quarantine.subjects
+    quarantine.heard(state(CRASHES_MAX), 1)
+    assert quarantine.subjects == {SUBJECT}
+
+
+def test_crashes_of_long_ago_are_not_kept() -> None:
+    quarantine = Quarantine()
+    now = crashed(quarantine, CRASHES_MAX - 1)
+    quarantine.heard(state(CRASHES_MAX - 1, Phase.SERVING), now + 1)
+    assert quarantine.kept(now + WITHIN_MS + MINUTE_MS) == ([], [])
