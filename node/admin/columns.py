@@ -24,6 +24,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("SINCE", "since", time),
         Column("GATEWAY", "gateway"),
         Column("APPLIED", "applied"),
+        Column("OUT OF SYNC", "out_of_sync", joined),
         Column("ALARMS", "alarms"),
     ),
     "workloads": (

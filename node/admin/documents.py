@@ -274,6 +274,7 @@ class Node(TypedDict, total=False):
     replicas: int
     seen: int
     applied: int
+    in_force: int  # the state that it goes by: below `applied` where it refused that one
     labels: dict[str, str]
     heard: int  # when this daemon last had a sign of it, directly or by others
 
@@ -287,6 +288,7 @@ class Site(TypedDict, total=False):
     gateway: str
     applied: int  # the lowest state counter that a live node of the site has applied
     seen: int
+    out_of_sync: list[str]  # live nodes that do not go by the newest state known here yet
     alarms: int
     labels: dict[str, str]
     wan_bytes: int

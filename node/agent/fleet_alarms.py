@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from mesh.core.lag import OUT_OF_SYNC_MS
 from node.agent.alarm_documents import NOW, Document, merged_alarms
+from node.agent.site_documents import in_force
 from node.master.outages import LinkChange
 from node.master.records import AlarmRecord
 from protos.documents_pb2 import AlarmState, StableRegister
@@ -78,12 +79,12 @@ def lagging(fleet: Fleet, unix_ms: int) -> list[Document]:
                 subject=body.node,
                 severity="warning",
                 since_unix_ms=fleet.signed_ms + OUT_OF_SYNC_MS,
-                message=f"state {body.applied_counter} is in force there, not {fleet.counter}: see "
+                message=f"state {in_force(body)} is in force there, not {fleet.counter}: see "
                 "its own alarms (TooNew, RefusedState), and `meshctl events` for what was refused",
             ),
         )
         for body in fleet.bodies
-        if body.node in fleet.live and body.applied_counter < fleet.counter
+        if body.node in fleet.live and in_force(body) < fleet.counter
     ]
 
 

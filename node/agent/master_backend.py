@@ -143,6 +143,7 @@ class MasterBackend(MasterDelegations):
                     "gateway": gateways.get(site, ""),
                     "applied": min((d.get("applied", 0) for d in live), default=0),
                     "seen": max((d.get("seen", 0) for d in live), default=0),
+                    "out_of_sync": documents.behind(live, self._p.authority.counter),
                     "alarms": count_now(a for a in alarms if a["site"] == site),
                 }
             )

@@ -153,6 +153,7 @@ class NodeBackend(MastersAlone):
         core = self._p.core
         live = set(core.membership.liveness.live())
         bodies = [r.body for r in core.membership.registers.records()]
+        seen = max((b.seen_counter for b in bodies), default=0)
         gateway = core.peer.gateway() or ""
         return [
             {
@@ -163,7 +164,8 @@ class NodeBackend(MastersAlone):
                 "since": self._p.wan.since_ms,
                 "gateway": gateway,
                 "applied": min((b.applied_counter for b in bodies if b.node in live), default=0),
-                "seen": max((b.seen_counter for b in bodies), default=0),
+                "seen": seen,
+                "out_of_sync": documents.behind(self.nodes(), seen),
                 "alarms": count_now(self.alarms()),
                 "labels": dict(core.branch.labels),
             }

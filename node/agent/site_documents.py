@@ -53,6 +53,7 @@ def node_document(
         "replicas": sum(1 for r in body.replicas if r.phase == Phase.SERVING),
         "seen": body.seen_counter,
         "applied": body.applied_counter,
+        "in_force": in_force(body),
         "labels": dict(body.labels),
     }
     reason = revoked.is_revoked(record.keys.tls_key)
@@ -61,6 +62,18 @@ def node_document(
     if heard_ms:
         document["heard"] = heard_ms
     return document
+
+
+def in_force(body: StableRegister) -> int:
+    """The counter of the state that a node goes by: below that of the one it applied where it
+    refused what that says of its site. A node of an older release says only what it applied."""
+    return body.in_force_counter or body.applied_counter
+
+
+def behind(documents: Iterable[Document], counter: int) -> list[str]:
+    """Of nodes' documents, those that live and do not go by the state `counter` yet."""
+    late = (d for d in documents if d["live"] == "live" and d.get("in_force", 0) < counter)
+    return sorted(document["node"] for document in late)
 
 
 def delegation_documents(

@@ -16,10 +16,13 @@ from node.master.records import AlarmRecord
 from protos.documents_pb2 import AlarmState, StableRegister
 
 
-def says(node: str, since: int = 5, applied: int = 7, **alarm: object) -> StableRegister:
+def says(
+    node: str, since: int = 5, applied: int = 7, goes_by: int = 0, **alarm: object
+) -> StableRegister:
     values = {"kind": "Offline", "subject": "z", "severity": "critical", "message": "gone", **alarm}
     state = AlarmState(since_unix_ms=since, **values)  # type: ignore[arg-type]
-    return StableRegister(node=node, site="north", applied_counter=applied, alarms=[state])
+    counters = {"applied_counter": applied, "in_force_counter": goes_by}
+    return StableRegister(node=node, site="north", alarms=[state], **counters)
 
 
 def test_the_same_condition_seen_by_several_is_one_alarm() -> None:
@@ -117,3 +120,16 @@ def test_a_site_that_is_not_reached_is_an_alarm_and_what_it_said_is_the_last_kno
 def test_a_node_that_does_not_follow(applied: int, live: str, unix_ms: int, late: bool) -> None:
     found = fleet_alarms(fleet(says("a", applied=applied), live=live), [], [], [], unix_ms)
     assert [d["subject"] for d in found if d["kind"] == "OutOfSync"] == ["a"] * late
+
+
+def test_a_node_that_applied_a_state_and_refused_what_it_says_is_behind() -> None:
+    found = fleet_alarms(
+        fleet(says("a", applied=7, goes_by=6), says("b", applied=7, goes_by=7), live="ab"),
+        [],
+        [],
+        [],
+        1_000 + OUT_OF_SYNC_MS,
+    )
+    (late,) = [one for one in found if one["kind"] == "OutOfSync"]
+    assert late["subject"] == "a"
+    assert late["message"].startswith("state 6 is in force there, not 7")

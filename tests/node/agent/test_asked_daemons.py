@@ -70,6 +70,7 @@ def test_a_node_that_never_came_is_unknown_not_dead(pair: Lab) -> None:
     found = {one["node"]: one["live"] for one in pair.get(MASTER, "nodes")}
     assert found == {"a": "live", "b": "unknown"}
     (site,) = pair.get(MASTER, "sites")
+    assert site["out_of_sync"] == []
     assert (site["nodes"], site["live"], site["wan"], site["gateway"]) == (2, 1, "up", "a")
 
 
@@ -183,6 +184,7 @@ def test_a_watch_of_events_gives_what_was_then_the_new_ones_alone(pair: Lab) -> 
 
 
 def test_a_node_tells_its_own_site_and_its_rollouts(pair: Lab) -> None:
+    wait_for("it goes by the newest", lambda: pair.get("a", "sites")[0]["out_of_sync"] == [])
     (site,) = pair.get("a", "sites")
     assert (site["site"], site["live"], site["gateway"]) == ("north", 1, "a")
     for daemon in (MASTER, "a"):

@@ -5,6 +5,8 @@ import pytest
 from node.agent.rollout_documents import rollout_documents
 from node.agent.site_documents import (
     asleep_documents,
+    behind,
+    in_force,
     phase_name,
     plan_documents,
     workload_documents,
@@ -79,3 +81,22 @@ def test_what_sleeps_is_among_the_workloads() -> None:
     (document,) = asleep_documents("south", ["faces"])
     assert (document["workload"], document["phase"], document["node"]) == ("faces", "asleep", "")
     assert "wakes it" in document["reason"]
+
+
+@pytest.mark.parametrize(
+    ("applied", "goes_by", "expected"), [(7, 6, 6), (7, 7, 7), (7, 0, 7)],
+    ids=["refused the newest", "goes by it", "an older release"],
+)  # fmt: skip
+def test_which_state_a_node_goes_by(applied: int, goes_by: int, expected: int) -> None:
+    body = StableRegister(applied_counter=applied, in_force_counter=goes_by)
+    assert in_force(body) == expected
+
+
+def test_who_is_behind_of_those_that_live() -> None:
+    nodes = [
+        {"node": "c", "live": "live", "in_force": 6},
+        {"node": "b", "live": "dead", "in_force": 6},
+        {"node": "a", "live": "live", "in_force": 7},
+        {"node": "d", "live": "unknown"},
+    ]
+    assert behind(nodes, 7) == ["c"]
