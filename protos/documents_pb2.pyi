@@ -118,22 +118,28 @@ class LeaseState(_message.Message):
     def __init__(self, workload: _Optional[str] = ..., acknowledged: _Optional[_Iterable[str]] = ..., acknowledgements: _Optional[int] = ...) -> None: ...
 
 class EarlierRoster(_message.Message):
-    __slots__ = ("nodes", "until")
+    __slots__ = ("nodes", "until", "tls_keys")
     NODES_FIELD_NUMBER: _ClassVar[int]
     UNTIL_FIELD_NUMBER: _ClassVar[int]
+    TLS_KEYS_FIELD_NUMBER: _ClassVar[int]
     nodes: _containers.RepeatedScalarFieldContainer[str]
     until: int
-    def __init__(self, nodes: _Optional[_Iterable[str]] = ..., until: _Optional[int] = ...) -> None: ...
+    tls_keys: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, nodes: _Optional[_Iterable[str]] = ..., until: _Optional[int] = ..., tls_keys: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class KeptRosters(_message.Message):
-    __slots__ = ("nodes", "since", "earlier")
+    __slots__ = ("nodes", "since", "earlier", "tls_keys", "over")
     NODES_FIELD_NUMBER: _ClassVar[int]
     SINCE_FIELD_NUMBER: _ClassVar[int]
     EARLIER_FIELD_NUMBER: _ClassVar[int]
+    TLS_KEYS_FIELD_NUMBER: _ClassVar[int]
+    OVER_FIELD_NUMBER: _ClassVar[int]
     nodes: _containers.RepeatedScalarFieldContainer[str]
     since: int
     earlier: _containers.RepeatedCompositeFieldContainer[EarlierRoster]
-    def __init__(self, nodes: _Optional[_Iterable[str]] = ..., since: _Optional[int] = ..., earlier: _Optional[_Iterable[_Union[EarlierRoster, _Mapping]]] = ...) -> None: ...
+    tls_keys: _containers.RepeatedScalarFieldContainer[bytes]
+    over: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, nodes: _Optional[_Iterable[str]] = ..., since: _Optional[int] = ..., earlier: _Optional[_Iterable[_Union[EarlierRoster, _Mapping]]] = ..., tls_keys: _Optional[_Iterable[bytes]] = ..., over: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class LocalChange(_message.Message):
     __slots__ = ("mesh", "site", "base_counter", "base", "workload", "field", "value", "artifact", "counter", "made_unix_ms", "until_unix_ms", "reason", "operator")
@@ -348,7 +354,7 @@ class Branch(_message.Message):
     def __init__(self, name: _Optional[str] = ..., digest: _Optional[bytes] = ..., index: _Optional[int] = ..., path: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class SiteBranch(_message.Message):
-    __slots__ = ("site", "roster", "plan", "labels", "delegations")
+    __slots__ = ("site", "roster", "plan", "labels", "delegations", "former", "rosters_from")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -361,12 +367,28 @@ class SiteBranch(_message.Message):
     PLAN_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     DELEGATIONS_FIELD_NUMBER: _ClassVar[int]
+    FORMER_FIELD_NUMBER: _ClassVar[int]
+    ROSTERS_FROM_FIELD_NUMBER: _ClassVar[int]
     site: str
     roster: _containers.RepeatedCompositeFieldContainer[RosterEntry]
     plan: Plan
     labels: _containers.ScalarMap[str, str]
     delegations: _containers.RepeatedCompositeFieldContainer[Delegation]
-    def __init__(self, site: _Optional[str] = ..., roster: _Optional[_Iterable[_Union[RosterEntry, _Mapping]]] = ..., plan: _Optional[_Union[Plan, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., delegations: _Optional[_Iterable[_Union[Delegation, _Mapping]]] = ...) -> None: ...
+    former: _containers.RepeatedCompositeFieldContainer[FormerEntry]
+    rosters_from: int
+    def __init__(self, site: _Optional[str] = ..., roster: _Optional[_Iterable[_Union[RosterEntry, _Mapping]]] = ..., plan: _Optional[_Union[Plan, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., delegations: _Optional[_Iterable[_Union[Delegation, _Mapping]]] = ..., former: _Optional[_Iterable[_Union[FormerEntry, _Mapping]]] = ..., rosters_from: _Optional[int] = ...) -> None: ...
+
+class FormerEntry(_message.Message):
+    __slots__ = ("node", "tls_key", "since", "until")
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    TLS_KEY_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    tls_key: bytes
+    since: int
+    until: int
+    def __init__(self, node: _Optional[str] = ..., tls_key: _Optional[bytes] = ..., since: _Optional[int] = ..., until: _Optional[int] = ...) -> None: ...
 
 class Delegation(_message.Message):
     __slots__ = ("id", "count", "until_unix_ms", "authority", "operator", "ended", "uses")
@@ -435,18 +457,20 @@ class AdmissionBundle(_message.Message):
     def __init__(self, certificate: _Optional[bytes] = ..., snapshot: _Optional[_Union[SiteSnapshot, _Mapping]] = ...) -> None: ...
 
 class RosterEntry(_message.Message):
-    __slots__ = ("node", "signing_key", "tls_key", "cordoned", "draining")
+    __slots__ = ("node", "signing_key", "tls_key", "cordoned", "draining", "since")
     NODE_FIELD_NUMBER: _ClassVar[int]
     SIGNING_KEY_FIELD_NUMBER: _ClassVar[int]
     TLS_KEY_FIELD_NUMBER: _ClassVar[int]
     CORDONED_FIELD_NUMBER: _ClassVar[int]
     DRAINING_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
     node: str
     signing_key: bytes
     tls_key: bytes
     cordoned: bool
     draining: bool
-    def __init__(self, node: _Optional[str] = ..., signing_key: _Optional[bytes] = ..., tls_key: _Optional[bytes] = ..., cordoned: _Optional[bool] = ..., draining: _Optional[bool] = ...) -> None: ...
+    since: int
+    def __init__(self, node: _Optional[str] = ..., signing_key: _Optional[bytes] = ..., tls_key: _Optional[bytes] = ..., cordoned: _Optional[bool] = ..., draining: _Optional[bool] = ..., since: _Optional[int] = ...) -> None: ...
 
 class Revocations(_message.Message):
     __slots__ = ("entries",)

@@ -75,7 +75,7 @@ def _use_branch(core: "NodeCore", cause: str) -> None:
         # neighbours, and is handed over as long as somebody can check it.
         for entry in core.branch.roster:
             core.peer.writers.remember(entry.node, entry.signing_key)
-        core.leases.rosters.use((e.node for e in core.branch.roster), core.in_force.counter)
+        core.leases.rosters.use(core.branch, core.in_force.counter)
         core.admissions.use(core.branch)
         core.in_force.use_replaced(core.admissions.replaced())
     core.stale = f"the plan, {cause}"

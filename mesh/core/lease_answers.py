@@ -6,6 +6,7 @@ whom, and for what.
 
 from typing import TYPE_CHECKING
 
+from mesh.core import lease_members
 from mesh.core.grants import Owner
 from mesh.core.messages import NodeOutput
 from mesh.core.rosters import written
@@ -63,7 +64,7 @@ def _why_not(core: "NodeCore", ask: LeaseAsk, peer: str) -> str:
         return f"{core.name} takes no part: {barred}"
     if peer in core.conflicts.clones:
         return f"two machines hold the disk of {peer}"
-    if peer not in core.leases.rosters.nodes:
+    if lease_members.at(core, peer) not in core.leases.rosters.nodes:
         return f"{peer} is not in the roster that {core.name} goes by"
     if not is_start(core, peer, ask.boot):
         return f"{core.name} knows another start of {peer}"

@@ -7,8 +7,9 @@ the ranking would keep all others from a pipeline that it cannot run itself.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mesh.core import lease_members
 from mesh.hashing import ranked
-from mesh.site.leases import LEASE_MS, is_quorum, needs_lease
+from mesh.site.leases import LEASE_MS, Member, is_quorum, needs_lease
 from mesh.site.placement import reader
 from mesh.site.views import may_read
 from protos.documents_pb2 import PipelinePlan
@@ -41,10 +42,13 @@ def rank(core: "NodeCore", plan: PipelinePlan) -> int:
 
 def _cannot(core: "NodeCore", workload: str) -> set[str]:
     """The nodes that cannot get the lease, as they say, or since they are not in the roster."""
-    bodies = [record.body for record in core.membership.registers.records()]
+    records = core.membership.registers.records()
+    bodies = [record.body for record in records]
     said = {body.node for body in bodies if workload in body.cannot_lease} - {core.name}
     mine = {core.name} if workload in core.leases.unable.names else set()
-    return said | mine | ({body.node for body in bodies} - set(core.leases.rosters.nodes))
+    roster = set(core.leases.rosters.nodes)
+    strangers = {r.body.node for r in records if Member(r.body.node, r.keys.tls_key) not in roster}
+    return said | mine | strangers
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +99,8 @@ class Unable:
     def _may_retry(self, core: "NodeCore", workload: str, now_ms: int) -> bool:
         """Not while another runs it and nothing is better here: it would stop it for a trial."""
         gave_up, linked = self._gave_up[workload], set(core.peer.neighbours())
-        able = {core.name, *linked} - core.conflicts.clones
-        if not is_quorum(workload, able, core.leases.rosters.nodes):
+        able, rosters = lease_members.able(core), core.leases.rosters.counting()
+        if not all(is_quorum(workload, able, roster) for roster in rosters):
             return False
         is_late = now_ms - gave_up.at_ms >= RETRY_MS
         return bool(linked - gave_up.linked) or (is_late and not has_holder(core, workload))

@@ -5,13 +5,15 @@ The rules stand in mesh/site/leases.py, what this node grants in mesh/core/grant
 counts only from the linked node itself, in its present start as its register says it.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from mesh.core import lease_members
 from mesh.core.grants import Grants, Owner
 from mesh.core.lease_answers import answer, is_start, planned
 from mesh.core.lease_candidates import Unable, chosen, has_holder, rank
+from mesh.core.lease_wait import without_quorum
 from mesh.core.messages import NodeOutput, Renew, Run
 from mesh.core.overlaps import kept
 from mesh.core.rosters import Rosters, is_bounded, read
@@ -24,6 +26,7 @@ from mesh.site.leases import (
     MARGIN_MS,
     RENEW_MS,
     Earlier,
+    Member,
     asked_at,
     is_quorum,
     needs_lease,
@@ -57,8 +60,8 @@ class Lease:
     asked_ms: int | None = None
     until_ms: int = 0
     asked: dict[int, int] = field(default_factory=dict)
-    acknowledged: dict[str, int] = field(default_factory=dict)
-    earlier: dict[str, tuple[Earlier, ...]] = field(default_factory=dict)
+    acknowledged: dict[Member, int] = field(default_factory=dict)
+    earlier: dict[Member, tuple[Earlier, ...]] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     wanted: bool = True
     told: bool = False
@@ -106,7 +109,7 @@ class Leases:
             return "its disk is an old copy: see the alarm OldDisk"
         if self.rosters.too_many:
             return "the roster changed too often while other nodes could not hear of it"
-        if name not in self.rosters.nodes:
+        if lease_members.own(core) not in self.rosters.nodes:
             return "it is not in the roster of its site"
         return ""
 
@@ -123,7 +126,7 @@ class Leases:
         """What the node's register says: what it holds, and who acknowledges that."""
         states = []
         for name in sorted(self.held):
-            who = sorted(self.held[name].acknowledged)
+            who = sorted({one.node for one in self.held[name].acknowledged})
             states.append(LeaseState(workload=name, acknowledged=who, acknowledgements=len(who)))
         return states
 
@@ -170,7 +173,7 @@ class Leases:
         if now_ms - self._looked_ms >= ASK_AGAIN_MS:
             self._looked_ms = now_ms
             self.grants.forget(frozenset(planned(core)), now_ms)
-            done += self.rosters.look(_applied(core), now_ms)
+            done += self.rosters.look(lease_members.applied(core), now_ms)
         barred = self.barred(core)
         self.unable.look(core, barred, now_ms)
         if not self._leases:
@@ -216,7 +219,7 @@ class Leases:
         lease.asked = {**asked, self._number: now_ms}
         _drop_old(lease, now_ms)
         if self.grants.ask(name, self._me, self._number, now_ms) == "":
-            lease.acknowledged[self._me.node] = now_ms
+            lease.acknowledged[lease_members.own(core)] = now_ms
         lease.taken = self.grants.is_taken(name, self._me, now_ms)
         ask = LeaseAsk(
             workload=name, boot=self._boot, number=self._number, state=core.in_force.counter
@@ -224,11 +227,10 @@ class Leases:
         return [*self._send(core, ask), *self._count(core, name, lease, now_ms)]
 
     def _send(self, core: "NodeCore", ask: LeaseAsk) -> list[NodeOutput]:
-        frame, nodes = encode(lease_ask=ask), self._counting()
-        linked = [node for node in core.peer.neighbours() if node in nodes]
-        return [Send(node, frame, f"lease {ask.workload}") for node in sorted(linked)]
+        frame, linked = encode(lease_ask=ask), self._counting() & lease_members.linked(core)
+        return [Send(one.node, frame, f"lease {ask.workload}") for one in sorted(linked)]
 
-    def _counting(self) -> set[str]:
+    def _counting(self) -> set[Member]:
         """The nodes whose grants count."""
         return set(self.rosters.nodes).union(*(one.nodes for one in self.rosters.earlier))
 
@@ -241,7 +243,8 @@ class Leases:
         lease = self._leases.get(grant.workload)
         if lease is None or grant.boot != self._boot or grant.number not in lease.asked:
             return []
-        if not self._counts(core, peer) or not is_start(core, peer, grant.granter):
+        node = lease_members.at(core, peer)
+        if not self._counts(core, node) or not is_start(core, peer, grant.granter):
             return []
         if not is_bounded(grant.earlier):
             return []
@@ -249,14 +252,14 @@ class Leases:
             lease.refused[peer] = grant.reason[:REASON_CHARACTERS_MAX]
             lease.taken = lease.taken or grant.taken
             return []
-        before = lease.acknowledged.get(peer, 0)
-        lease.acknowledged[peer] = max(before, lease.asked[grant.number])
-        lease.earlier[peer] = read(grant.earlier)
+        before = lease.acknowledged.get(node, 0)
+        lease.acknowledged[node] = max(before, lease.asked[grant.number])
+        lease.earlier[node] = read(grant.earlier, self.rosters.nodes)
         lease.refused.pop(peer, None)
         return self._count(core, grant.workload, lease, now_ms)
 
-    def _counts(self, core: "NodeCore", node: str) -> bool:
-        return node in self._counting() and node not in core.conflicts.clones
+    def _counts(self, core: "NodeCore", node: Member) -> bool:
+        return node in self._counting() and node.node not in core.conflicts.clones
 
     def _count(self, core: "NodeCore", name: str, lease: Lease, now_ms: int) -> list[NodeOutput]:
         """Holds the lease for as long as the newest quorum grants it."""
@@ -268,7 +271,7 @@ class Leases:
             return []
         is_new, lease.until_ms = name not in self.held, until_ms
         lease.acts_ms, self.held[name] = max(lease.acts_ms, until_ms), lease
-        who = ", ".join(sorted(lease.acknowledged))
+        who = ", ".join(sorted({one.node for one in lease.acknowledged}))
         done: list[NodeOutput] = [Renew(((name, until_ms),), f"acknowledged by {who}")]
         if is_new:
             core.stale = f"the lease of {name} is held"
@@ -279,7 +282,8 @@ class Leases:
     def _base(self, core: "NodeCore", name: str, lease: Lease) -> int | None:
         """When that was asked on which the lease rests. Who knows of an earlier roster counts only
         where a quorum of that one acknowledges too."""
-        given = {n: at for n, at in lease.acknowledged.items() if n not in core.conflicts.clones}
+        clones = core.conflicts.clones
+        given = {one: at for one, at in lease.acknowledged.items() if one.node not in clones}
         known = {node: lease.earlier.get(node, ()) for node in given}
         able = {
             node: at
@@ -344,18 +348,13 @@ class Leases:
             since_ms = max(lease.since_ms, self.grants.from_ms)
             if now_ms >= max(since_ms, self.unable.tries_ms.get(name, 0)) + PATIENCE_MS:
                 self.unable.give_up(core, name, now_ms)
-            able = {self._me.node, *core.peer.neighbours()} - core.conflicts.clones
-            missing = sorted(set(self.rosters.nodes) - able)
-            enough = is_quorum(name, able, self.rosters.nodes)
+            able = lease_members.able(core)
+            enough = all(is_quorum(name, able, roster) for roster in self.rosters.counting())
             if now_ms >= since_ms + (PATIENCE_MS if enough else 0):
-                found[name] = _without(lease, self.rosters.nodes, missing)
+                found[name] = without_quorum(
+                    name, lease.acknowledged, lease.refused, self.rosters, able
+                )
         return found
-
-
-def _applied(core: "NodeCore") -> Mapping[str, int]:
-    records = core.membership.registers.records()
-    applied = {record.body.node: record.body.in_force_counter for record in records}
-    return {**applied, core.name: core.in_force.counter}
 
 
 def _drop_old(lease: Lease, now_ms: int) -> None:
@@ -363,19 +362,3 @@ def _drop_old(lease: Lease, now_ms: int) -> None:
     for node in [n for n, at in lease.acknowledged.items() if now_ms - at >= LEASE_MS]:
         del lease.acknowledged[node]
         lease.earlier.pop(node, None)
-
-
-def _without(lease: Lease, roster: Collection[str], missing: Iterable[str]) -> str:
-    who = ", ".join(sorted(lease.acknowledged)) or "none"
-    text = f"{len(lease.acknowledged)} of the {len(roster)} nodes of the roster acknowledge ({who})"
-    away = ", ".join(missing)
-    if away:
-        first = next(iter(missing))
-        way = (
-            f"see to {away} and the network between; if one is gone for good, "
-            f"`meshctl node revoke {first}` at a master"
-        )
-    else:
-        reasons = "; ".join(f"{node}: {why}" for node, why in sorted(lease.refused.items()))
-        way = f"the others say: {reasons or 'nothing'}"
-    return f"{text}, and onSplit: stop needs more than half: {way}; or use onSplit: run"

@@ -2,22 +2,29 @@
 as another node may still go by them (mesh/site/leases.py says when that is over).
 
 A site may be split while its roster changes, and the part that does not hear of it goes on as
-before. So a quorum is needed of each roster that still counts, and what is remembered of them is on
-the disk, because a node that starts anew must not forget it.
+before. So a quorum is needed of each roster that still counts: those that the state tells of
+(mesh/site/rosters.py), and the one that this node went by itself where the state does not tell it,
+as of a master of an older release. What is remembered is on the disk, because a node that starts
+anew must not forget it.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from google.protobuf.message import DecodeError
 
 from mesh.events import Instruction, SaveDocument
-from mesh.registers.store import NODES_MAX
-from mesh.site.leases import FREE_MS, Earlier, is_over
-from protos.documents_pb2 import EarlierRoster, KeptRosters
+from mesh.site.leases import FREE_MS, Earlier, Member, is_over
+from mesh.site.rosters import members, rosters_before
+from protos.documents_pb2 import EarlierRoster, KeptRosters, SiteBranch
 
 ROSTERS = "rosters"
 """The document that holds them, as KeptRosters."""
 EARLIER_MAX = 16
 """Rosters that still count: so many changes within one split are none that a site sees. Beyond,
-this node neither asks nor grants. Worst case 16 of 256 names, 80 KB in a frame."""
+this node neither asks nor grants."""
+MEMBERS_MAX = 2048
+"""Of those rosters together, 100 bytes each: with the rest of a grant they go into a frame of
+256 KiB. Sixteen rosters of 50 nodes have 800."""
 
 
 class Rosters:
@@ -25,31 +32,53 @@ class Rosters:
     `earlier` the rosters that count as well."""
 
     def __init__(self, kept: bytes) -> None:
-        self.nodes: tuple[str, ...] = ()
-        self.since = 0
-        self.earlier: tuple[Earlier, ...] = ()
+        try:
+            body = KeptRosters.FromString(kept)
+        except DecodeError:
+            body = KeptRosters()  # of another release, or damaged: the state tells them again
+        self.nodes = _members(body.nodes, body.tls_keys)
+        self.since = body.since
+        self.earlier = read(body.earlier, ())
+        self._over = set(body.over)
+        """Of the rosters that the state tells: the counters of the states that replaced those by
+        which nobody goes any more."""
         self._over_ms: dict[Earlier, int] = {}
         self._kept = True
-        if kept:
-            body = KeptRosters.FromString(kept)
-            self.nodes, self.since = tuple(body.nodes), body.since
-            self.earlier = read(body.earlier)
 
     @property
     def too_many(self) -> bool:
         """Whether more changed than this node can count by."""
-        return len(self.earlier) > EARLIER_MAX
+        many = sum(len(one.nodes) for one in self.earlier)
+        return len(self.earlier) > EARLIER_MAX or many > MEMBERS_MAX
 
-    def use(self, nodes: Iterable[str], counter: int) -> None:
-        """Goes by the roster of a state that was applied."""
-        roster = tuple(sorted(nodes))
-        if roster == self.nodes or not roster:
+    def counting(self) -> list[tuple[Member, ...]]:
+        """All rosters of which a quorum is needed, the one in force first."""
+        return [self.nodes, *(one.nodes for one in self.earlier)]
+
+    def use(self, branch: SiteBranch, counter: int) -> None:
+        """Goes by the roster of a state that was applied, which has this counter."""
+        roster = members(branch)
+        if not roster:
             return
-        if self.nodes:
-            self.earlier = (*self.earlier, Earlier(self.nodes, counter))
-        self.nodes, self.since, self._kept = roster, counter, False
+        self._take_keys(roster)
+        told = rosters_before(branch, counter)
+        self._over &= {one.until for one in told}
+        new = [one for one in told if one.until not in self._over and one not in self.earlier]
+        if self.nodes not in (roster, (), *(one.nodes for one in told)):
+            new.append(Earlier(self.nodes, counter))
+        if roster != self.nodes:
+            self.nodes, self.since, self._kept = roster, counter, False
+        if new:
+            self.earlier, self._kept = (*self.earlier, *new), False
+        # The same nodes as before, after others between: who asks by the former ones is refused.
+        self.since = max([self.since, *(one.until for one in told)])
 
-    def look(self, applied: Mapping[str, int], now_ms: int) -> list[Instruction]:
+    def _take_keys(self, roster: Sequence[Member]) -> None:
+        """Of what an older release kept, nodes had no keys but those that they have now."""
+        self.nodes = with_keys(self.nodes, roster)
+        self.earlier = tuple(Earlier(with_keys(o.nodes, roster), o.until) for o in self.earlier)
+
+    def look(self, applied: Mapping[Member, int], now_ms: int) -> list[Instruction]:
         """Drops the earlier rosters that have been over for as long as a lease may last, and keeps
         what is another. `applied`: by node, the counter of the state that it goes by, as it says.
         """
@@ -59,21 +88,49 @@ class Rosters:
         if self._kept and not gone:
             return []
         self.earlier, self._kept = tuple(o for o in self.earlier if o not in gone), True
-        body = KeptRosters(nodes=self.nodes, since=self.since, earlier=written(self.earlier))
+        self._over |= {one.until for one in gone}
+        body = KeptRosters(
+            nodes=[one.node for one in self.nodes],
+            tls_keys=[one.tls_key for one in self.nodes],
+            since=self.since,
+            earlier=written(self.earlier),
+            over=sorted(self._over),
+        )
         data = body.SerializeToString(deterministic=True)
         return [SaveDocument(ROSTERS, data, "the rosters that leases are counted by")]
 
 
 def is_bounded(messages: Collection[EarlierRoster]) -> bool:
     """Whether another node's earlier rosters are no more than a site can have."""
-    return len(messages) <= EARLIER_MAX and all(len(one.nodes) <= NODES_MAX for one in messages)
+    return len(messages) <= EARLIER_MAX and sum(len(one.nodes) for one in messages) <= MEMBERS_MAX
 
 
 def written(earlier: Iterable[Earlier]) -> list[EarlierRoster]:
     """Earlier rosters as they are sent and kept."""
-    return [EarlierRoster(nodes=one.nodes, until=one.until) for one in earlier]
+    return [
+        EarlierRoster(
+            nodes=[node for node, _ in one.nodes],
+            until=one.until,
+            tls_keys=[key for _, key in one.nodes],
+        )
+        for one in earlier
+    ]
 
 
-def read(messages: Iterable[EarlierRoster]) -> tuple[Earlier, ...]:
-    """Earlier rosters as they were sent or kept."""
-    return tuple(Earlier(tuple(one.nodes), one.until) for one in messages)
+def read(messages: Iterable[EarlierRoster], roster: Sequence[Member]) -> tuple[Earlier, ...]:
+    """Earlier rosters as they were sent or kept. An older release says no keys: those of `roster`
+    are meant."""
+    return tuple(
+        Earlier(with_keys(_members(one.nodes, one.tls_keys), roster), one.until) for one in messages
+    )
+
+
+def with_keys(nodes: tuple[Member, ...], roster: Sequence[Member]) -> tuple[Member, ...]:
+    """The same nodes; those without keys have the keys that they have in `roster`, if any."""
+    keys = dict(roster)
+    return tuple(Member(one.node, one.tls_key or keys.get(one.node, b"")) for one in nodes)
+
+
+def _members(nodes: Sequence[str], tls_keys: Sequence[bytes]) -> tuple[Member, ...]:
+    keys = tls_keys if len(tls_keys) == len(nodes) else [b""] * len(nodes)
+    return tuple(Member(*one) for one in zip(nodes, keys, strict=True))

@@ -57,6 +57,11 @@ class Membership:
         self._said_at = (-1, -1)
         self._watch(now_ms)
 
+    @property
+    def keys(self) -> NodeKeys:
+        """Who this node is, as its certificate says."""
+        return self._me.keys
+
     # ---- this node's own register ----
 
     def publish(self, content: StableRegister | None = None, again: bool = False) -> Record | None:

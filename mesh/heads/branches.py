@@ -10,6 +10,7 @@ from mesh.heads.delegations import check_delegation
 from mesh.heads.identity import Identity, IdentityRefused
 from mesh.heads.limits import (
     DELEGATIONS_MAX,
+    FORMER_MAX,
     NUMBER_MAX,
     REASON_MAX,
     RELEASED_MAX,
@@ -18,7 +19,14 @@ from mesh.heads.limits import (
 )
 from mesh.heads.plan_rules import check_plan
 from mesh.heads.tree import BranchRefused
-from protos.documents_pb2 import Released, Revocation, Revocations, RosterEntry, SiteBranch
+from protos.documents_pb2 import (
+    FormerEntry,
+    Released,
+    Revocation,
+    Revocations,
+    RosterEntry,
+    SiteBranch,
+)
 
 __all__ = [
     "RELEASED",
@@ -43,7 +51,8 @@ def site_branch_name(site: str) -> str:
 
 
 def open_site_branch(data: bytes, site: str) -> SiteBranch:
-    """The roster, labels, delegations and plan of `site`. Raises BranchRefused."""
+    """The roster, before it and now, labels, delegations and plan of `site`. Raises
+    BranchRefused."""
     branch = checks.parse(SiteBranch, data, "the site's branch")
     if branch.site != site:
         raise checks.refused("site", f"is {branch.site[:64]!r} in the branch of {site!r}")
@@ -53,6 +62,10 @@ def open_site_branch(data: bytes, site: str) -> SiteBranch:
     checks.rising("roster", [(entry.node,) for entry in branch.roster])
     checks.unique("roster's signing keys", (entry.signing_key for entry in branch.roster))
     checks.unique("roster's TLS keys", (entry.tls_key for entry in branch.roster))
+    checks.between("former.size", len(branch.former), 0, FORMER_MAX)
+    for former in branch.former:
+        _check_former_entry(former)
+    checks.between("rosters_from", branch.rosters_from, 0, NUMBER_MAX)
     checks.labels("labels", branch.labels)
     checks.between("delegations.size", len(branch.delegations), 0, DELEGATIONS_MAX)
     for delegation in branch.delegations:
@@ -90,6 +103,14 @@ def _check_roster_entry(entry: RosterEntry) -> None:
     checks.name("roster.node", entry.node)
     checks.digest(f"roster.{entry.node}.signing_key", entry.signing_key)
     checks.digest(f"roster.{entry.node}.tls_key", entry.tls_key)
+    checks.between(f"roster.{entry.node}.since", entry.since, 0, NUMBER_MAX)
+
+
+def _check_former_entry(entry: FormerEntry) -> None:
+    checks.name("former.node", entry.node)
+    checks.digest(f"former.{entry.node}.tls_key", entry.tls_key)
+    checks.between(f"former.{entry.node}.until", entry.until, 1, NUMBER_MAX)
+    checks.between(f"former.{entry.node}.since", entry.since, 0, entry.until - 1)
 
 
 def _check_revocation(entry: Revocation) -> None:

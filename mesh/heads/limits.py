@@ -53,6 +53,10 @@ sub-messages, 5 MB of memory, for as long as one check lasts."""
 ROSTER_MAX = 256
 """Nodes of a site."""
 
+FORMER_MAX = 64
+"""Nodes of a site that are in its roster no more, as its branch tells them, 110 bytes each: more
+are not replaced while a part of a site hears of nothing. Of older ones a state tells nothing."""
+
 WORKLOADS_MAX = 256
 """Models, services, or pipelines of a site, of each."""
 

@@ -9,6 +9,7 @@ efficient fault-tolerant mechanism for distributed file cache consistency", 1989
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from mesh.hashing import first
 from protos.documents_pb2 import PipelinePlan
@@ -28,11 +29,19 @@ FREE_MS = LEASE_MS + MARGIN_MS
 since it does not know what it granted before."""
 
 
+class Member(NamedTuple):
+    """One machine in a roster: its ID may have been given anew, to other keys. `tls_key`: SHA-256
+    of its certificate's SubjectPublicKeyInfo; empty where an older release did not say."""
+
+    node: str
+    tls_key: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Earlier:
     """A roster that somebody may still go by, and the counter of the state that replaced it."""
 
-    nodes: tuple[str, ...]
+    nodes: tuple[Member, ...]
     until: int
 
 
@@ -42,24 +51,25 @@ def needs_lease(pipeline: PipelinePlan) -> bool:
 
 
 def tie_breaker(workload: str, roster: Iterable[str]) -> str | None:
-    """The node whose half counts as more than the other; None where there are no nodes."""
+    """Of these IDs that whose half counts as more than the other; None where there are none."""
     return first(f"lease {workload}", roster)
 
 
-def is_quorum(workload: str, nodes: Collection[str], roster: Collection[str]) -> bool:
+def is_quorum(workload: str, nodes: Iterable[Member], roster: Collection[Member]) -> bool:
     """Whether these nodes decide: no two such sets of one roster are without a node in common."""
     present = set(roster).intersection(nodes)
     if 2 * len(present) == len(roster):
-        return tie_breaker(workload, roster) in present
+        decides = tie_breaker(workload, (one.node for one in roster))
+        return decides in {one.node for one in present}
     return 2 * len(present) > len(roster)
 
 
 def asked_at(
-    workload: str, acknowledged: Mapping[str, int], rosters: Iterable[Collection[str]]
+    workload: str, acknowledged: Mapping[Member, int], rosters: Iterable[Collection[Member]]
 ) -> int | None:
     """The latest time at which, or later than which, what a quorum of each of the rosters granted
     was asked for. `acknowledged`: by node, when that was asked which it granted last."""
-    every, nodes = list(rosters), set[str]()
+    every, nodes = list(rosters), set[Member]()
     for node in sorted(acknowledged, key=lambda node: (-acknowledged[node], node)):
         nodes.add(node)
         if all(is_quorum(workload, nodes, roster) for roster in every):
@@ -67,7 +77,7 @@ def asked_at(
     return None
 
 
-def is_over(earlier: Earlier, roster: Collection[str], applied: Mapping[str, int]) -> bool:
+def is_over(earlier: Earlier, roster: Collection[Member], applied: Mapping[Member, int]) -> bool:
     """Whether nobody can hold a lease by an earlier roster alone any more: fewer than half of it
     may not know of a later one, or only nodes that the authority took out of it, which a person
     answers for. `applied`: by node, the counter of the state that it goes by, as it says."""

@@ -9,6 +9,7 @@ from mesh.hashing import sha256
 from protos.documents_pb2 import (
     Autonomy,
     Delegation,
+    FormerEntry,
     Manifest,
     ModelPlan,
     PipelinePlan,
@@ -37,6 +38,8 @@ class Site:
         self.replicas = 2
         self.delegations: list[Delegation] = []
         """Who may admit boxes; the next state that is published says so."""
+        self._since: dict[tuple[str, bytes], int] = {}
+        self._former: list[FormerEntry] = []
         self.envelope, self.chunks = face_detector()
 
     def settle(self, replicas: int = 2) -> "Site":
@@ -92,6 +95,7 @@ class Site:
             autonomy=autonomy,
         )
         branch = SiteBranch(site="south", roster=self._roster(held_back or {}), plan=plan)
+        self._tell_rosters(branch)
         branch.delegations.extend(self.delegations)
         self.master.publish(
             {
@@ -101,7 +105,8 @@ class Site:
         )
 
     def _roster(self, held_back: Mapping[str, bool]) -> list[RosterEntry]:
-        keys = {n.name: identities.node_keys("south", n.name) for n in self.nodes}
+        enrolled = [n for n in self.nodes if n.me.serial == identities.SERIAL]
+        keys = {n.id: n.me for n in enrolled}  # a master has taken in no box here
         return [
             RosterEntry(
                 node=name,
@@ -112,6 +117,17 @@ class Site:
             )
             for name in sorted(keys)
         ]
+
+    def _tell_rosters(self, branch: SiteBranch) -> None:
+        """Says since when and until when each node is in the roster, as node/master/content.py."""
+        counter = self.master.counter + 1
+        present = {(entry.node, entry.tls_key) for entry in branch.roster}
+        for node, key in sorted(self._since.keys() - present):
+            since = self._since.pop((node, key))
+            self._former.append(FormerEntry(node=node, tls_key=key, since=since, until=counter))
+        for entry in branch.roster:
+            entry.since = self._since.setdefault((entry.node, entry.tls_key), counter)
+        branch.former.extend(self._former)
 
     def versions(self) -> dict[str, list[str]]:
         """Node to the versions that serve on it."""

@@ -5,13 +5,14 @@ import random
 
 import pytest
 
+from mesh.core import lease_members
 from mesh.core.lease_candidates import RETRY_MS, has_holder
 from mesh.core.leases import PATIENCE_MS
 from mesh.core.messages import RuntimeReported
 from mesh.core.view import register_content
 from mesh.events import Send
 from mesh.hashing import first, ranked
-from mesh.site.leases import FREE_MS, LEASE_MS, MARGIN_MS, Earlier
+from mesh.site.leases import FREE_MS, LEASE_MS, MARGIN_MS, Earlier, Member
 from protos.peer_pb2 import Frame
 from protos.runtime_pb2 import RuntimeState
 from tests.mesh.core.test_leases_in_a_site import (
@@ -207,7 +208,7 @@ def test_what_the_others_say_is_told_where_all_are_linked_and_none_grants() -> N
     owner = owner_of(site)
     for node in site.nodes:
         if node is not owner:
-            node.core.leases.rosters.nodes = ("x",)
+            node.core.leases.rosters.nodes = (Member("x", b"key"),)
     site.world.run(LEASE_MS + PATIENCE_MS + FREE_MS)
     assert runners(site) == []
     assert "the others say: south-" in alarms(owner)["door"]
@@ -223,7 +224,7 @@ def test_a_node_says_which_state_is_in_force_there_not_which_it_has(counter: int
     content = register_content(node.core)
     assert (content.applied_counter, content.in_force_counter) == (applied, counter)
     rosters = node.core.leases.rosters
-    rosters.earlier = (Earlier((node.name,), until=applied),)
+    rosters.earlier = (Earlier((lease_members.own(node.core),), until=applied),)
     node.core.publish(node.clock_ms())
     node.core.leases.tick(node.core, node.clock_ms() + FREE_MS)
     node.core.leases.tick(node.core, node.clock_ms() + 3 * FREE_MS)

@@ -2,10 +2,11 @@
 
 import pytest
 
-from mesh.core.rosters import EARLIER_MAX, ROSTERS, Rosters
-from mesh.events import Received, SaveDocument, Send
+from mesh.core import lease_members
+from mesh.core.rosters import EARLIER_MAX, MEMBERS_MAX
+from mesh.events import Received, Send
 from mesh.exchange.frames import encode
-from mesh.site.leases import FREE_MS, LEASE_MS, Earlier
+from mesh.site.leases import FREE_MS, LEASE_MS, Earlier, Member
 from protos.documents_pb2 import Boot, EarlierRoster
 from protos.peer_pb2 import Frame, LeaseAsk, LeaseGrant
 from tests.mesh.core.test_leases_in_a_site import (
@@ -50,6 +51,9 @@ def ask_of(node: SimNode, **more: object) -> LeaseAsk:
     return ask
 
 
+OTHER = Member("x", b"key")
+
+
 @pytest.mark.parametrize(
     ("more", "why"),
     [
@@ -69,10 +73,14 @@ def test_an_ask_that_cannot_be_is_refused_with_the_reason(
 
 def test_who_is_not_in_the_roster_or_is_a_clone_is_refused() -> None:
     granter, asker = free(site_with(3))
-    granter.core.leases.rosters.nodes = (granter.name,)
+    own = lease_members.own(granter.core)
+    granter.core.leases.rosters.nodes = (own,)
     (grant,) = said(granter, encode(lease_ask=ask_of(asker)), asker.name)
     assert "not in the roster" in grant.reason
-    granter.core.leases.rosters.nodes = (granter.name, asker.name)
+    granter.core.leases.rosters.nodes = (own, Member(asker.name, b"other key"))
+    (grant,) = said(granter, encode(lease_ask=ask_of(asker)), asker.name)
+    assert "not in the roster" in grant.reason
+    granter.core.leases.rosters.nodes = (own, lease_members.own(asker.core))
     granter.core.conflicts._clones[asker.name] = 1
     (grant,) = said(granter, encode(lease_ask=ask_of(asker)), asker.name)
     assert "two machines hold the disk" in grant.reason
@@ -83,10 +91,16 @@ def test_who_is_not_in_the_roster_or_is_a_clone_is_refused() -> None:
     [
         (lambda core: core.conflicts._clones.update({core.name: 1}), "two machines hold its disk"),
         (lambda core: setattr(core.conflicts, "_floor", 9), "its disk is an old copy"),
-        (lambda core: setattr(core.leases.rosters, "nodes", ("x",)), "not in the roster"),
+        (lambda core: setattr(core.leases.rosters, "nodes", (OTHER,)), "not in the roster"),
         (
             lambda core: setattr(
-                core.leases.rosters, "earlier", (Earlier(("x",), 1),) * (EARLIER_MAX + 1)
+                core.leases.rosters, "earlier", (Earlier((OTHER,), 1),) * (EARLIER_MAX + 1)
+            ),
+            "changed too often",
+        ),
+        (
+            lambda core: setattr(
+                core.leases.rosters, "earlier", (Earlier((OTHER,) * (MEMBERS_MAX + 1), 1),)
             ),
             "changed too often",
         ),
@@ -136,7 +150,7 @@ def test_a_grant_counts_only_as_an_answer_of_a_node_of_the_roster_in_its_present
         (good, "stranger"),
         (changed(granted=False, reason="no" * 500), other.name),
         (LeaseGrant(earlier=[EarlierRoster()] * (EARLIER_MAX + 1)), other.name),
-        (LeaseGrant(earlier=[EarlierRoster(nodes=["x"] * 257)]), other.name),
+        (LeaseGrant(earlier=[EarlierRoster(nodes=["x"] * (MEMBERS_MAX + 1))]), other.name),
     ):
         if grant.earlier:
             grant.MergeFrom(good)
@@ -145,7 +159,7 @@ def test_a_grant_counts_only_as_an_answer_of_a_node_of_the_roster_in_its_present
         assert lease.acknowledged == {}
     assert len(lease.refused[other.name]) == 200
     leases.granted(owner.core, good, other.name, now)
-    assert set(lease.acknowledged) == {other.name}
+    assert set(lease.acknowledged) == {lease_members.own(other.core)}
     assert lease.refused == {}
 
 
@@ -155,9 +169,10 @@ def test_one_that_claims_rosters_of_old_is_not_counted_where_others_suffice() ->
     lease = owner.core.leases.lease("door")
     assert lease is not None
     liar = next(node for node in site.nodes if node is not owner)
-    liar.core.leases.rosters.earlier = (Earlier((liar.name, "y"), until=10**6),)
+    me = lease_members.own(liar.core)
+    liar.core.leases.rosters.earlier = (Earlier((me, OTHER), until=10**6),)
     site.world.run(30_000)
-    assert "y" in str(lease.earlier[liar.name])
+    assert OTHER in lease.earlier[me][0].nodes
     assert runners(site) == [owner]
 
 
@@ -192,27 +207,6 @@ def test_what_a_roster_was_counts_until_its_nodes_know_the_next() -> None:
     assert len(runners(site)) == 1
     assert all(node.core.leases.rosters.earlier == () for node in site.nodes)
     assert_never_twice(site)
-
-
-def test_rosters_are_kept_and_an_earlier_one_outlives_a_restart() -> None:
-    rosters = Rosters(b"")
-    rosters.use(["a", "b"], 3)
-    rosters.use(["b", "a"], 4)
-    rosters.use([], 5)
-    assert (rosters.nodes, rosters.since, rosters.earlier) == (("a", "b"), 3, ())
-    (kept,) = rosters.look({}, 0)
-    assert isinstance(kept, SaveDocument)
-    assert kept.name == ROSTERS
-    assert rosters.look({}, 0) == []
-    again = Rosters(kept.data)
-    again.use(["a", "b", "c"], 7)
-    assert [(one.nodes, one.until) for one in again.earlier] == [(("a", "b"), 7)]
-    (kept,) = again.look({"a": 7, "b": 6}, 0)
-    assert Rosters(kept.data).earlier == again.earlier  # type: ignore[union-attr]
-    assert again.look({"a": 7, "b": 7}, 1) == []
-    assert again.look({"a": 7, "b": 7}, FREE_MS) == []
-    assert len(again.look({"a": 7, "b": 7}, 1 + FREE_MS)) == 1
-    assert again.earlier == ()
 
 
 def test_an_ask_that_comes_twice_is_answered_once() -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from mesh.core.grants import JUST_STARTED, Owner
 from mesh.core.lease_report import LeaseReport, lease_report
-from mesh.site.leases import FREE_MS, LEASE_MS, Earlier
+from mesh.site.leases import FREE_MS, LEASE_MS, Earlier, Member
 from protos.documents_pb2 import PipelinePlan
 from tests.mesh.core.test_leases_in_a_site import DOOR, SOON_MS, owner_of, part, site_with
 from tests.sim.nodes import SimNode
@@ -36,7 +36,7 @@ def test_each_node_says_who_holds_it_by_which_roster_and_those_that_granted_it_f
 
 def test_it_names_the_earlier_rosters_whose_quorum_is_needed_too() -> None:
     owner = owner_of(site_with(3))
-    owner.core.leases.rosters.earlier = (Earlier(("x", "y"), 7),)
+    owner.core.leases.rosters.earlier = (Earlier((Member("x", b""), Member("y", b"")), 7),)
     assert report(owner).earlier == ((2, 7),)
 
 

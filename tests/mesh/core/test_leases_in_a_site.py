@@ -10,15 +10,18 @@ from protos.documents_pb2 import JournalBatch, JournalEntry, PipelinePlan
 from protos.signed_pb2 import Envelope
 from tests.sim.nodes import SimNode
 from tests.sim.site import Site
+from tests.sim.world import World
 
 DOOR = PipelinePlan(name="door", source="camera", service="faces", every_ms=100, exclusive=True)
 SOON_MS = 2 * FREE_MS
 
 
-def site_with(nodes: int, rates: Mapping[str, float] | None = None) -> Site:
+def site_with(
+    nodes: int, rates: Mapping[str, float] | None = None, world: World | None = None
+) -> Site:
     """A site in which every node has the camera, with the door on one of them. `rates`: of the
     clocks, by node."""
-    site = Site(nodes)
+    site = Site(nodes, world=world)
     for node in site.nodes:
         node.sources = ("camera",)
         node.rate = (rates or {}).get(node.name, 1.0)

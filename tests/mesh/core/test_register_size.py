@@ -9,6 +9,7 @@ from mesh.core.rollouts import (
     REASON_CHARACTERS_MAX,
 )
 from mesh.core.view import CONTENT_BYTES_MAX, register_content
+from mesh.site.leases import Member
 from mesh.site.local import service_config
 from protos.documents_pb2 import (
     PipelineState,
@@ -87,7 +88,7 @@ def test_of_many_leases_the_names_of_those_who_acknowledge_go_first() -> None:
     site = Site(1)
     site.nodes[0].boot()
     core = site.nodes[0].core
-    nodes = {f"south-node{number:02d}": 1 for number in range(50)}
+    nodes = {Member(f"south-node{number:02d}", b"key"): 1 for number in range(50)}
     core.leases.held = {
         f"camera-{number:02d}": Lease(0, until_ms=1 << 60, acknowledged=nodes)
         for number in range(24)

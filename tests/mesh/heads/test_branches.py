@@ -18,6 +18,7 @@ from mesh.heads.branches import (
 )
 from protos.documents_pb2 import (
     Autonomy,
+    FormerEntry,
     ModelPlan,
     PipelinePlan,
     Plan,
@@ -36,6 +37,10 @@ DAY_MS = 24 * 3600 * 1000
 def entry(node: str, number: int) -> RosterEntry:
     key = number.to_bytes(32, "big")
     return RosterEntry(node=node, signing_key=key, tls_key=key)
+
+
+def former(node: str, number: int) -> FormerEntry:
+    return FormerEntry(node=node, tls_key=number.to_bytes(32, "big"), since=3, until=7)
 
 
 def service(name: str = "faces") -> ServicePlan:
@@ -80,6 +85,8 @@ def site_branch() -> SiteBranch:
     return SiteBranch(
         site="north",
         roster=[entry("a1", 1), entry("a2", 2)],
+        former=[former("a1", 9)],
+        rosters_from=2,
         labels={"region": "eu"},
         plan=Plan(
             site="north",
@@ -162,6 +169,15 @@ BAD_BRANCHES = [
     pytest.param(put("roster.1.node", "A2"), "roster.node is wrong", id="a bad node's name"),
     pytest.param(put("roster.0.signing_key", b"x"), "a1.signing_key has 1", id="a short key"),
     pytest.param(put("roster.0.tls_key", b""), "a1.tls_key has 0", id="no TLS key"),
+    pytest.param(put("roster.0.since", 2**63), "a1.since", id="a node from never on"),
+    pytest.param(put("former.0.node", "A2"), "former.node is wrong", id="a former node's name"),
+    pytest.param(put("former.0.tls_key", b"x"), "a1.tls_key has 1", id="a former node's key"),
+    pytest.param(put("former.0.until", 2**63), "former.a1.until", id="a node until never"),
+    pytest.param(put("former.0.since", 7), "former.a1.since", id="a node that was in no state"),
+    pytest.param(put("rosters_from", 2**63), "rosters_from", id="rosters from never on"),
+    pytest.param(
+        more("former", lambda i: former(f"n{i:03}", i), 64), "former.size", id="65 former nodes"
+    ),
     pytest.param(
         put("roster.1.signing_key", (1).to_bytes(32, "big")),
         "signing keys",

@@ -1,0 +1,121 @@
+"""The rosters that one node counts leases by: what it takes from the state, what it remembers."""
+
+from mesh.core.rosters import ROSTERS, Rosters, read, written
+from mesh.events import SaveDocument
+from mesh.site.leases import FREE_MS, Earlier, Member
+from protos.documents_pb2 import EarlierRoster, FormerEntry, KeptRosters, RosterEntry, SiteBranch
+
+A, B, C = (Member(name, name.encode() * 32) for name in "abc")
+C_AGAIN = Member("c", b"d" * 32)
+
+
+def branch(since: dict[Member, int], former: tuple[FormerEntry, ...] = ()) -> SiteBranch:
+    """A state; `since` when each is in the roster, 0: it does not say."""
+    roster = [
+        RosterEntry(node=one.node, tls_key=one.tls_key, since=at) for one, at in since.items()
+    ]
+    return SiteBranch(site="south", roster=roster, former=former)
+
+
+def untold(*nodes: Member) -> SiteBranch:
+    """A state of a master that does not say since when."""
+    return branch(dict.fromkeys(nodes, 0))
+
+
+def kept(rosters: Rosters, applied: dict[Member, int], now_ms: int) -> bytes:
+    (save,) = rosters.look(applied, now_ms)
+    assert isinstance(save, SaveDocument)
+    assert save.name == ROSTERS
+    return save.data
+
+
+def test_rosters_are_kept_and_an_earlier_one_outlives_a_restart() -> None:
+    rosters = Rosters(b"")
+    rosters.use(untold(A, B), 3)
+    rosters.use(untold(B, A), 4)
+    rosters.use(untold(), 5)
+    assert (rosters.nodes, rosters.since, rosters.earlier) == ((A, B), 3, ())
+    first = kept(rosters, {}, 0)
+    assert rosters.look({}, 0) == []
+    again = Rosters(first)
+    again.use(untold(A, B, C), 7)
+    assert again.earlier == (Earlier((A, B), 7),)
+    assert Rosters(kept(again, {A: 7, B: 6}, 0)).earlier == again.earlier
+    assert again.look({A: 7, B: 7}, 1) == []
+    assert again.look({A: 7, B: 7}, FREE_MS) == []
+    assert len(again.look({A: 7, B: 7}, 1 + FREE_MS)) == 1
+    assert again.earlier == ()
+
+
+def test_a_new_node_takes_from_the_state_which_rosters_were_before_it() -> None:
+    rosters = Rosters(b"")
+    rosters.use(branch({A: 2, B: 2, C: 7}), 8)
+    assert (rosters.nodes, rosters.since) == ((A, B, C), 8)
+    assert rosters.earlier == (Earlier((A, B), 7),)
+    assert rosters.counting() == [(A, B, C), (A, B)]
+
+
+def test_what_the_state_tells_is_not_remembered_besides() -> None:
+    rosters = Rosters(b"")
+    rosters.use(branch({A: 2, B: 2}), 2)
+    rosters.use(branch({A: 2, B: 2, C: 7}), 9)
+    assert rosters.earlier == (Earlier((A, B), 7),)
+    rosters.use(branch({A: 2, B: 2, C: 7}), 10)
+    assert rosters.earlier == (Earlier((A, B), 7),)
+
+
+def test_what_is_over_stays_over_whatever_state_tells_it_again_also_after_a_restart() -> None:
+    rosters, state = Rosters(b""), branch({A: 2, B: 2, C: 7})
+    rosters.use(state, 7)
+    kept(rosters, {A: 7, B: 7}, 0)
+    document = kept(rosters, {A: 7, B: 7}, FREE_MS)
+    for one in (rosters, Rosters(document)):
+        one.use(state, 8)
+        assert one.earlier == ()
+    rosters.use(branch({A: 2, B: 2, C: 7, C_AGAIN: 9}), 9)
+    assert rosters.earlier == (Earlier((A, B, C), 9),)
+    assert KeptRosters.FromString(kept(rosters, {}, FREE_MS)).over == [7]
+    rosters.use(untold(A, B, C, C_AGAIN), 10)  # a state that tells of no earlier one
+    rosters.use(untold(A, B), 11)
+    assert KeptRosters.FromString(kept(rosters, {}, FREE_MS)).over == []
+
+
+def test_an_id_that_was_given_to_other_keys_makes_another_roster() -> None:
+    rosters = Rosters(b"")
+    rosters.use(untold(A, B, C), 1)
+    rosters.use(untold(A, B, C_AGAIN), 2)
+    assert (rosters.nodes, rosters.earlier) == ((A, B, C_AGAIN), (Earlier((A, B, C), 2),))
+
+
+def test_the_same_nodes_again_are_since_the_last_change_between() -> None:
+    rosters = Rosters(b"")
+    rosters.use(branch({A: 2, B: 2}), 3)
+    gone = FormerEntry(node=C.node, tls_key=C.tls_key, since=5, until=8)
+    rosters.use(branch({A: 2, B: 2}, (gone,)), 9)
+    assert rosters.since == 8
+    assert rosters.earlier == (Earlier((A, B), 5), Earlier((A, B, C), 8))
+
+
+def test_a_document_that_is_damaged_is_none() -> None:
+    rosters = Rosters(b"\xff")
+    assert (rosters.nodes, rosters.earlier) == ((), ())
+    rosters.use(branch({A: 2, B: 3}), 3)
+    assert rosters.earlier == (Earlier((A,), 3),)
+
+
+def test_what_an_older_release_kept_is_of_the_keys_of_now() -> None:
+    old = KeptRosters(nodes=["a", "c"], since=4, earlier=[EarlierRoster(nodes=["a", "b"], until=4)])
+    rosters = Rosters(old.SerializeToString())
+    rosters.use(untold(A, C), 5)
+    assert (rosters.nodes, rosters.since) == ((A, C), 4)
+    assert rosters.earlier == (Earlier((A, Member("b", b"")), 4),)
+
+
+def test_earlier_rosters_are_read_as_they_were_written_and_without_keys_as_those_of_now() -> None:
+    earlier = (Earlier((A, C), 3), Earlier((B,), 4))
+    assert read(written(earlier), ()) == earlier
+    assert read([EarlierRoster(nodes=["c", "x"], until=3)], (A, C)) == (
+        Earlier((C, Member("x", b"")), 3),
+    )
+    few = EarlierRoster(nodes=["a", "c"], tls_keys=[b"only one"], until=3)
+    assert read([few], (A, C)) == (Earlier((A, C), 3),)
