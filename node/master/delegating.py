@@ -51,6 +51,13 @@ def _is_taken_in(one: Shown) -> bool:
     return any(use.number == one.certified.serial for use in one.delegation.uses)
 
 
+def _used(record: DelegationRecord, certified: Certified) -> DelegationRecord:
+    """The delegation, with a number that is used by this box, and whose place it takes."""
+    uses = {**record.uses, str(certified.serial): certified.tls_key.hex()}
+    taken = {certified.replaces.hex(): certified.identity.name} if certified.replaces else {}
+    return replace(record, uses=uses, replaced={**record.replaced, **taken})
+
+
 class Delegating:
     """Makes and ends delegations, and takes in boxes. Its methods but `check` are for one thread at
     a time. `clock` gives milliseconds since 1970."""
@@ -169,7 +176,7 @@ class Delegating:
             delegation=record.id,
             revoked=self._place_taken(certified),
         )
-        used = replace(record, uses={**record.uses, str(certified.serial): certified.tls_key.hex()})
+        used = _used(record, certified)
         after = replace(content, delegations={**content.delegations, used.id: used})
         after, writes, replaced = self._replaced(after, certified, by)
         after = replace(after, nodes={**after.nodes, node.node: node})
@@ -211,11 +218,11 @@ class Delegating:
     def _place_taken(self, certified: Certified) -> str:
         """Why a box counts no longer before it ever did here: of two that came one after the other
         in an outage, the second may be heard of first. "": nobody has taken its place."""
-        for one in self._publisher.content.nodes.values():
-            if not one.delegation or one.site != certified.identity.site:
-                continue
-            if read_certificate(one.certificate).replaces == certified.tls_key:
-                return f"{one.node} has taken its place, admitted by {one.admitted}"
+        key = certified.tls_key.hex()
+        for one in self._publisher.content.delegations.values():
+            if key in one.replaced and one.site == certified.identity.site:
+                by = f"admitted by {one.operator} ({one.id})"
+                return f"{one.replaced[key]} has taken its place, {by}"
         return ""
 
     def _check_keys(self, content: Content, certified: Certified) -> None:

@@ -58,7 +58,8 @@ class NodeRecord(Record):
 class DelegationRecord(Record):
     """Who at a site may admit boxes there. `authority` is the certificate (DER) of the key that
     does; `ended` says why it was ended by hand; empty: it was not. `uses`: of each number that was
-    used, in decimal, the box's TLS key (hex)."""
+    used, in decimal, the box's TLS key (hex); `replaced`: by the TLS key (hex) of each node whose
+    place was taken, the ID of the box that took it, which stays known when that box is gone."""
 
     id: str
     site: str
@@ -69,6 +70,7 @@ class DelegationRecord(Record):
     made_unix_ms: int
     ended: str = ""
     uses: dict[str, str] = field(default_factory=dict)
+    replaced: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

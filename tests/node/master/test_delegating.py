@@ -183,6 +183,23 @@ def test_who_was_replaced_is_refused_before_it_is_written_down(operator: Operato
     assert events(fleet)[-1] == ("node.admitted", "x")
 
 
+def test_whose_place_was_taken_stays_out_when_the_id_of_its_replacement_is_given_anew(
+    operator: Operator,
+) -> None:
+    fleet, machine = operator.fleet, Machine()
+    first = operator.box(1, "x", machine)
+    key = tls_key_digest(machine.tls_key.public_key())
+    fleet.authority.take_in(operator.box(2, "y", replaces=key))
+    fleet.authority.revoke("y", "it was stolen")
+    fleet.join("y", "north")
+    fleet.reopen()
+    with pytest.raises(IdentityRefused, match="y has taken its place"):
+        fleet.authority.check_box(first)
+    fleet.authority.take_in(first)
+    assert key in fleet.authority.content.revocations
+    assert branch(fleet)[0] == {"a", "c", "y"}
+
+
 def test_nobody_of_another_site_is_replaced(operator: Operator) -> None:
     fleet = operator.fleet
     fleet.join("s", "south")
