@@ -21,9 +21,11 @@ from mesh.heads.branches import (
     open_site_branch,
     site_branch_name,
 )
+from mesh.heads.limits import FORMER_MAX
 from protos.documents_pb2 import Autonomy as AutonomyPlan
 from protos.documents_pb2 import (
     Delegation,
+    FormerEntry,
     ModelPlan,
     PipelinePlan,
     Plan,
@@ -42,7 +44,8 @@ Restarts = Mapping[tuple[str, str], int]
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """Everything that the state is compiled from. `rosters` and `delegations` are by site."""
+    """Everything that the state is compiled from. `rosters`, `delegations` and `former`, who is in
+    the roster no more, are by site."""
 
     resources: Resources = field(default_factory=Resources)
     released: Released = field(default_factory=dict)
@@ -51,6 +54,7 @@ class Inputs:
     revocations: Sequence[Revocation] = ()
     holds: Holds = NOTHING_HELD
     delegations: Mapping[str, Sequence[Delegation]] = field(default_factory=dict)
+    former: Mapping[str, Sequence[FormerEntry]] = field(default_factory=dict)
 
 
 def compile_all(inputs: Inputs) -> dict[str, bytes]:
@@ -70,6 +74,7 @@ def compile_all(inputs: Inputs) -> dict[str, bytes]:
         )
         delegated = sorted(inputs.delegations.get(site, ()), key=lambda one: one.id)
         branch.delegations.extend(delegated)
+        _tell_former(branch, inputs.former.get(site, ()))
         blobs[site_branch_name(site)] = branch.SerializeToString(deterministic=True)
     for name, blob in blobs.items():
         _check(name, blob)
@@ -113,6 +118,14 @@ def compile_site(
     ordered = sorted(roster, key=lambda entry: entry.node)
     labels = resource.metadata.labels if resource else {}
     return SiteBranch(site=site, roster=ordered, plan=plan, labels=labels)
+
+
+def _tell_former(branch: SiteBranch, former: Sequence[FormerEntry]) -> None:
+    """The last that were taken out of the roster, and from which state on that is all."""
+    ordered = sorted(former, key=lambda one: (one.until, one.node, one.tls_key))
+    branch.former.extend(ordered[-FORMER_MAX:])
+    untold = ordered[:-FORMER_MAX]
+    branch.rosters_from = untold[-1].until if untold else 0
 
 
 def compile_released(released: Released) -> ReleasedBlob:

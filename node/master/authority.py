@@ -245,7 +245,13 @@ class Authority:
                 return self.counter
             subject = Identity(self.trust.mesh, "node", node, present.site).uri
             revocation = RevocationRecord(
-                subject, present.tls_key, present.signing_key, reason, self._clock()
+                subject,
+                present.tls_key,
+                present.signing_key,
+                reason,
+                self._clock(),
+                present.since,
+                self._publisher.next_counter,
             )
             revoked = replace(present, revoked=reason)
             after = replace(

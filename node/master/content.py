@@ -24,7 +24,13 @@ from node.master.records import (
     RevocationRecord,
 )
 from node.master.store import Store, Write
-from protos.documents_pb2 import Delegation, DelegationUse, Revocation, RosterEntry
+from protos.documents_pb2 import (
+    Delegation,
+    DelegationUse,
+    FormerEntry,
+    Revocation,
+    RosterEntry,
+)
 
 RESOURCES = "resource"
 GENERATIONS = "generation"
@@ -71,6 +77,7 @@ class Content:
             revocations,
             self.holds(),
             self.delegations_by_site(),
+            self.former(),
         )
 
     def holds(self) -> Holds:
@@ -97,9 +104,22 @@ class Content:
                     tls_key=record.tls_key,
                     cordoned=record.cordoned,
                     draining=record.draining,
+                    since=record.since,
                 )
                 roster.append(entry)
         return rosters
+
+    def former(self) -> dict[str, list[FormerEntry]]:
+        """The nodes that were in each site's roster, where it is known until when."""
+        former: dict[str, list[FormerEntry]] = {}
+        for one in self.revocations.values():
+            if one.since < one.until:
+                who = Identity.from_uri(one.subject)
+                entry = FormerEntry(
+                    node=who.name, tls_key=one.tls_key, since=one.since, until=one.until
+                )
+                former.setdefault(who.site, []).append(entry)
+        return former
 
     def delegations_by_site(self) -> Mapping[str, Sequence[Delegation]]:
         """Those that stand: also ended ones, for as long as a box of theirs is enrolled."""

@@ -175,6 +175,7 @@ class Delegating:
             admitted=f"{record.operator} ({one.name})",
             delegation=record.id,
             revoked=self._place_taken(certified),
+            since=self._publisher.next_counter,
         )
         used = _used(record, certified)
         after = replace(content, delegations={**content.delegations, used.id: used})
@@ -211,7 +212,8 @@ class Delegating:
         """`content` with the keys of a node revoked, and what keeps that."""
         subject = Identity(self._mesh, "node", gone.node, gone.site).uri
         keys = (gone.tls_key, gone.signing_key)
-        revocation = RevocationRecord(subject, *keys, gone.revoked, self._now())
+        stood = (gone.since, self._publisher.next_counter)
+        revocation = RevocationRecord(subject, *keys, gone.revoked, self._now(), *stood)
         revocations = {**content.revocations, gone.tls_key: revocation}
         return replace(content, revocations=revocations), put_revocation(revocation)
 

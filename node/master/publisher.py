@@ -73,6 +73,11 @@ class Publisher:
         self.content = Content()
         self.published = self._load()
 
+    @property
+    def next_counter(self) -> int:
+        """Of the state that the next change of a roster makes."""
+        return self.published.counter + 1
+
     def draft(self, content: Content, above: int = 0) -> Draft:
         """Compiles `content`. Raises ResourcesRefused.
 

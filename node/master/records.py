@@ -39,7 +39,8 @@ def _read(kind: Any, value: Any) -> Any:
 class NodeRecord(Record):
     """A node that was enrolled. `revoked` says why its keys count no longer; empty: they do.
     `cordoned`: it takes no new work, says an operator; `draining`: its work moves off as well.
-    `admitted`: by whom, for people, if that was at its site; `delegation`: under which one."""
+    `admitted`: by whom, for people, if that was at its site; `delegation`: under which one.
+    `since`: the counter of the first state that has it with these keys; 0: not known."""
 
     node: str
     site: str
@@ -52,6 +53,7 @@ class NodeRecord(Record):
     draining: bool = False
     admitted: str = ""
     delegation: str = ""
+    since: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +77,17 @@ class DelegationRecord(Record):
 
 @dataclass(frozen=True, slots=True)
 class RevocationRecord(Record):
-    """Keys that count no longer. They outlive the node's record: the ID may be given again."""
+    """Keys that count no longer. They outlive the node's record: the ID may be given again.
+    `since` and `until`: the counter of the first state that had the node in its site's roster, and
+    of the first that has not; `until` 0: not known."""
 
     subject: str
     tls_key: bytes
     signing_key: bytes
     reason: str
     unix_ms: int
+    since: int = 0
+    until: int = 0
 
 
 @dataclass(frozen=True, slots=True)
