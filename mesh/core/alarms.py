@@ -80,8 +80,10 @@ class Alarms:
         self, kind: str, active: dict[str, str], severity: str, unix_ms: int
     ) -> list[Instruction]:
         """Makes the alarms of `kind` exactly `active` (subject to message)."""
-        instructions: list[Instruction] = []
         over = [s for known, s in self._active if known == kind and s not in active]
+        if not (active or over):
+            return []  # nearly always, of each of many kinds
+        instructions: list[Instruction] = []
         for subject in sorted(over):
             instructions += self.clear(kind, subject, "the condition is over")
         for subject in sorted(active):

@@ -1,10 +1,12 @@
 """A node's collection of artifacts: what is known of their use, since when there is none, and when
 they go. The rule is in mesh/site/collection.py."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mesh.core.artifacts import Artifacts, Output
+from mesh.registers.store import Record
 from mesh.site import collection
 from mesh.site.collection import Judgement, Known, judge
 
@@ -13,6 +15,14 @@ if TYPE_CHECKING:
 
 HELPS = "for neighbours without a WAN path"
 """Why the gateway holds what it does not use itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """The artifacts that a register names: held there, and of the last good versions there."""
+
+    held: frozenset[bytes]
+    good: frozenset[bytes]
 
 
 class Collecting:
@@ -25,6 +35,7 @@ class Collecting:
         self._idle_since: dict[bytes, int] = {}
         self._short = False
         self._helped: frozenset[bytes] = frozenset()
+        self._named: dict[bytes, _Named] = {}  # by the register's digest, each worked out once
 
     @property
     def fetches(self) -> frozenset[bytes]:
@@ -49,13 +60,17 @@ class Collecting:
     def look(self, core: "NodeCore", planned: Collection[bytes], now_ms: int) -> list[Output]:
         """Judges anew what is here; gives what is to be done about what goes. To be done after the
         register that does not name it any more was sent."""
-        self._known = known_of(core, planned)
+        records = core.membership.registers.records()
+        self._named = {r.digest: self._named.get(r.digest) or _named_by(r) for r in records}
+        self._known = self._known_of(core, records, planned)
         self._helped = frozenset(one for one, use in self._known.uses.items() if use == HELPS)
         self._judged = judge(self._known, self._artifacts.here)
         if not self._known.unknown:
             since = self._idle_since
             self._idle_since = {one: since.get(one, now_ms) for one in self._judged.idle}
-        named = self._known.planned | _named_by_registers(core)
+        # What any node holds as well: an operator may go back to it at any node of the site.
+        held = frozenset[bytes]().union(*(named.held for named in self._named.values()))
+        named = self._known.planned | self._known.good | held
         outputs: list[Output] = []
         for artifact, cause in self._due(now_ms):
             with_manifest = artifact not in named
@@ -95,33 +110,30 @@ class Collecting:
         ripe = [d for since_ms, d in free if now_ms - since_ms >= collection.PRESSED_MS]
         return [(d, "the disk is short of room, and nothing needs it") for d in ripe[:1]]
 
+    def _known_of(
+        self, core: "NodeCore", records: Sequence[Record], planned: Collection[bytes]
+    ) -> Known:
+        """What is known now that keeping rests on; `planned` are the artifacts of the plan."""
+        live = set(core.membership.liveness.live())
+        state = core.in_force.counter
+        return Known(
+            node=core.name,
+            uses=dict.fromkeys(core.helping.artifacts & set(planned), HELPS) | core.share.uses(),
+            planned=frozenset(planned),
+            good=frozenset[bytes]().union(*(named.good for named in self._named.values())),
+            roster=frozenset(entry.node for entry in core.branch.roster),
+            holders={
+                r.body.node: self._named[r.digest].held
+                for r in records
+                if r.body.node in live and r.body.in_force_counter == state
+            },
+            unknown=_unknown(core),
+        )
 
-def known_of(core: "NodeCore", planned: Collection[bytes]) -> Known:
-    """What a node knows now that its keeping rests on; `planned` are the artifacts of the plan."""
-    records = core.membership.registers.records()
-    live = set(core.membership.liveness.live())
-    state = core.in_force.counter
-    return Known(
-        node=core.name,
-        uses=dict.fromkeys(core.helping.artifacts & set(planned), HELPS) | core.share.uses(),
-        planned=frozenset(planned),
-        good=frozenset(good.artifact for r in records for good in r.body.last_good),
-        roster=frozenset(entry.node for entry in core.branch.roster),
-        holders={
-            r.body.node: frozenset(r.body.artifacts)
-            for r in records
-            if r.body.node in live and r.body.in_force_counter == state
-        },
-        unknown=_unknown(core),
-    )
 
-
-def _named_by_registers(core: "NodeCore") -> set[bytes]:
-    """What any node holds, or names as a last good version: an operator may go back to it at any
-    node of the site."""
-    bodies = [record.body for record in core.membership.registers.records()]
-    held = {artifact for body in bodies for artifact in body.artifacts}
-    return held | {good.artifact for body in bodies for good in body.last_good}
+def _named_by(record: Record) -> _Named:
+    body = record.body
+    return _Named(frozenset(body.artifacts), frozenset(good.artifact for good in body.last_good))
 
 
 def _unknown(core: "NodeCore") -> str:

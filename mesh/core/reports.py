@@ -27,10 +27,12 @@ if TYPE_CHECKING:
 
 
 def runtime_reported(core: "NodeCore", event: RuntimeReported, now_ms: int) -> list[NodeOutput]:
-    """The runtime said what runs, or is gone."""
+    """The runtime said what runs, or is gone. It says the same again each time it is told
+    something: no decision rests on that."""
+    if event.state is None or core.runtime.gone or event.state != core.runtime.state:
+        core.stale = "the runtime's state"
     changes = core.runtime.update(event.state)
     crashes = core.quarantine.heard(event.state, now_ms)
-    core.stale = "the runtime's state"
     if event.state is None:
         core.share.runtime_gone()
     entries = [

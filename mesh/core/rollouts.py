@@ -73,6 +73,8 @@ class Rollouts:
         self._begun: dict[str, str] = {}
         self.coming = Turns()
         self._stages = Stages()
+        self._named: dict[str, list[ServicePlan]] = {}
+        self._named_generation = -1
 
     def good_artifacts(self) -> set[bytes]:
         """Of the versions that this node may go back to: the last good ones, and the ones before
@@ -86,8 +88,7 @@ class Rollouts:
     def kept(self, plan: Plan) -> Plan:
         """The plan, with what was restarted at this site left as it is, though the restart's time
         is over; `plan` itself where there is none."""
-        records = self._registers.records()
-        done = {s.name: n for s in plan.services if (n := self._restarts(s, records))}
+        done = {s.name: n for s in plan.services if (n := self._restarts(s))}
         if not done:
             return plan
         result = Plan()
@@ -96,13 +97,13 @@ class Rollouts:
             service.restarts = done.get(service.name, service.restarts)
         return result
 
-    def _restarts(self, service: ServicePlan, records: Sequence[Record]) -> int:
+    def _restarts(self, service: ServicePlan) -> int:
         """The restarts of the good version that a service stays with; 0: those of its plan."""
         own = self.last_good.get(service.name)
-        named = [own] if own is not None else [g for r in records for g in r.body.last_good]
-        if not any(g.name == service.name and g.restarts >= LOCAL_RESTART for g in named):
+        named = self._named_by_registers(service.name) if own is None else [own]
+        if not any(good.restarts >= LOCAL_RESTART for good in named):
             return 0
-        good = self._good(service, records, refused=False)
+        good = self._good(service, refused=False)
         return good.restarts if good is not None and restarted(service, good) else 0
 
     def earlier(self, service: ServicePlan) -> ServicePlan | None:
@@ -113,11 +114,10 @@ class Rollouts:
             if own is not None and _is_other(own, service):
                 return own
         named: dict[bytes, int] = {}
-        for record in self._registers.records():
-            for good in record.body.last_good:
-                if _is_other(good, service):
-                    key = good.SerializeToString(deterministic=True)
-                    named[key] = named.get(key, 0) + 1
+        for good in self._named_by_registers(service.name):
+            if _is_other(good, service):
+                key = good.SerializeToString(deterministic=True)
+                named[key] = named.get(key, 0) + 1
         if not named:
             return None
         return ServicePlan.FromString(max(named, key=lambda key: (named[key], key)))
@@ -229,7 +229,7 @@ class Rollouts:
                 entries += self._take_back(service)
             else:
                 self._refused.pop(service.name, None)
-            good = self._good(service, records, refused)
+            good = self._good(service, refused)
             protects = good is not None and service_config(good) != service_config(service)
             runs = good is not None and self._runs(good)
             beside = good is None or runs or good.artifact not in held
@@ -316,20 +316,27 @@ class Rollouts:
             known = stages.get(self._node, Stage.OLD)
             stages[self._node] = Stage.TRYING if known is Stage.OLD else known
 
-    def _good(
-        self, service: ServicePlan, records: Sequence[Record], refused: bool
-    ) -> ServicePlan | None:
+    def _named_by_registers(self, name: str) -> list[ServicePlan]:
+        """The last good versions of a service that registers name, in the nodes' order."""
+        if self._named_generation != self._registers.generation:
+            self._named_generation = self._registers.generation
+            self._named = {}
+            for record in self._registers.records():
+                for good in record.body.last_good:
+                    self._named.setdefault(good.name, []).append(good)
+        return self._named.get(name, [])
+
+    def _good(self, service: ServicePlan, refused: bool) -> ServicePlan | None:
         """The last good version: this node's own, or the one that most registers name. What the
         site refuses is none, whoever says so."""
         if service.name in self.last_good:
             return self.last_good[service.name]
         bad = service_config(service) if refused else None
         named: dict[bytes, int] = {}
-        for record in records:
-            for good in record.body.last_good:
-                if good.name == service.name and service_config(good) != bad:
-                    key = good.SerializeToString(deterministic=True)
-                    named[key] = named.get(key, 0) + 1
+        for good in self._named_by_registers(service.name):
+            if service_config(good) != bad:
+                key = good.SerializeToString(deterministic=True)
+                named[key] = named.get(key, 0) + 1
         if not named:
             return None
         return ServicePlan.FromString(max(named, key=lambda key: (named[key], key)))

@@ -62,7 +62,8 @@ class Copies:
     def full(self) -> list[str]:
         """The nodes of which not one whole batch of records more would be taken."""
         size = limits.ENVELOPE_BYTES_MAX
-        return sorted(node for node in self._bytes if not self._fits(node, size))
+        node_max = self._node_bytes_max if self._bytes.total() + size <= self._bytes_max else 0
+        return sorted(node for node, held in self._bytes.items() if held + size > node_max)
 
     def sheds(self, key: LogKey, up_to: int) -> bool:
         """Whether anything would be freed if the log's entries up to a sequence went."""

@@ -1,7 +1,7 @@
 """The name of a log: (node, boot, kind). A node starts two logs at each boot."""
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from mesh.journals.limits import NONCE_BYTES, NUMBER_MAX
 from protos.documents_pb2 import Boot, LogName
@@ -21,9 +21,8 @@ class LogNameRefused(ValueError):
     """A log's name from outside is not one. Nothing was changed."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class LogKey:
-    """One log. Keys sort by node, then boot."""
+class LogKey(NamedTuple):
+    """One log. Keys sort by node, then boot. A tuple, because each is looked up again and again."""
 
     node: str
     counter: int

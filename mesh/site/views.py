@@ -1,6 +1,5 @@
 """The nodes of a site as placement sees them."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -33,12 +32,16 @@ class NodeView:
 
 def view(register: StableRegister) -> NodeView:
     """A node as its own register describes it."""
-    serving: Counter[str] = Counter()
+    serving: dict[str, int] = {}
+    runs: dict[str, int] = {}
     begun: set[tuple[str, int]] = set()
     for replica in register.replicas:
-        serving[replica.workload] += replica.phase == Phase.SERVING
-        if replica.phase != Phase.FETCHING:
-            begun.add((replica.workload, replica.index))
+        workload, phase = replica.workload, replica.phase
+        if phase == Phase.SERVING:
+            serving[workload] = serving.get(workload, 0) + 1
+        if phase != Phase.FETCHING and (workload, replica.index) not in begun:
+            begun.add((workload, replica.index))
+            runs[workload] = runs.get(workload, 0) + 1
     return NodeView(
         node=register.node,
         labels=dict(register.labels),
@@ -46,8 +49,8 @@ def view(register: StableRegister) -> NodeView:
         memory_bytes=register.capacity.memory_bytes,
         devices=frozenset(register.capacity.devices),
         sources=frozenset(register.sources),
-        serving={workload: count for workload, count in serving.items() if count},
-        runs=Counter(workload for workload, _ in begun),
+        serving=serving,
+        runs=runs,
         pipelines=frozenset(pipeline.workload for pipeline in register.pipelines),
         cordoned=register.cordoned or register.draining,
         draining=register.draining,

@@ -1,5 +1,6 @@
 """A node's disk in the simulator: what a crash leaves behind."""
 
+from bisect import bisect_right
 from dataclasses import dataclass, field
 
 from mesh.blobs.manifest import Artifact
@@ -30,7 +31,9 @@ class Disk:
 
     def read(self, key: LogKey, after: int) -> list[Batch]:
         """The batches of a log that end after a sequence, at most 8."""
-        return [batch for batch in self.logs.get(key, []) if batch.last > after][:8]
+        log = self.logs.get(key, [])
+        begin = bisect_right(log, after, key=lambda batch: batch.last)
+        return log[begin : begin + 8]
 
     def tails(self) -> dict[LogKey, Tail]:
         """Where each log ends."""

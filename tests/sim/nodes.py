@@ -1,5 +1,6 @@
 """Simulated nodes: the production core on a simulated edge."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -47,6 +48,7 @@ STEP_DOWN_MS = 5_000
 GIB = 1 << 30
 
 
+@functools.cache
 def keys_in(der: bytes) -> NodeKeys:
     """What a certificate of the test mesh says; raises ValueError for any other."""
     return keys_of(check_certificate(der, [identities.authority()], identities.MESH))

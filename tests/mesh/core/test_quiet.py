@@ -2,9 +2,12 @@
 
 import pytest
 
+from mesh.core import reports
+from mesh.core.messages import RuntimeReported
 from mesh.core.node import NodeCore
 from mesh.core.quiet import ANYWAY_MS, LOOK_EVERY_MS, Quiet
 from protos.documents_pb2 import LoadRegister, ServiceLoad
+from protos.runtime_pb2 import RuntimeState
 from tests.sim import identities
 from tests.sim.nodes import SimNode
 from tests.sim.site import Site
@@ -12,10 +15,10 @@ from tests.sim.site import Site
 
 @pytest.fixture(scope="module")
 def node() -> SimNode:
-    """A node of a site that serves and has come to rest."""
+    """A node of a site that serves, as it does itself, and has come to rest."""
     site = Site(nodes=3).settle()
     site.world.run(5_000)
-    return site.nodes[0]
+    return next(node for node in site.nodes if node.serving("faces"))
 
 
 def quiet_after(core: NodeCore, outcome: bool = False) -> Quiet:
@@ -68,3 +71,23 @@ def test_a_site_at_rest_publishes_nothing_and_heals_at_once(node: SimNode) -> No
     serving.power_off()
     rest = [host for host in world.hosts.values() if isinstance(host, SimNode) and host.up]
     world.run_until(lambda: sum(n.serving("faces") for n in rest) == 2, 8_000, "it is replaced")
+
+
+def test_a_runtime_that_says_the_same_again_is_no_reason_to_decide(node: SimNode) -> None:
+    core, now_ms = node.core, node.clock_ms()
+    same = RuntimeState()
+    same.CopyFrom(core.runtime.state)
+    core.handle(RuntimeReported(same), now_ms)
+    assert core.stale == ""
+    other = RuntimeState()
+    other.CopyFrom(same)
+    other.replicas[0].restarts += 1
+    core.stale = ""
+    reports.runtime_reported(core, RuntimeReported(other), now_ms)
+    assert core.stale == "the runtime's state"
+    core.stale = ""
+    reports.runtime_reported(core, RuntimeReported(None), now_ms)
+    assert core.stale == "the runtime's state"
+    core.stale = ""
+    reports.runtime_reported(core, RuntimeReported(other), now_ms)
+    assert core.stale == "the runtime's state", "it is there again"

@@ -136,8 +136,9 @@ class RoughNode(RoughRuntime):
 
     def _unlinked(self) -> list[str]:
         """Who of the site this node has no link with; mDNS, or its book, tells of them."""
-        missing = self.world.hosts.keys() - self.core.peer.links.keys()
-        return sorted(missing - {self.name, identities.MASTER})
+        links = self.core.peer.links
+        here = (self.name, identities.MASTER)
+        return sorted(n for n in self.world.hosts if n not in links and n not in here)
 
     def _dial(self, other: str, now: int) -> None:
         due, backoff = self._dials.get(other, (0, None))

@@ -95,10 +95,11 @@ class RoughWorld(World):
                     self.hosts[target].feed(Received(source, data))
 
         low, high = self.latency_ms
+        way = source, target
         for _ in range(2 if self.duplicates and self.random.random() < self.duplicates else 1):
             at_ms = self.now_ms + low + int(self.random.random() * (high - low + 1))
-            at_ms = max(at_ms, self._busy_until.get((source, target), 0))
-            self._busy_until[source, target] = at_ms
+            at_ms = max(at_ms, self._busy_until.get(way, 0))
+            self._busy_until[way] = at_ms
             self.after(at_ms - self.now_ms, arrive)
 
     def _lose(self, pair: frozenset[str]) -> None:
