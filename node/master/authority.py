@@ -19,7 +19,6 @@ from mesh.desired.problems import Problem, ResourcesRefused
 from mesh.desired.references import Finding, check_references, locate
 from mesh.desired.resources import KINDS, Pipeline, Resource, Service
 from mesh.heads.certificates import Certified
-from mesh.heads.identity import Identity
 from mesh.heads.limits import NUMBER_MAX
 from mesh.heads.trust import Trust
 from node.disk.authority_keys import MasterKeys
@@ -33,14 +32,14 @@ from node.master.content import (
     put_release,
     put_resource,
     put_restarts,
-    put_revocation,
 )
 from node.master.delegating import Delegating
 from node.master.errors import MasterRefused, NotFound
 from node.master.events import EventBook, EventRecord, Told, printable
 from node.master.publisher import Draft, Publisher
-from node.master.records import AlarmRecord, ReleaseRecord, RevocationRecord, TokenRecord
+from node.master.records import AlarmRecord, ReleaseRecord, TokenRecord
 from node.master.requests import EnrolmentRequest
+from node.master.revoking import without_keys
 from node.master.steering import Steered, Steering
 from node.master.store import Store, Write
 from protos.documents_pb2 import Branch
@@ -243,23 +242,11 @@ class Authority:
                 raise NotFound(f"there is no node {node!r}; list them: meshctl get nodes")
             if present.revoked:
                 return self.counter
-            subject = Identity(self.trust.mesh, "node", node, present.site).uri
-            revocation = RevocationRecord(
-                subject,
-                present.tls_key,
-                present.signing_key,
-                reason,
-                self._clock(),
-                present.since,
-                self._publisher.next_counter,
-            )
             revoked = replace(present, revoked=reason)
-            after = replace(
-                before,
-                nodes={**before.nodes, node: revoked},
-                revocations={**before.revocations, present.tls_key: revocation},
-            )
-            writes = [put_node(revoked), put_revocation(revocation)]
+            after = replace(before, nodes={**before.nodes, node: revoked})
+            next_counter = self._publisher.next_counter
+            after, gone = without_keys(after, self.trust.mesh, revoked, self._clock(), next_counter)
+            writes = [put_node(revoked), gone]
             writes.append(Write(ALARMS, f"Clone/{node}", None))
             return self._publisher.commit(self._publisher.draft(after), writes)
 

@@ -22,13 +22,14 @@ from mesh.heads.delegations import (
     shown,
     usable,
 )
-from mesh.heads.identity import Identity, IdentityRefused
+from mesh.heads.identity import IdentityRefused
 from mesh.heads.limits import AUTONOMY_MS_MAX, DELEGATED_MAX, DELEGATIONS_MAX, ROSTER_MAX
-from node.master.content import Content, put_delegation, put_node, put_revocation
+from node.master.content import Content, put_delegation, put_node
 from node.master.errors import MasterRefused, NotFound
 from node.master.events import EventBook, Told, printable
 from node.master.publisher import Draft, Publisher
-from node.master.records import DelegationRecord, NodeRecord, RevocationRecord
+from node.master.records import DelegationRecord, NodeRecord
+from node.master.revoking import without_keys
 from node.master.store import Write
 
 STANDING_MAX = 1024
@@ -209,13 +210,8 @@ class Delegating:
         return after, [put_node(gone), write], old.node
 
     def _without_keys(self, content: Content, gone: NodeRecord) -> tuple[Content, Write]:
-        """`content` with the keys of a node revoked, and what keeps that."""
-        subject = Identity(self._mesh, "node", gone.node, gone.site).uri
-        keys = (gone.tls_key, gone.signing_key)
-        stood = (gone.since, self._publisher.next_counter)
-        revocation = RevocationRecord(subject, *keys, gone.revoked, self._now(), *stood)
-        revocations = {**content.revocations, gone.tls_key: revocation}
-        return replace(content, revocations=revocations), put_revocation(revocation)
+        counter = self._publisher.next_counter
+        return without_keys(content, self._mesh, gone, self._now(), counter)
 
     def _place_taken(self, certified: Certified) -> str:
         """Why a box counts no longer before it ever did here: of two that came one after the other
