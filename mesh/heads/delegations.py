@@ -35,11 +35,13 @@ class AdmissionRefused(IdentityRefused):
     """A box's certificate is genuine, and counts here by no rule. The text says by which not.
 
     `clash`: the delegation and number that other keys have shown before; "" where it is not that.
+    `ended`: an operator at a master wanted it so.
     """
 
-    def __init__(self, text: str, clash: str = "") -> None:
+    def __init__(self, text: str, clash: str = "", ended: bool = False) -> None:
         super().__init__(text)
         self.clash = clash
+        self.ended = ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +133,8 @@ def check_counts(one: Shown, bound: bytes | None, unix_ms: int) -> None:
     if delegation.ended:
         raise AdmissionRefused(
             f"{uri}: the delegation {delegation.id} was ended at a master; "
-            "make another there, or enrol this box with a token"
+            "make another there, or enrol this box with a token",
+            ended=True,
         )
     if bound is None and unix_ms >= delegation.until_unix_ms:
         raise AdmissionRefused(

@@ -48,6 +48,10 @@ class MasterAlarms:
         log.error("the disk", message=message or "works again")
         self._set("DataFolder", "state", message)
 
+    def box(self, name: str, message: str) -> None:
+        """A box that was admitted at its site is not taken in here, or that is over ("")."""
+        self._set("Admission", name, message)
+
     async def look(self) -> None:
         """Looks at the disk."""
         try:

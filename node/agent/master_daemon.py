@@ -100,7 +100,7 @@ class MasterDaemon:
             self.authority.delegated,
             self.authority.check_box,
         )
-        self.boxes = Boxes(self.authority, self.announce)
+        self.boxes = Boxes(self.authority, self.announce, self.alarms.box)
         self.links = Links(self.name, self._feed, self._no_dial)
         self.enrolment = Server()
         self.peer = self._make_peer()

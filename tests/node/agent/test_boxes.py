@@ -14,7 +14,7 @@ from node.disk.authority_folder import initialise
 from node.master.store import StoreRefused
 from protos.documents_pb2 import StableRegister
 from tests.node.agent.waiting import until
-from tests.node.master.fleet import Fleet
+from tests.node.master.fleet import Fleet, Machine
 from tests.node.master.test_delegating import Operator
 
 
@@ -26,7 +26,9 @@ class Hearing:
         self.fleet.join("a", "north")
         self.operator = Operator(self.fleet, count=9)
         self.operator.ask()
-        self.boxes = Boxes(self.fleet.authority, self._announce, retry_s=0.01)
+        self.alarms: dict[str, str] = {}
+        self.tried = 0
+        self.boxes = Boxes(self.fleet.authority, self._announce, self._alarm, retry_s=0.01)
         self.taking = asyncio.create_task(self.boxes.run())
         self.asked: list[bytes] = []
         self.wrong: list[Exception] = []
@@ -34,7 +36,12 @@ class Hearing:
         self.fleet.authority.take_in = self._asked  # type: ignore[method-assign]
 
     async def _announce(self) -> None:
-        """Nobody has a link."""
+        """Nobody has a link. All that waited was tried."""
+        self.tried += 1
+
+    def _alarm(self, name: str, message: str) -> None:
+        self.alarms.pop(name, None)
+        self.alarms |= {name: message} if message else {}
 
     def _asked(self, der: bytes) -> int:
         self.asked.append(der)
@@ -88,10 +95,66 @@ async def test_a_register_repeats_so_many_and_so_many_wait(
 ) -> None:
     boxes = [master.operator.box(number, f"n{number}") for number in range(1, REPEATED_MAX + 3)]
     master.hear(*boxes)
-    await until(lambda: f"n{REPEATED_MAX + 2}" in master.nodes())
+    await until(lambda: master.tried == 1)
+    assert f"n{REPEATED_MAX + 2}" in master.nodes()
     assert f"n{REPEATED_MAX + 1}" not in master.nodes()
     monkeypatch.setattr(boxes_module, "WAITING_MAX", 1)
     master.hear(master.operator.box(7, "e"), master.operator.box(8, "f"))
     await until(lambda: "e" in master.nodes())
     await asyncio.sleep(0.05)
     assert "f" not in master.nodes()
+
+
+async def test_a_box_that_is_refused_for_good_is_an_alarm_until_it_is_admitted_anew(
+    master: Hearing,
+) -> None:
+    machine = Machine()
+    master.hear(master.operator.box(9, "a", machine))
+    await until(lambda: list(master.alarms) == ["north/a (9)"])
+    assert "admit the box under another ID" in master.alarms["north/a (9)"]
+    assert "meshctl delegate --end" in master.alarms["north/a (9)"]
+    master.hear(master.operator.box(9, "a", machine))
+    master.hear(master.operator.box(8, "d", machine))
+    await until(lambda: "d" in master.nodes() and not master.alarms)
+
+
+async def test_a_refused_box_is_taken_in_once_no_rule_is_against_it(master: Hearing) -> None:
+    master.hear(master.operator.box(9, "a"))
+    await until(lambda: bool(master.alarms))
+    master.fleet.authority.revoke("a", "it is gone for good")
+    await until(lambda: not master.alarms)
+    await until(lambda: master.fleet.authority.content.nodes["a"].admitted != "")
+
+
+async def test_who_ends_the_delegation_wants_no_alarm_of_its_boxes(master: Hearing) -> None:
+    authority, delegation = master.fleet.authority, master.operator.ask().record.id
+    master.hear(master.operator.box(1, "d"))
+    await until(lambda: "d" in master.nodes())  # so it stands on
+    master.hear(master.operator.box(9, "a"))
+    await until(lambda: bool(master.alarms))
+    authority.delegating(lambda d: d.end(delegation, "the key was lost"))
+    await until(lambda: not master.alarms)
+    other = Operator(master.fleet)
+    other.ask()
+    master.hear(master.operator.box(8, "a"), other.box(1, "e"))
+    await until(lambda: "e" in master.nodes())
+    assert len(master.asked) == 4
+    assert not master.alarms
+
+
+async def test_a_delegation_that_stands_no_more_takes_its_alarms_along(master: Hearing) -> None:
+    master.hear(master.operator.box(9, "a"))
+    await until(lambda: bool(master.alarms))
+    delegation = master.operator.ask().record.id
+    master.fleet.authority.delegating(lambda d: d.end(delegation, "it was lost"))
+    await until(lambda: not master.alarms)
+
+
+async def test_of_many_that_are_refused_so_many_are_alarms(
+    master: Hearing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boxes_module, "REFUSED_MAX", 1)
+    boxes = [master.operator.box(number, "a") for number in (9, 8)]
+    master.hear(*boxes, master.operator.box(1, "d"))
+    await until(lambda: "d" in master.nodes())
+    assert list(master.alarms) == ["north/a (9)"]

@@ -74,6 +74,14 @@ def test_peers_that_contradict_each_other() -> None:
     assert rig.look() == ["Clone a", "JournalFork b"]
 
 
+def test_a_box_that_is_not_taken_in() -> None:
+    rig = Rig()
+    rig.master.box("north/d (1)", "another node has this ID")
+    assert rig.look() == ["Admission north/d (1)"]
+    rig.master.box("north/d (1)", "")
+    assert rig.look() == []
+
+
 def test_what_a_master_has_is_no_loss_and_after_a_while_the_alarm_ends() -> None:
     drops = Drops("")
     drops.heard(Dropped(LOG, 1, 10, gone=False), 10, 0.0)
