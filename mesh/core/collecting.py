@@ -33,6 +33,8 @@ class Collecting:
         self._judged = Judgement()
         self._known = Known("", {}, frozenset(), frozenset(), frozenset(), {})
         self._idle_since: dict[bytes, int] = {}
+        self._unseen_since: dict[str, int] = {}
+        """Of the nodes of the roster of whom nothing is known."""
         self._short = False
         self._helped: frozenset[bytes] = frozenset()
         self._named: dict[bytes, _Named] = {}  # by the register's digest, each worked out once
@@ -62,7 +64,7 @@ class Collecting:
         register that does not name it any more was sent."""
         records = core.membership.registers.records()
         self._named = {r.digest: self._named.get(r.digest) or _named_by(r) for r in records}
-        self._known = self._known_of(core, records, planned)
+        self._known = self._known_of(core, records, planned, now_ms)
         self._helped = frozenset(one for one, use in self._known.uses.items() if use == HELPS)
         self._judged = judge(self._known, self._artifacts.here)
         if not self._known.unknown:
@@ -111,7 +113,7 @@ class Collecting:
         return [(d, "the disk is short of room, and nothing needs it") for d in ripe[:1]]
 
     def _known_of(
-        self, core: "NodeCore", records: Sequence[Record], planned: Collection[bytes]
+        self, core: "NodeCore", records: Sequence[Record], planned: Collection[bytes], now_ms: int
     ) -> Known:
         """What is known now that keeping rests on; `planned` are the artifacts of the plan."""
         live = set(core.membership.liveness.live())
@@ -127,8 +129,18 @@ class Collecting:
                 for r in records
                 if r.body.node in live and r.body.in_force_counter == state
             },
-            unknown=_unknown(core),
+            unknown=_unknown(core) or self._awaits(core, records, now_ms),
         )
+
+    def _awaits(self, core: "NodeCore", records: Sequence[Record], now_ms: int) -> str:
+        """Which node of the roster may yet come and say what it needs; "" if none."""
+        roster = {entry.node for entry in core.branch.roster}
+        unseen, since = roster - {r.body.node for r in records}, self._unseen_since
+        self._unseen_since = {node: since.get(node, now_ms) for node in sorted(unseen)}
+        for node, since_ms in self._unseen_since.items():
+            if now_ms - since_ms < collection.UNSEEN_MS:
+                return f"nothing is known of {node}"
+        return ""
 
 
 def _named_by(record: Record) -> _Named:
@@ -144,8 +156,6 @@ def _unknown(core: "NodeCore") -> str:
         return "somebody else poses as this node"
     if core.runtime.gone or not core.share.ran.covers(core.runtime.keys()):
         return "what the runtime runs is not known"
-    roster = {entry.node for entry in core.branch.roster}
-    if core.name not in roster:
+    if core.name not in {entry.node for entry in core.branch.roster}:
         return "this node is not in the roster"
-    missing = roster - {r.body.node for r in core.membership.registers.records()}
-    return f"nothing is known of {min(missing)}" if missing else ""
+    return ""

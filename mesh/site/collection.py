@@ -6,7 +6,8 @@
   nothing of it: so a site holds each artifact of its plan twice, whoever dies.
 - Any other node lets go of those only while both keepers live, go by the same state as it does, and
   say that they hold them.
-- Where anything that this rests on is not known, nothing goes.
+- Where anything that this rests on is not known, nothing goes. A node of the roster that nobody
+  here has ever seen is waited for for UNSEEN_MS; then it counts as one that holds nothing.
 
 Two nodes that go by different states may name different keepers. That loses nothing: who counts on
 a keeper asks for one that goes by the same state, and that one then counts itself a keeper, too.
@@ -28,6 +29,11 @@ short."""
 PRESSED_MS = 10_000
 """The same where the disk is short of room: long enough that a plan, which comes in parts over a
 link that breaks, or a neighbour's register, is no reason to throw away and fetch again."""
+UNSEEN_MS = 3_600_000
+"""For so long nothing goes for want of the register of a node of the roster. It would name the last
+good versions there; a node that is up keeps those itself, so what is risked is a second copy. A
+site's nodes come up together after minutes; who has not come in an hour may never have been
+switched on. It begins anew with the agent, as GRACE_MS, which follows it, does."""
 
 KEEPERS_KEPT = 256
 """Pairs of keepers that are remembered, for they are asked for at each decision: 64 KiB."""

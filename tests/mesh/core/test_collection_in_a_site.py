@@ -1,85 +1,30 @@
-"""What nodes of a simulated site keep on their disks, and let go of."""
+"""What nodes of a simulated site keep on their disks, and when they let go of it."""
 
 from collections.abc import Callable
-from itertools import pairwise
 
 import pytest
 
-from mesh.core.artifacts import REMOVE_AGAIN_MS
-from mesh.core.messages import (
-    ArtifactFailed,
-    ArtifactFinished,
-    ArtifactRemoved,
-    DiskRoom,
-    RemoveArtifact,
-    RuntimeReported,
-)
-from mesh.events import WriteJournal
-from mesh.hashing import sha256
+from mesh.core.messages import ArtifactFailed, DiskRoom, RuntimeReported
 from mesh.site import collection
-from mesh.site.collection import KEEPER, PRESSED_MS, keepers
-from protos.documents_pb2 import JournalBatch
-from protos.signed_pb2 import Envelope
+from mesh.site.collection import KEEPER, PRESSED_MS
+from tests.mesh.core.collected import (
+    GRACE_MS,
+    digest,
+    holders,
+    keeping,
+    lying,
+    others,
+    records,
+    rolled_out,
+)
 from tests.mesh.core.rolling import SOAK_MS, settled
 from tests.sim.nodes import SimNode
 from tests.sim.site import Site, face_detector
-
-GRACE_MS = 20_000
-"""Instead of an hour, which takes the simulator minutes."""
-LOST = sha256(b"an artifact that nobody remembers")
 
 
 @pytest.fixture
 def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(collection, "GRACE_MS", GRACE_MS)
-
-
-def digest(version: str = "1.0.0") -> bytes:
-    return sha256(face_detector(version)[0])
-
-
-def holders(site: Site, version: str) -> set[str]:
-    """Whose disks have all of a version."""
-    return {node.name for node in site.nodes if node.disk.whole(digest(version))}
-
-
-def lying(site: Site, version: str) -> set[str]:
-    """Whose disks have anything of it."""
-    return {node.name for node in site.nodes if digest(version) in node.disk.lying()}
-
-
-def keeping(site: Site, version: str = "1.0.0") -> set[str]:
-    return set(keepers(digest(version), frozenset(node.name for node in site.nodes)))
-
-
-def others(site: Site) -> list[SimNode]:
-    """The nodes that neither keep, run, nor stand by for the service."""
-    placement = site.nodes[0].core.placement
-    busy = {*placement.nodes_of("faces"), *placement.spares["faces"], *keeping(site)}
-    return [node for node in site.nodes if node.name not in busy]
-
-
-def rolled_out(site: Site, *versions: str) -> None:
-    for version in versions:
-        site.publish(2, version=version, soak_ms=SOAK_MS)
-
-        def done(version: str = version) -> bool:
-            return sorted(v for found in site.versions().values() for v in found) == [version] * 2
-
-        site.world.run_until(done, 30_000, f"{version} serves")
-        site.world.run(SOAK_MS + 3_000)
-
-
-def records(node: SimNode, event: str) -> list[dict[str, str]]:
-    """The fields of a node's own records of that name, with subject and cause."""
-    found = []
-    for key, batches in node.disk.logs.items():
-        for batch in batches if key.node == node.name else ():
-            body = JournalBatch.FromString(Envelope.FromString(batch.envelope).payload)
-            for entry in body.entries:
-                if entry.event == event:
-                    found.append({**entry.fields, "subject": entry.subject, "cause": entry.cause})
-    return found
 
 
 # ---- the two keepers ----
@@ -287,122 +232,28 @@ def test_where_anything_is_unknown_nothing_goes(
     assert told in core.collecting.why(digest(), now)
 
 
-# ---- the removal ----
-
-
-def test_neighbours_hear_that_it_is_gone_before_it_goes() -> None:
-    site = settled(3, 2)
-    rolled_out(site, "2.0.0", "3.0.0")
-    node = site.nodes[0]
-    site.world.run(2 * PRESSED_MS)
-    core = node.core
-    core.collecting.room(True)
-    out = core.collecting.look(core, core.share.artifacts_planned(), node.clock_ms())
-    assert isinstance(out[-1], RemoveArtifact)
-    assert len(out) > 1, "holdings are told first"
-    assert digest() not in core.artifacts.complete
-    assert digest() not in core.collecting.claims
-    assert core.artifacts.is_removing
-
-
-def test_what_is_needed_again_while_it_goes_is_begun_once_it_is_gone() -> None:
-    site = settled(3, 2)
-    rolled_out(site, "2.0.0", "3.0.0")
-    site.world.run(2 * PRESSED_MS)
-    node = site.nodes[0]
-    artifacts, now = node.core.artifacts, node.clock_ms()
-    artifacts.collect(digest("1.0.0"), False, "for a test", now)
-    assert artifacts.plan({digest()}, {digest()}, now) == []
-    assert artifacts.finished(ArtifactFinished(digest())) == []
-    (entry,) = artifacts.removed(ArtifactRemoved(digest(), 7), now)
-    assert isinstance(entry, WriteJournal)
-    assert entry.fields["bytes"] == "7"
-    (begin,) = artifacts.plan({digest()}, {digest()}, now)
-    assert type(begin).__name__ == "BeginArtifact"
-
-
-def test_a_removal_that_the_disk_refuses_is_told_and_tried_again() -> None:
-    site = settled(3, 2)
-    rolled_out(site, "2.0.0", "3.0.0")
-    artifacts, now = site.nodes[0].core.artifacts, site.nodes[0].clock_ms()
-    artifacts.collect(digest(), True, "for a test", now)
-    (entry,) = artifacts.removed(ArtifactRemoved(digest(), 0, "input/output error"), now)
-    assert (entry.event, entry.cause) == ("artifact.failed", "input/output error")
-    assert digest() in artifacts.here
-    assert digest() in artifacts.known, "its manifest lies there too"
-    artifacts.collect(digest(), False, "for a test", now)
-    again = ArtifactRemoved(digest(), 0, "input/output error")
-    assert artifacts.removed(again, now) == [], "it was journalled"
-    assert digest() in artifacts.known
-    artifacts.collect(digest(), True, "for a test", now)
-    assert artifacts.removed(ArtifactRemoved(digest(), 0), now) == [], "it had left nothing"
-    assert digest() not in artifacts.here
-
-
-def test_what_the_disk_does_not_let_go_is_tried_now_and_then_and_journalled_once(
-    short_grace: None,
+@pytest.mark.usefixtures("short_grace")
+def test_a_node_that_never_came_holds_up_the_others_for_a_while_only(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    site = settled(1, 1)
-    (node,) = site.nodes
-    for version in ("2.0.0", "3.0.0", "4.0.0"):
-        site.publish(1, version=version, soak_ms=SOAK_MS)
-        site.world.run(SOAK_MS + 8_000)
-    tried: list[tuple[bytes, int]] = []
-    removes = node.do_RemoveArtifact
-
-    def refuses(i: RemoveArtifact) -> None:
-        tried.append((i.artifact, site.world.now_ms))
-        refused = ArtifactRemoved(i.artifact, 0, "EACCES: it cannot be unlinked")
-        node.later(5, lambda: node.feed(refused))
-
-    node.do_RemoveArtifact = refuses  # type: ignore[method-assign]
-    site.world.run(GRACE_MS + 10 * REMOVE_AGAIN_MS)
-    resisting = {artifact for artifact, _ in tried}
-    assert resisting
-    for one in resisting:
-        at = [now_ms for artifact, now_ms in tried if artifact == one]
-        pauses = [after - before for before, after in pairwise(at)]
-        assert len(at) == 4
-        for pause, times in zip(pauses, (1, 2, 4), strict=True):
-            assert 0 <= pause - times * REMOVE_AGAIN_MS < 15_000
-        assert node.core.collecting.why(one, node.clock_ms()).endswith("refused to remove it")
-    assert len(records(node, "artifact.failed")) == len(resisting)
-    node.do_RemoveArtifact = removes  # type: ignore[method-assign]
-    site.world.run(8 * REMOVE_AGAIN_MS)
-    assert not resisting & node.disk.lying().keys()
-
-
-def test_what_one_does_not_let_go_keeps_no_other_one() -> None:
-    site = settled(3, 2)
-    rolled_out(site, "2.0.0", "3.0.0", "4.0.0")
-    site.world.run(2 * PRESSED_MS)
-    node = site.nodes[0]
-    core, now = node.core, node.clock_ms()
-    planned = core.share.artifacts_planned()
-    gone = []
-    for _ in range(2):
-        core.collecting.room(True)
-        remove = core.collecting.look(core, planned, now)[-1]
-        assert isinstance(remove, RemoveArtifact)
-        gone.append(remove.artifact)
-        core.artifacts.removed(ArtifactRemoved(remove.artifact, 0, "input/output error"), now)
-    assert gone[0] != gone[1]
-
-
-def test_after_a_restart_what_lies_on_the_disk_is_known_and_goes_as_well() -> None:
-    site = settled(3, 2)
+    unseen_ms = 120_000
+    monkeypatch.setattr(collection, "UNSEEN_MS", unseen_ms)
+    site = Site(4, seed=3)
+    *came, last = site.nodes
+    for node in came:
+        node.boot()
+    site.publish(2, soak_ms=SOAK_MS)
+    site.world.run(10_000)
     rolled_out(site, "2.0.0", "3.0.0")
-    node = site.nodes[0]
-    node.disk.chunks[LOST, 0] = b"of an artifact by a key that releases no more"
-    node.disk.blobs[LOST] = b"no manifest"
-    del node.disk.chunks[digest("1.0.0"), 0]
-    node.disk.complete.discard(digest("1.0.0"))
-    node.restart_agent()
-    site.world.run(PRESSED_MS + 5_000)
-    assert node.core.artifacts.refused == {}, "nobody asks for it"
-    for _ in range(4):
-        node.feed(DiskRoom(True))
-        site.world.run(500)
-    assert LOST not in node.disk.lying()
-    assert digest("1.0.0") not in node.disk.lying()
-    assert [g.get("name", "") for g in records(node, "artifact.collected")].count("") == 1
+    node = came[0]
+    why = lambda: node.core.collecting.why(digest(), node.clock_ms())  # noqa: E731
+    assert why() == f"waits to be collected: nothing is known of {last.name}"
+    assert lying(site, "1.0.0")
+    site.world.run_until(
+        lambda: f"known of {last.name}" not in why(), unseen_ms, "it is waited for"
+    )
+    site.world.run(GRACE_MS + 15_000)
+    assert lying(site, "1.0.0") == set()
+    last.boot()
+    site.world.run(10_000)
+    assert last.name not in lying(site, "1.0.0")
