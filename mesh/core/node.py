@@ -52,6 +52,7 @@ from mesh.core.quarantine import Quarantine
 from mesh.core.quiet import Quiet
 from mesh.core.refusals import Refusals
 from mesh.core.rosters import Rosters
+from mesh.core.runtime_loss import RuntimeLoss
 from mesh.core.runtime_view import RuntimeView
 from mesh.core.share import Share
 from mesh.core.suppliers import Suppliers
@@ -105,6 +106,7 @@ class NodeCore:
         self.name = peer.config.name
         self.in_force = InForce(peer.config.site)
         self.runtime = RuntimeView()
+        self.runtime_loss = RuntimeLoss()
         self.troubles = Troubles(kept.troubles, now_ms)
         self.quarantine = Quarantine(self.troubles.kept, now_ms)
         self.alarms = Alarms(self.troubles.kept, now_ms)
@@ -259,6 +261,9 @@ class NodeCore:
             self.stale = self.stale or "its turn has stood"
         if self.share.has_handed_over(now_ms):
             self.stale = self.stale or "what moved away serves elsewhere"
+        if self.runtime_loss.is_due(now_ms):
+            self.stale = "the runtime stays away"
+            outputs += self.publish(now_ms)
         if self.quarantine.is_due(now_ms):
             self.stale = self.stale or "a quarantine is over"
         if not self.stale and self._quiet.is_over(self, now_ms):

@@ -1,11 +1,13 @@
 """Quarantine: what crashes on this node again and again is better run by another one.
 
 A replica that ended `CRASHES_MAX` times within `WITHIN_MS`, or as often in a row without having
-served between, is quarantined here, in its present configuration: the node's register says so, and
-placement asks every other node first. Here it is tried on, with the runtime's back-off, until it
-serves there; where no other node has room, it stays. It ends with another configuration, when an
-operator restarts the service, or after `LASTS_MS`: what was wrong with this machine may be over by
-then, and if it is not, it costs `CRASHES_MAX` crashes.
+served between, is quarantined here, in its present configuration. A runtime that goes away is an
+end of all that ran, so that one which comes and goes does not take work and lose it for ever. The
+node's register says what is quarantined, and placement asks every other node first. Here it is
+tried on, with the runtime's back-off, until it serves there; where no other node has room, it
+stays. It ends with another configuration, when an operator restarts the service, or after
+`LASTS_MS`: what was wrong with this machine may be over by then, and if it is not, it costs
+`CRASHES_MAX` crashes.
 
 It is kept over a restart of the agent, and so are the crashes that were counted by then.
 """
@@ -33,6 +35,9 @@ REASON_CHARACTERS_MAX = 160
 NOTHING = KeptTroubles()
 MINUTE_MS = 60_000
 """The step of times that are kept: so what is kept is written once a minute at most for them."""
+GONE = "the runtime went away"
+DOWN = (Phase.FAILED, Phase.REFUSED)
+"""Phases in which a replica has no worker."""
 
 Subject = tuple[str, str]
 """A service's name and the digest of its configuration."""
@@ -53,6 +58,10 @@ class Quarantine:
         self._in_vain: Counter[ReplicaKey] = Counter()
         """Ends in a row with no serving between them."""
         self._held: dict[Subject, _Held] = {}
+        self._alive: set[ReplicaKey] = set()
+        self._lost_ms = -WITHIN_MS
+        """When the runtime went away last. The next one begins with nothing: what it does not name
+        yet is not forgotten."""
         for held in kept.quarantined:
             left_ms = min(held.left_minutes * MINUTE_MS, LASTS_MS)
             subject = (held.workload, held.config)
@@ -91,7 +100,9 @@ class Quarantine:
 
     def heard(self, state: RuntimeState | None, now_ms: int) -> list[Instruction]:
         """The runtime said what runs, or is gone."""
-        statuses = state.replicas if state is not None else ()
+        if state is None:
+            return self._lost(now_ms)
+        statuses = state.replicas
         ends = {_key(status): _ends(status) for status in statuses}
         reasons = {_key(status): status.state.reason for status in statuses}
         done: list[Instruction] = []
@@ -100,10 +111,19 @@ class Quarantine:
                 done += self._crashed(key, reasons[key], now_ms)
         serving = {_key(one) for one in statuses if one.state.phase == Phase.SERVING}
         self._ends = ends
-        self._crashes = {key: times for key, times in self._crashes.items() if key in ends}
-        kept = {key: n for key, n in self._in_vain.items() if key in ends and key not in serving}
+        self._alive = {_key(one) for one in statuses if one.state.phase not in DOWN}
+        was_lost = now_ms - self._lost_ms < WITHIN_MS
+        known = ends.keys() | self._crashes.keys() if was_lost else set(ends)
+        self._crashes = {key: times for key, times in self._crashes.items() if key in known}
+        kept = {key: n for key, n in self._in_vain.items() if key in known and key not in serving}
         self._in_vain = Counter(kept)
         return done
+
+    def _lost(self, now_ms: int) -> list[Instruction]:
+        """The runtime is gone, and with it the workers of all that ran."""
+        lost, self._alive, self._ends = self._alive, set(), {}
+        self._lost_ms = now_ms if lost else self._lost_ms
+        return [entry for key in sorted(lost) for entry in self._crashed(key, GONE, now_ms)]
 
     def _crashed(self, key: ReplicaKey, reason: str, now_ms: int) -> list[Instruction]:
         times = self._crashes.setdefault(key, deque(maxlen=CRASHES_MAX))

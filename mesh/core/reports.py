@@ -39,7 +39,11 @@ def runtime_reported(core: "NodeCore", event: RuntimeReported, now_ms: int) -> l
         WriteJournal("record", change.event, change.subject, change.reason, change.fields)
         for change in changes
     ]
-    return [*entries, *crashes, *core.leases.reported(core, now_ms)]
+    outputs = [*entries, *crashes, *core.leases.reported(core, now_ms)]
+    if core.runtime_loss.heard(event.state is not None, now_ms):
+        # Before it is decided what runs here: what a runtime that was frozen still runs stays.
+        outputs += core.publish(now_ms)
+    return outputs
 
 
 def wan_path(core: "NodeCore", event: WanPath, now_ms: int) -> Sequence[NodeOutput]:

@@ -209,12 +209,14 @@ class Share:
 
     def _orders(self, base: Plan) -> dict[str, list[str]]:
         """The nodes that run each service, in the order in which they take their turns: those first
-        that have the artifact, so that one which cannot fetch it holds up nobody."""
+        that have the artifact, so that one which cannot fetch it holds up nobody. Where the runtime
+        is gone nothing runs, and nobody waits for it."""
         orders = {}
         registers = self._membership.registers
         for service in base.services:
             places = self.placement.nodes_of(service.name)
-            ranking = rank(service, [n for n in self._placing.nodes if n.node in places])
+            here = [n for n in self._placing.nodes if n.node in places and not n.runtime_gone]
+            ranking = rank(service, here)
             lacking = {
                 node
                 for node in ranking

@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mesh.hashing import ranked
-from mesh.site.placement import Placement, is_quarantined, rank
+from mesh.site.placement import Placement, comes_last, rank
 from mesh.site.views import NodeView, may_read
 from protos.documents_pb2 import PipelinePlan, Plan, ServicePlan
 
 MIB = 1 << 20
+NO_RUNTIME = "its runtime is gone, and nothing runs there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +47,10 @@ def explain_service(
             why = _unfit(service, view)
         elif view.cordoned and not runs:
             why = f"it is {'draining' if view.draining else 'cordoned'}: it takes no new work"
-        elif is_quarantined(service, view):
-            why = "quarantined, because it crashes there again and again: "
-            why += "no other node has room" if runs else "others come first"
+        elif comes_last(service, view):
+            crashes = "quarantined, because it crashes there again and again"
+            why = NO_RUNTIME if view.runtime_gone else crashes
+            why += f": {'no other node has room' if runs else 'others come first'}"
         elif runs:
             why = f"{_ordinal(place)} by rendezvous of {len(ranking)} that may run it"
         else:
@@ -72,6 +74,8 @@ def explain_pipeline(
             why = f"its configuration has no source {pipeline.source!r}"
         elif view.cordoned and not runs:
             why = f"it is {'draining' if view.draining else 'cordoned'}: it takes no new work"
+        elif view.runtime_gone:
+            why = f"{NO_RUNTIME}: {'no other node can run it' if runs else 'others come first'}"
         else:
             which = _ordinal(place)
             why = f"{which} by rendezvous of {len(ranking)} that have the source"

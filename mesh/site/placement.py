@@ -9,7 +9,8 @@ the same nodes computes the same answer, and a node lost or added moves only wha
   Of a service that sleeps the node that would run it is one, so that waking it downloads nothing.
 - A pipeline runs on the first node that has its source.
 - A node where a service's configuration crashes again and again (it is *quarantined* there) runs it
-  only where no other node has room for it.
+  only where no other node has room for it. So with all services where a node's runtime is gone;
+  a pipeline runs there only if no other node has its source.
 - A cordoned node takes no more than it has begun. A draining one keeps of that only what fits on no
   other: that *stays*, so that draining never takes a service below what is asked for.
 """
@@ -113,9 +114,9 @@ def place(plan: Plan, nodes: Sequence[NodeView]) -> Placement:
 
 def rank(service: ServicePlan, nodes: Sequence[NodeView]) -> list[str]:
     """The nodes that may run the service, the best first; larger nodes are first more often. Those
-    where it is quarantined come last."""
+    where it does not run now, or not for long, come last."""
     weights = _weights({n.node: n.cores for n in nodes if may_run(service, n)})
-    last = {n.node for n in nodes if is_quarantined(service, n)}
+    last = {n.node for n in nodes if comes_last(service, n)}
     ranking = ranked_by_weight(f"service {service.name}", weights)
     return sorted(ranking, key=lambda node: node in last) if last else ranking
 
@@ -131,18 +132,23 @@ def is_quarantined(service: ServicePlan, node: NodeView) -> bool:
     return bool(node.quarantined) and (service.name, service_config(service)) in node.quarantined
 
 
+def comes_last(service: ServicePlan, node: NodeView) -> bool:
+    """Whether any other node is asked first to run the service."""
+    return node.runtime_gone or is_quarantined(service, node)
+
+
 def _place_service(service: ServicePlan, ranking: Sequence[str], draft: _Draft) -> None:
     missing = min(service.replicas_min, REPLICAS_MAX)
     if not ranking and missing:
         draft.pending[service.name] = "no live node has the labels and the device it asks for"
         return
     draining = [node for node in ranking if draft.views[node].draining]
-    crashing = [node for node in ranking if is_quarantined(service, draft.views[node])]
-    well = [node for node in ranking if node not in crashing]
-    # What works on a node that is to be emptied is worth more than what crashes on another.
+    failing = [node for node in ranking if comes_last(service, draft.views[node])]
+    well = [node for node in ranking if node not in failing]
+    # What works on a node that is to be emptied is worth more than what fails on another.
     missing = _spread(service, missing, [n for n in well if n not in draining], draft)
     missing = _spread(service, missing, [n for n in well if n in draining], draft)
-    missing = _spread(service, missing, crashing, draft)
+    missing = _spread(service, missing, failing, draft)
     for node in draining:
         count = draft.replicas.get(node, {}).get(service.name, 0)
         if count:
@@ -196,8 +202,9 @@ def reader(pipeline: PipelinePlan, nodes: Sequence[NodeView]) -> str | None:
     """The one of the nodes that should run the pipeline, or None."""
     able = [node for node in nodes if may_read(pipeline, node)]
     may = [one for one in able if not one.cordoned or pipeline.name in one.pipelines]
-    staying = [one.node for one in may if not one.draining]
-    return first(f"pipeline {pipeline.name}", staying or [one.node for one in may])
+    here = [one for one in may if not one.runtime_gone] or may
+    staying = [one.node for one in here if not one.draining]
+    return first(f"pipeline {pipeline.name}", staying or [one.node for one in here])
 
 
 def _no_reader(pipeline: PipelinePlan, able: Sequence[NodeView]) -> str:

@@ -28,6 +28,8 @@ class NodeView:
     draining: bool = False
     quarantined: frozenset[tuple[str, str]] = frozenset()
     """Services and configurations that crash there again and again."""
+    runtime_gone: bool = False
+    """Nothing runs there now, whatever is placed there."""
 
 
 def view(register: StableRegister) -> NodeView:
@@ -55,6 +57,7 @@ def view(register: StableRegister) -> NodeView:
         cordoned=register.cordoned or register.draining,
         draining=register.draining,
         quarantined=frozenset((r.workload, r.config) for r in register.replicas if r.quarantined),
+        runtime_gone=register.runtime_gone,
     )
 
 

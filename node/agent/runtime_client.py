@@ -49,6 +49,7 @@ STOP_S = 30.0
 LOG_BYTES_MAX = 8 * 1024 * 1024
 """Of the runtime's log, which is started anew with the runtime; the one before it is kept."""
 LOG_TAIL_BYTES = 4096
+OTHERS_DO_IT = "; until it answers, other nodes do its work as far as they have room"
 
 log = structlog.get_logger(__name__)
 
@@ -258,7 +259,8 @@ class RuntimeClient:
             self._trouble = trouble
             if trouble:
                 log.error("the runtime does not serve", reason=trouble)
-            self._feed(Trouble("Runtime", "runtime", trouble, "critical"))
+            said = trouble and trouble + OTHERS_DO_IT
+            self._feed(Trouble("Runtime", "runtime", said, "critical"))
 
     # ---- what to tell ----
 

@@ -123,7 +123,18 @@ def _acts(
     return tuple(clipped)
 
 
-SINGLES = ("power", "agent", "doomed agent", "doomed machine", "freeze", "isolate", "cut", "wan")
+SINGLES = (
+    "power",
+    "agent",
+    "doomed agent",
+    "doomed machine",
+    "freeze",
+    "runtime freeze",
+    "runtime death",
+    "isolate",
+    "cut",
+    "wan",
+)
 """After each of these alone a site is to be whole again within seconds."""
 STEERED = ("pause", "cordon", "drain", "local")
 """What operators do, and take back after a while."""

@@ -19,7 +19,6 @@ from mesh.core.messages import (
     ChunkStored,
     CordonAsked,
     Leaving,
-    RuntimeReported,
     WanPath,
 )
 from mesh.core.node import NodeCore, NodeFacts
@@ -121,9 +120,9 @@ class SimNode(SimRuntime):
     def greet_runtime(self) -> None:
         """The agent that starts finds its runtime, at once or a while after its first tick."""
         if not self.heard_after_ms:
-            self.feed(RuntimeReported(self._state()))
+            self.find_runtime()
             return
-        self.later(self.heard_after_ms, lambda: self.feed(RuntimeReported(self._state())))
+        self.later(self.heard_after_ms, self.find_runtime)
 
     def _manifests(self, core: NodeCore) -> list[bytes]:
         """As node/agent/from_disk.py."""

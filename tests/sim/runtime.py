@@ -179,11 +179,17 @@ class SimRuntime(Host):
 
         self.world.after(LOAD_MS, live)
 
-    def lose_runtime(self) -> None:
-        """The runtime dies with all that it runs; the agent starts another."""
+    def lose_runtime(self, after_ms: int | None = LOAD_MS) -> None:
+        """The runtime dies with all that it runs; the one that the agent starts answers `after_ms`
+        later, or never."""
         self.runs, self.pipelines, self.deadlines = {}, {}, {}
         self.feed(RuntimeReported(None))
-        self.world.after(LOAD_MS, lambda: self.feed(RuntimeReported(self._state())))
+        if after_ms is not None:
+            self.world.after(after_ms, self.find_runtime)
+
+    def find_runtime(self) -> None:
+        """The runtime answers."""
+        self.feed(RuntimeReported(self._state()))
 
     def kill_worker(self, workload: str) -> None:
         """SIGKILL to the workers of a service; the runtime starts them again."""

@@ -86,17 +86,46 @@ def test_crashes_that_nobody_saw_are_counted_by_the_restarts() -> None:
     assert quarantine.heard(state(2 * CRASHES_MAX), 20) == [], "it is quarantined already"
 
 
-@pytest.mark.parametrize("gone", [None, RuntimeState()], ids=["no runtime", "no replica"])
-def test_what_was_before_an_agent_a_runtime_or_a_replica_began_is_not_counted(
-    gone: RuntimeState | None,
-) -> None:
+def test_what_was_before_an_agent_or_a_replica_began_is_not_counted() -> None:
     quarantine = Quarantine()
     quarantine.heard(state(100, Phase.FAILED), 0)
     assert not quarantine.subjects
     crashed(quarantine, CRASHES_MAX - 1)
-    quarantine.heard(gone, 10_000)
+    quarantine.heard(RuntimeState(), 10_000)
     quarantine.heard(state(50), 10_001)
     quarantine.heard(state(51), 10_002)
+    assert not quarantine.subjects
+
+
+@pytest.mark.parametrize("phase", [Phase.LOADING, Phase.SERVING])
+def test_a_runtime_that_goes_away_is_an_end_of_all_that_ran(phase: Phase) -> None:
+    quarantine = Quarantine()
+    for losses in range(CRASHES_MAX):
+        assert not quarantine.subjects
+        quarantine.heard(RuntimeState(), losses * 1_000)
+        quarantine.heard(state(0, phase), losses * 1_000 + 500)
+        quarantine.heard(None, losses * 1_000 + 900)
+        quarantine.heard(None, losses * 1_000 + 950)  # as long as it is away
+    assert quarantine.subjects == {SUBJECT}
+    assert "the runtime went away" in quarantine.alarms()["faces"]
+
+
+@pytest.mark.parametrize("phase", [Phase.FAILED, Phase.REFUSED])
+def test_what_had_no_worker_did_not_end_with_its_runtime(phase: Phase) -> None:
+    quarantine = Quarantine()
+    for losses in range(2 * CRASHES_MAX):
+        quarantine.heard(state(0, phase), losses * 1_000)
+        quarantine.heard(None, losses * 1_000 + 900)
+    assert not quarantine.subjects
+
+
+@pytest.mark.parametrize("every_ms", [WITHIN_MS // (CRASHES_MAX - 1) + 1, WITHIN_MS])
+def test_a_runtime_that_is_started_anew_now_and_then_quarantines_nothing(every_ms: int) -> None:
+    quarantine = Quarantine()
+    for losses in range(3 * CRASHES_MAX):
+        quarantine.heard(RuntimeState(), losses * every_ms)
+        quarantine.heard(state(0, Phase.SERVING), losses * every_ms + 500)
+        quarantine.heard(None, losses * every_ms + 1_000)
     assert not quarantine.subjects
 
 

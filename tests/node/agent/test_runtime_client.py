@@ -13,7 +13,13 @@ import grpc
 from mesh.core.messages import ArtifactDamaged, Run, RuntimeReported, Trouble
 from mesh.site.local import ReplicaKey
 from node.agent import runtime_client
-from node.agent.runtime_client import RuntimeClient, runtime_command, runtime_socket, stop_runtime
+from node.agent.runtime_client import (
+    OTHERS_DO_IT,
+    RuntimeClient,
+    runtime_command,
+    runtime_socket,
+    stop_runtime,
+)
 from node.disk.files import Disk
 from protos.documents_pb2 import Phase, ReplicaState, ServicePlan
 from protos.runtime_pb2 import (
@@ -61,9 +67,8 @@ async def test_a_runtime_that_ends_is_told_with_its_last_words_once(tmp_path: Pa
     await asyncio.gather(task, return_exceptions=True)
     assert RuntimeReported(None) in fed
     troubles = [one for one in fed if isinstance(one, Trouble)]
-    assert troubles == [
-        Trouble("Runtime", "runtime", "meshd: cannot listen on 127.0.0.1:7410", "critical")
-    ]
+    said = "meshd: cannot listen on 127.0.0.1:7410" + OTHERS_DO_IT
+    assert troubles == [Trouble("Runtime", "runtime", said, "critical")]
 
 
 async def test_a_runtime_that_says_nothing_is_told_by_its_code(tmp_path: Path) -> None:
@@ -72,7 +77,7 @@ async def test_a_runtime_that_says_nothing_is_told_by_its_code(tmp_path: Path) -
     await until(lambda: any(isinstance(one, Trouble) for one in fed))
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    assert Trouble("Runtime", "runtime", "exit code 7", "critical") in fed
+    assert Trouble("Runtime", "runtime", "exit code 7" + OTHERS_DO_IT, "critical") in fed
 
 
 async def test_a_runtime_that_cannot_be_started_is_an_alarm_and_does_not_end_the_agent(

@@ -16,6 +16,7 @@ from tests.sim.checks.facts import (
 HEAL_MS = 6_000
 SINGLES = frozenset(
     {"power", "agent", "doomed agent", "doomed machine", "freeze", "isolate", "cut", "wan"}
+    | {"runtime freeze", "runtime death"}
 )
 UNSEEN_MS = 8_000
 """What served so long ago may be believed to serve: detection takes up to 6 s."""

@@ -14,6 +14,8 @@ from tests.sim.runtime import LOAD_MS
 
 TELL_MS = 4
 RUNTIME_STARTS_MS = 3_000
+RUNTIME_SILENT_MS = 3_000
+"""As node/agent/runtime_pulse.py, which kills it in the end, too."""
 
 
 class RoughRuntime(Daemon, SimNode):
@@ -124,8 +126,14 @@ class RoughRuntime(Daemon, SimNode):
     def freeze_runtime(self, frozen: bool) -> None:
         """SIGSTOP and SIGCONT to the runtime."""
         self.runtime_frozen = frozen and self.runtime_up
-        if self.runtime_up and not frozen:
+        if self.runtime_frozen:
+            self.later(RUNTIME_SILENT_MS, self._notice_silence)
+        elif self.runtime_up:
             self._catch_up()
+
+    def _notice_silence(self) -> None:
+        if self.runtime_frozen:
+            self.feed(RuntimeReported(None))
 
     def kill_runtime(self) -> None:
         """The runtime dies with its workers; the agent starts another."""
