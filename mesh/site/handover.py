@@ -2,7 +2,8 @@
 
 A neighbour hears of a replica that serves by a register, and its runtime by the routes that follow.
 Whoever forwards requests to a replica that moves away must know of its successor by then, or they
-fail. So the moved one goes `LINGER_MS` after the successors serve, and not at once.
+fail. So the moved one goes `LINGER_MS` after the successors serve, and not at once. An agent that
+starts anew has not seen for how long they serve: it waits that long again, a second.
 """
 
 from collections.abc import Collection, Iterable, Sequence

@@ -37,6 +37,11 @@ def crash(lab: Lab, name: str) -> None:
     wait_for(f"{CRASHES_MAX} workers of {name} are killed", ended, lambda: killed)
 
 
+def crash_loop(lab: Lab, name: str) -> list[tuple[int, int]]:
+    """Since when, and how often, as the node itself says."""
+    return [(one["since"], one["count"]) for one in lab.try_get(name, "alarms", "CrashLoop")]
+
+
 def test_a_worker_that_dies_again_and_again_is_replaced_elsewhere_and_all_is_said(
     lab: Lab,
 ) -> None:
@@ -56,6 +61,14 @@ def test_a_worker_that_dies_again_and_again_is_replaced_elsewhere_and_all_is_sai
     assert "quarantined" in lab.meshctl("get", "workloads", *lab.at(good))
     events = {event["event"] for event in lab.get(bad, "events")}
     assert "workload.quarantined" in events
+    before = crash_loop(lab, bad)
+    process = lab.nodes[bad].process
+    assert process is not None
+    process.terminate()
+    assert process.wait(20) == 0
+    lab.start(bad)
+    wait_for("it is the same alarm", lambda: crash_loop(lab, bad) == before)
+    assert set(lab.serving(good)) == {good}
 
     said = lab.meshctl("restart", SERVICE, *lab.at(bad))
     assert said == f"{SERVICE}: none runs on {bad} now; it is quarantined there no more\n"

@@ -63,6 +63,9 @@ def test_a_drain_at_the_node_itself_holds_over_its_restart(settled: Lab) -> None
     done = json.loads(lab.meshctl("drain", name, "-o", "json", *lab.at(name)))
     assert done == {"node": name, "cordon": "drained", "counter": 0}
     assert lab.get(MASTER, "status")[0]["state"]["seen"] == counter, "no master was asked"
+    drained = lambda: [e["event"] for e in lab.try_get(name, "events")].count("node.drained")  # noqa: E731
+    wait_for("it is journalled", drained)
+    before = drained()
     process = lab.nodes[name].process
     assert process is not None
     process.terminate()
@@ -82,6 +85,7 @@ def test_a_drain_at_the_node_itself_holds_over_its_restart(settled: Lab) -> None
     assert there.startswith(f"{name} takes no work yet: the node holds itself back as well")
     assert f"--address {lab.nodes[name].address} --identity {name}" in there
     assert lab.meshctl("uncordon", name, *lab.at(name)) == f"{name} takes work again\n"
+    assert drained() == before + 1, "once for each drain, and not for each start"
 
 
 def test_what_cannot_move_stays_and_serves_and_is_said(settled: Lab) -> None:
