@@ -161,7 +161,8 @@ class Registers:
     def accept(self, envelope: bytes, protected: str = "") -> tuple[Outcome | Clone, Record]:
         """Takes a stable register that a peer relayed.
 
-        The register of the node `protected` (this peer itself) is judged and never replaced.
+        The register of the node `protected` (this peer itself) is judged and never replaced. One
+        under other keys is of another machine that has, or had, the ID: it says nothing of a disk.
 
         Raises RegisterRefused, with nothing changed, if it is not its writer's.
         """
@@ -173,6 +174,9 @@ class Registers:
         if held is None:
             if len(self._stable) >= NODES_MAX:
                 raise RegisterRefused(f"the site has {NODES_MAX} nodes already")
+        elif held.keys != record.keys:
+            if record.body.node == protected:
+                return Outcome.OLDER, record
         elif _cloned(held.body.boot, record.body.boot):
             return Clone(held.body.node, held.body.boot, record.body.boot), record
         if held is not None and record.order <= held.order:

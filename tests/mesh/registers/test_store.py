@@ -35,12 +35,13 @@ BOOT = Boot(counter=3, nonce=b"12345678")
 
 
 def check(der: bytes) -> NodeKeys:
-    """A certificate of these tests is the node's name; `revoked` is refused."""
-    name = der.decode()
+    """A certificate of these tests is the node's name, and a word if it is of other keys; `revoked`
+    is refused."""
+    name = der.decode().partition(" ")[0]
     if name == "revoked":
         raise ValueError("it is revoked")
     site = "north" if name == "stranger" else SITE
-    return NodeKeys(name, site, signer(name).public_key, b"t" * 32)
+    return NodeKeys(name, site, signer(der.decode()).public_key, b"t" * 32)
 
 
 def signer(name: str) -> Signer:
@@ -107,6 +108,18 @@ def test_the_same_boot_with_another_nonce_is_a_clone_and_the_first_stays(
     outcome, _ = registers.accept(signed(body(version=9, boot=other)))
     assert outcome == Clone("a", BOOT, other)
     assert registers.get("a").body.version == 5  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("counter", "outcome"), [(2, Outcome.OLDER), (3, Outcome.ACCEPTED), (4, Outcome.ACCEPTED)]
+)
+def test_an_id_that_another_machine_had_makes_no_clone_and_says_nothing_of_the_own_disk(
+    registers: Registers, counter: int, outcome: Outcome
+) -> None:
+    boot = Boot(counter=counter, nonce=b"87654321")
+    other = signed(body(version=9, boot=boot, certificate=b"a before"), by="a before")
+    assert registers.accept(other, protected="a")[0] is Outcome.OLDER
+    assert registers.accept(other)[0] is outcome
 
 
 def test_the_own_register_is_judged_and_never_replaced(registers: Registers) -> None:
