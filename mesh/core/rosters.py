@@ -63,7 +63,8 @@ class Rosters:
         self._take_keys(roster)
         told = rosters_before(branch, counter)
         self._over &= {one.until for one in told}
-        new = [one for one in told if one.until not in self._over and one not in self.earlier]
+        held = set(self.earlier)
+        new = [one for one in told if one.until not in self._over and one not in held]
         if self.nodes not in (roster, (), *(one.nodes for one in told)):
             new.append(Earlier(self.nodes, counter))
         if roster != self.nodes:
