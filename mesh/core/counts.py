@@ -1,14 +1,15 @@
 """How many replicas each service has now: this node's part of keeping the counts."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping
 
+from mesh.core.by_service import ByService
 from mesh.core.demand import Demand
 from mesh.core.runtime_view import RuntimeView
 from mesh.events import Instruction, WriteJournal
-from mesh.registers.store import Record, Registers
+from mesh.registers.store import Registers
 from mesh.site.local import service_config
 from mesh.site.scaling import Scaler, agreed, delay, keeper, may_sleep
-from protos.documents_pb2 import Phase, Plan, ServiceCount, ServicePlan
+from protos.documents_pb2 import Plan, ServiceCount, ServicePlan
 
 LOOK_EVERY_MS = 500
 """Between two looks at the load, which nodes publish every 2 s."""
@@ -20,29 +21,29 @@ class Counts:
     def __init__(self, node: str, registers: Registers, runtime: RuntimeView, now_ms: int) -> None:
         self._node = node
         self._registers = registers
-        self.demand = Demand(node, registers, runtime)
+        self._by_service = ByService(registers)
+        self.demand = Demand(node, registers, self._by_service, runtime)
         self._kept: dict[str, Scaler] = {}
         self._looked_ms = now_ms
 
     def of(self, plan: Plan, live: Collection[str]) -> dict[str, int]:
         """Service to how many replicas there should be."""
-        records = [r for r in self._registers.records() if r.body.node in live]
-        return {s.name: self._agreed(s, live, records) for s in plan.services}
+        return {s.name: self._agreed(s, live) for s in plan.services}
 
     def look(self, plan: Plan, live: Collection[str]) -> None:
         """Takes what waits at this node's runtime now: until the keeper has heard of it, or nothing
         waits any more, this node's register says that it is wanted."""
-        records = [r for r in self._registers.records() if r.body.node in live]
-        sleepers = [s for s in plan.services if may_sleep(s)]
-        kept = {s.name: agreed(s, live, self._said(s, records)) for s in sleepers}
-        self.demand.look(kept)
+        sleepers = {s.name: s for s in plan.services if may_sleep(s)}
+        said = [sleepers[name] for name in self.demand.said if name in sleepers]
+        kept = {s.name: agreed(s, live, self._said(s)) for s in said}
+        self.demand.look(sleepers.keys(), kept)
 
-    def _agreed(self, service: ServicePlan, live: Collection[str], records: list[Record]) -> int:
+    def _agreed(self, service: ServicePlan, live: Collection[str]) -> int:
         if service.replicas_min >= service.replicas_max:
             return service.replicas_min
         wanted = may_sleep(service) and bool(self.demand.wanted_by(service.name, live))
         serving = self.demand.serving(service.name, live)
-        return agreed(service, live, self._said(service, records), wanted, serving)
+        return agreed(service, live, self._said(service), wanted, serving)
 
     def kept(self) -> list[ServiceCount]:
         """What this node's register says: the counts that it keeps."""
@@ -89,8 +90,7 @@ class Counts:
         scaler = self._kept.get(service.name)
         if scaler is None:
             # Whoever follows a keeper adopts the highest count that is said, and what serves.
-            said = self._said(service, self._registers.records())
-            adopted = max([count, *said.values()])
+            adopted = max([count, *self._said(service).values()])
             scaler = self._kept[service.name] = Scaler(adopted)
         before = scaler.count
         needed, idle = "", False
@@ -108,42 +108,22 @@ class Counts:
         waits = self.demand.wanted_by(service.name, live)
         if waits:
             return f"a request waits for it at {waits}"
-        if service.paused or self._is_known(service):
+        if service.paused or self._by_service.is_tried(service.name, service_config(service)):
             return ""
         return "its configuration has not been tried in this site yet"
 
-    def _is_known(self, service: ServicePlan) -> bool:
-        """Whether a node has run its present configuration, well or badly."""
-        config = service_config(service)
-        return any(
-            any(v.workload == service.name and v.config == config for v in record.body.verdicts)
-            or any(
-                good.name == service.name and service_config(good) == config
-                for good in record.body.last_good
-            )
-            for record in self._registers.records()
-        )
-
-    def _said(self, service: ServicePlan, records: Sequence[Record]) -> dict[str, int]:
-        said = {}
-        for record in records:
-            for count in record.body.counts:
-                if count.workload == service.name:
-                    said[record.body.node] = count.replicas
-        if service.name in self._kept:
-            said[self._node] = self._kept[service.name].count
-        return said
+    def _said(self, service: ServicePlan) -> Mapping[str, int]:
+        """By node, the count that it says; also of nodes that are dead."""
+        said = self._by_service.counts(service.name)
+        mine = self._kept.get(service.name)
+        return said if mine is None else {**said, self._node: mine.count}
 
     def _delay(self, workload: str, live: Collection[str]) -> int:
         """The queueing delay (ms) over the live nodes that serve the workload."""
         delays = []
-        for record in self._registers.records():
-            node = record.body.node
+        for node in self._by_service.serving(workload):
             load = self._registers.load(node)
-            serves = any(
-                r.workload == workload and r.phase == Phase.SERVING for r in record.body.replicas
-            )
-            if node in live and serves:
+            if node in live:
                 # Who says nothing has nothing in its queue: else the only one to speak decides.
                 services = load.services if load is not None else ()
                 said = [s.queue_delay_ms for s in services if s.workload == workload]
