@@ -1,4 +1,5 @@
-"""Alarms in a real mesh: a worker that dies again and again, a node that is not reached."""
+"""Alarms in a real mesh: a worker that dies again and again, a runtime that freezes, a node that is
+not reached."""
 
 import os
 import signal
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mesh.core.quarantine import CRASHES_MAX
+from node.agent.runtime_client import OTHERS_DO_IT
 from tests.node.agent.lab import MASTER, SERVICE, Lab, wait_for
 
 
@@ -74,6 +76,26 @@ def test_a_worker_that_dies_again_and_again_is_replaced_elsewhere_and_all_is_sai
     assert said == f"{SERVICE}: none runs on {bad} now; it is quarantined there no more\n"
     wait_for("the alarm is over", lambda: not lab.try_get(good, "alarms", "CrashLoop"))
     wait_for("it is back", lambda: set(lab.serving(good)) == {bad}, lambda: lab.serving(good))
+
+
+def _said_of_runtime(lab: Lab, asked: str) -> bool:
+    """Whether a node shows that a runtime is gone, and what becomes of its work."""
+    return any(OTHERS_DO_IT in a["message"] for a in lab.try_get(asked, "alarms", "Runtime"))
+
+
+def test_what_a_frozen_runtime_ran_serves_elsewhere_until_it_answers_again(lab: Lab) -> None:
+    (bad,) = lab.serving(MASTER)
+    (good,) = {"a", "b"} - {bad}
+    (runtime,) = lab.pids(bad, "runtime")
+    os.kill(runtime, signal.SIGSTOP)  # its agent kills it in the end, and starts another
+    wait_for("an alarm", lambda: _said_of_runtime(lab, good), lambda: lab.try_get(good, "alarms"))
+    wait_for(
+        "it serves on the other node",
+        lambda: set(lab.serving(good)) == {good},
+        lambda: lab.try_get(good, "workloads"),
+    )
+    wait_for("it is back", lambda: set(lab.serving(good)) == {bad}, lambda: lab.serving(good))
+    wait_for("the alarm is over", lambda: not lab.try_get(good, "alarms", "Runtime"))
 
 
 def test_what_a_node_said_last_is_shown_as_that(lab: Lab) -> None:
