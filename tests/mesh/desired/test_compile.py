@@ -9,7 +9,8 @@ from mesh.desired.compile import Inputs, compile_all, compile_site
 from mesh.desired.parse import parse
 from mesh.desired.problems import ResourcesRefused
 from mesh.heads.branches import open_released, open_revocations, open_site_branch
-from protos.documents_pb2 import Revocation
+from mesh.heads.limits import FORMER_MAX
+from protos.documents_pb2 import FormerEntry, Revocation
 from tests.mesh.desired.example import DIGEST, EXAMPLE, RELEASED, entry, resources
 
 ROSTERS = {"north": [entry("node-b"), entry("node-a")], "south": [entry("node-c")]}
@@ -125,6 +126,19 @@ spec: {{sites: [north], model: face-detector@1.2.0}}
 """
     text = "---".join(document.format(index) for index in range(count))
     return resources(EXAMPLE).with_all(one.resource for one in parse(text))
+
+
+@pytest.mark.parametrize(("many", "rosters_from"), [(FORMER_MAX, 0), (FORMER_MAX + 3, 4)])
+def test_the_last_that_a_site_lost_are_told_and_from_which_state_on_that_is_all(
+    many: int, rosters_from: int
+) -> None:
+    former = [FormerEntry(node=f"n{i}", tls_key=DIGEST, until=i + 2) for i in range(many)]
+    inputs = Inputs(resources(), RELEASED, ROSTERS, former={"north": former[::-1]})
+    blobs = compile_all(inputs)
+    branch = open_site_branch(blobs["site/north"], "north")
+    assert list(branch.former) == former[-FORMER_MAX:]
+    assert branch.rosters_from == rosters_from
+    assert not open_site_branch(blobs["site/south"], "south").former
 
 
 def test_more_than_a_site_can_carry_is_refused() -> None:
