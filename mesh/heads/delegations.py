@@ -167,7 +167,7 @@ def check_certificate_first(
 
 def check_name_free(one: Shown, holders: Mapping[bytes, str]) -> None:
     """Raises AdmissionRefused if another node has its ID, also one that it replaces: in a split the
-    other part counts that one under this ID, and both parts would have a majority with it.
+    other part counts that one under this ID, and to whoever meets both they were one node.
     `holders`: the keys that have IDs now, and which."""
     certified = one.certified
     name = certified.identity.name
