@@ -539,7 +539,7 @@ class ModelPlan(_message.Message):
     def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., artifact: _Optional[bytes] = ..., max_latency_ms: _Optional[int] = ..., soak_ms: _Optional[int] = ..., staged: _Optional[bool] = ...) -> None: ...
 
 class ServicePlan(_message.Message):
-    __slots__ = ("name", "model", "model_version", "artifact", "replicas_min", "replicas_max", "cores", "memory_bytes", "queue_delay_ms", "down_after_ms", "spares", "restarts", "match_labels", "device", "max_latency_ms", "soak_ms", "paused", "pinned")
+    __slots__ = ("name", "model", "model_version", "artifact", "replicas_min", "replicas_max", "cores", "memory_bytes", "queue_delay_ms", "down_after_ms", "spares", "restarts", "match_labels", "device", "max_latency_ms", "soak_ms", "paused", "pinned", "since")
     class MatchLabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -565,6 +565,7 @@ class ServicePlan(_message.Message):
     SOAK_MS_FIELD_NUMBER: _ClassVar[int]
     PAUSED_FIELD_NUMBER: _ClassVar[int]
     PINNED_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
     name: str
     model: str
     model_version: str
@@ -583,7 +584,8 @@ class ServicePlan(_message.Message):
     soak_ms: int
     paused: bool
     pinned: bool
-    def __init__(self, name: _Optional[str] = ..., model: _Optional[str] = ..., model_version: _Optional[str] = ..., artifact: _Optional[bytes] = ..., replicas_min: _Optional[int] = ..., replicas_max: _Optional[int] = ..., cores: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., queue_delay_ms: _Optional[int] = ..., down_after_ms: _Optional[int] = ..., spares: _Optional[int] = ..., restarts: _Optional[int] = ..., match_labels: _Optional[_Mapping[str, str]] = ..., device: _Optional[str] = ..., max_latency_ms: _Optional[int] = ..., soak_ms: _Optional[int] = ..., paused: _Optional[bool] = ..., pinned: _Optional[bool] = ...) -> None: ...
+    since: int
+    def __init__(self, name: _Optional[str] = ..., model: _Optional[str] = ..., model_version: _Optional[str] = ..., artifact: _Optional[bytes] = ..., replicas_min: _Optional[int] = ..., replicas_max: _Optional[int] = ..., cores: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., queue_delay_ms: _Optional[int] = ..., down_after_ms: _Optional[int] = ..., spares: _Optional[int] = ..., restarts: _Optional[int] = ..., match_labels: _Optional[_Mapping[str, str]] = ..., device: _Optional[str] = ..., max_latency_ms: _Optional[int] = ..., soak_ms: _Optional[int] = ..., paused: _Optional[bool] = ..., pinned: _Optional[bool] = ..., since: _Optional[int] = ...) -> None: ...
 
 class PipelinePlan(_message.Message):
     __slots__ = ("name", "source", "service", "every_ms", "journal_on_change", "journal_summary_every_ms", "exclusive", "run_on_split", "restarts", "threshold")

@@ -349,12 +349,14 @@ def _is_other(good: ServicePlan, service: ServicePlan) -> bool:
 
 
 def _without_holds(service: ServicePlan) -> ServicePlan:
-    """The service without what an operator holds about it now: that is no part of a version, and
-    nodes that passed the same one before and after a hold must name the same bytes."""
+    """The service without what an operator holds about it now, and since when it is so: that is no
+    part of a version, and nodes that passed the same one before and after must name the same bytes.
+    """
     version = ServicePlan()
     version.CopyFrom(service)
     version.ClearField("paused")
     version.ClearField("pinned")
+    version.ClearField("since")
     return version
 
 

@@ -12,6 +12,7 @@ from mesh.desired.collection import Released, Resources
 from mesh.desired.holds import NOTHING_HELD, Holds
 from mesh.desired.problems import Problem, ResourcesRefused
 from mesh.desired.resources import Autonomy, Gate, Pipeline, Service
+from mesh.desired.since import tell_since
 from mesh.heads.branches import (
     RELEASED,
     REVOCATIONS,
@@ -57,11 +58,15 @@ class Inputs:
     former: Mapping[str, Sequence[FormerEntry]] = field(default_factory=dict)
 
 
-def compile_all(inputs: Inputs) -> dict[str, bytes]:
+def compile_all(
+    inputs: Inputs, before: Mapping[str, bytes] | None = None, counter: int = 1
+) -> dict[str, bytes]:
     """Every branch of the state's tree: its name and its blob. Raises ResourcesRefused.
 
-    A site has a branch as soon as a node is enrolled there or a resource names it.
+    `before` are the branches of the state before, `counter` is that of the next one. A site has a
+    branch as soon as a node is enrolled there or a resource names it.
     """
+    before = before or {}
     sites = sorted(set(inputs.rosters) | inputs.resources.named_sites())
     blobs = {
         RELEASED: compile_released(inputs.released).SerializeToString(deterministic=True),
@@ -75,6 +80,8 @@ def compile_all(inputs: Inputs) -> dict[str, bytes]:
         delegated = sorted(inputs.delegations.get(site, ()), key=lambda one: one.id)
         branch.delegations.extend(delegated)
         _tell_former(branch, inputs.former.get(site, ()))
+        said = SiteBranch.FromString(before.get(site_branch_name(site), b""))
+        tell_since(branch.plan, said.plan, counter)
         blobs[site_branch_name(site)] = branch.SerializeToString(deterministic=True)
     for name, blob in blobs.items():
         _check(name, blob)

@@ -83,10 +83,11 @@ class Publisher:
 
         The counter is the present one if nothing changes, unless `above` is not below it.
         """
-        branches = compile_all(content.inputs())
         now = self.published.counter
+        following = max(now, above) + 1
+        branches = compile_all(content.inputs(), self.published.branches, following)
         changed = branches != self.published.branches or above >= now
-        return Draft(content, branches, max(now, above) + 1 if changed else now, changed)
+        return Draft(content, branches, following if changed else now, changed)
 
     def commit(self, draft: Draft, writes: Sequence[Write]) -> int:
         """Makes `draft` the state, and returns its counter. `writes` bring the store to it.

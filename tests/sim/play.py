@@ -62,6 +62,7 @@ class Play:
             for name, cores in story.cores.items()
         }
         self.wanted: Wanted = story.wanted
+        self._branch = b""
         self.active: dict[str, Act] = {}
         self.alone = 0
         self.changes = 0
@@ -96,11 +97,14 @@ class Play:
             self.master.disk.save_blob(envelope)
             for index, data in enumerate(chunks):
                 self.master.disk.chunks[artifact, index] = data
-            if service.kind in ATTRIBUTE_OF_FAULTS:
-                self.world.faulty[service.version] = service.kind
-            if service.kind != "unsigned":
+            _, kind = service.runs
+            if kind in ATTRIBUTE_OF_FAULTS:
+                self.world.faulty[service.version] = kind
+            if kind != "unsigned":
                 released.add(artifact)
-        self.master.sign(branch_of(wanted, list(self.nodes)), wanted.revoked)
+        counter = self.master.counter + 1
+        self._branch = branch_of(wanted, list(self.nodes), self._branch, counter)
+        self.master.sign(self._branch, wanted.revoked)
         plans = tuple(plan_of(service) for service in wanted.services)
         self.watch(PlanSigned(self.world.now_ms, self.master.counter, plans, frozenset(released)))
 

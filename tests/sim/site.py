@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from mesh.blobs.chunking import FileHasher
 from mesh.blobs.manifest import seal
+from mesh.desired.since import tell_since
 from mesh.hashing import sha256
 from protos.documents_pb2 import (
     Autonomy,
@@ -36,6 +37,7 @@ class Site:
         self.master = SimMaster(self.world)
         self.nodes = [kind(self.world, "south", f"south-{i + 1}") for i in range(nodes)]
         self.replicas = 2
+        self._plan = Plan()
         self.delegations: list[Delegation] = []
         """Who may admit boxes; the next state that is published says so."""
         self._since: dict[tuple[str, bytes], int] = {}
@@ -94,6 +96,8 @@ class Site:
             pipelines=pipelines,
             autonomy=autonomy,
         )
+        tell_since(plan, self._plan, self.master.counter + 1)
+        self._plan = plan
         branch = SiteBranch(site="south", roster=self._roster(held_back or {}), plan=plan)
         self._tell_rosters(branch)
         branch.delegations.extend(self.delegations)

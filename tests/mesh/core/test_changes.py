@@ -70,6 +70,23 @@ def test_a_plan_that_names_the_workload_ends_it_and_one_that_does_not_leaves_it(
     assert all(held(n) == [] for n in site.nodes)
 
 
+def test_who_was_away_while_a_plan_ended_it_hears_so_from_a_later_one_that_says_the_same() -> None:
+    site = settled(4)
+    away = next(node for node in site.nodes[1:] if not node.serving("faces"))
+    submit(site.nodes[0], local_change(site.nodes[0], value="2"))
+    site.world.run_until(lambda: site.serving() == 2, 10_000, "two serve")
+    assert held(away) == ["scale=2"]
+    away.power_off()
+    site.world.run(5_000)
+    site.publish(replicas=3, most=4, autonomy=ALLOWED)
+    site.world.run(5_000)
+    site.publish(replicas=1, most=4, autonomy=ALLOWED)  # what the change was made of
+    site.world.run(5_000)
+    away.boot()
+    site.world.run(15_000)
+    assert {tuple(held(node)) for node in site.nodes} == {()}
+
+
 def test_a_plan_that_allows_it_no_more_ends_it() -> None:
     site = settled(2)
     submit(site.nodes[0], local_change(site.nodes[0], value="2"))

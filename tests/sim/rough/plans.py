@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from mesh.blobs.chunking import FileHasher
 from mesh.blobs.manifest import seal
+from mesh.desired.since import tell_since
 from mesh.hashing import sha256
 from protos.documents_pb2 import (
     Autonomy,
@@ -28,7 +29,8 @@ CHUNKS = 3
 class Service:
     """A service as the master wants it. `release`: of its model; `kind`: good, golden, crash or
     unsigned, what is wrong with that release. `newest`: the highest release that there was;
-    `before`: the release and kind that `undo` goes back to."""
+    `before`: the release and kind that `undo` goes back to. `pinned`: those that the site keeps
+    meanwhile, whatever the others say."""
 
     name: str
     least: int
@@ -41,12 +43,19 @@ class Service:
     newest: int = 1
     before: tuple[int, str] = (1, "good")
     paused: bool = False
+    pinned: tuple[int, str] | None = None
+
+    @property
+    def runs(self) -> tuple[int, str]:
+        """The release and kind that the site is to run."""
+        return self.pinned or (self.release, self.kind)
 
     @property
     def version(self) -> str:
         """Of its model."""
-        suffix = "" if self.kind == "good" else f"-{self.kind}"
-        return f"{self.release}.0.0{suffix}"
+        release, kind = self.runs
+        suffix = "" if kind == "good" else f"-{kind}"
+        return f"{release}.0.0{suffix}"
 
 
 @dataclass(frozen=True)
@@ -82,7 +91,7 @@ def model(name: str, version: str, signed_by: str) -> tuple[bytes, tuple[bytes, 
 
 def model_of(service: Service) -> tuple[bytes, tuple[bytes, ...]]:
     """The manifest and chunks that a service asks for."""
-    signer = "thief" if service.kind == "unsigned" else "release"
+    signer = "thief" if service.runs[1] == "unsigned" else "release"
     return model(f"model-{service.name}", service.version, signer)
 
 
@@ -100,6 +109,7 @@ def plan_of(service: Service) -> ServicePlan:
         down_after_ms=10_000,
         soak_ms=service.soak_ms,
         paused=service.paused,
+        pinned=service.pinned is not None,
         cores=1,
         memory_bytes=1 << 28,
         spares=service.spares,
@@ -107,8 +117,8 @@ def plan_of(service: Service) -> ServicePlan:
     )
 
 
-def branch_of(wanted: Wanted, nodes: Sequence[str]) -> bytes:
-    """The site's branch."""
+def branch_of(wanted: Wanted, nodes: Sequence[str], before: bytes, counter: int) -> bytes:
+    """The site's branch in the state of that counter; `before` is the one before."""
     services = [plan_of(service) for service in wanted.services]
     models = [
         ModelPlan(name=s.model, version=s.model_version, artifact=s.artifact) for s in services
@@ -130,6 +140,7 @@ def branch_of(wanted: Wanted, nodes: Sequence[str]) -> bytes:
         models=models,
         services=services,
         pipelines=[camera] if wanted.pipeline else [],
-        autonomy=Autonomy(allow=["scale"], until_ms=2 * HOUR_MS),
+        autonomy=Autonomy(allow=["scale", "pin"], until_ms=2 * HOUR_MS),
     )
+    tell_since(plan, SiteBranch.FromString(before).plan, counter)
     return SiteBranch(site="south", roster=roster, plan=plan).SerializeToString(deterministic=True)
