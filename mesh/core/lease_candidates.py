@@ -71,7 +71,7 @@ class Unable:
         """No quorum granted it for so long that another node is to try."""
         self._gave_up.setdefault(workload, _GaveUp(now_ms, frozenset(core.peer.neighbours())))
 
-    def look(self, core: "NodeCore", barred: str, now_ms: int) -> None:
+    def look(self, core: "NodeCore", now_ms: int) -> None:
         """Finds out anew what this node cannot get."""
         plans = [one for one in core.branch.plan.pipelines if needs_lease(one)]
         here = {one.name for one in plans if one.source in core.facts.sources}
@@ -81,7 +81,8 @@ class Unable:
                 self.tries_ms[name] = now_ms
         self.tries_ms = {name: at for name, at in self.tries_ms.items() if name in here}
         lacks_runtime = self._lacks_runtime(core, now_ms)
-        names = frozenset(here if barred or lacks_runtime else self._gave_up)
+        gets_none = bool(here) and (lacks_runtime or bool(core.leases.barred(core)))
+        names = frozenset(here if gets_none else self._gave_up)
         if names != self.names:
             self.names = names
             core.stale = core.stale or "which leases this node can get"

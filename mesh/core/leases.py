@@ -174,11 +174,11 @@ class Leases:
             self._looked_ms = now_ms
             self.grants.forget(frozenset(planned(core)), now_ms)
             done += self.rosters.look(lease_members.applied(core), now_ms)
-        barred = self.barred(core)
-        self.unable.look(core, barred, now_ms)
+        self.unable.look(core, now_ms)
         if not self._leases:
             self.pending = {}
             return done
+        barred = self.barred(core)
         for name in sorted(self._leases):
             lease = self._leases[name]
             if lease.until_ms and (barred or not lease.holds(now_ms)):

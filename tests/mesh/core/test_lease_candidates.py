@@ -105,13 +105,13 @@ def test_an_old_runtime_is_one_that_cannot_run_it() -> None:
     owner = owner_of(site)
     owner.feed(RuntimeReported(RuntimeState(peer_inference_address="x:1")))
     unable, now_ms = owner.core.leases.unable, owner.clock_ms()
-    unable.look(owner.core, "", now_ms)
-    unable.look(owner.core, "", now_ms + LEASE_MS - 1)
+    unable.look(owner.core, now_ms)
+    unable.look(owner.core, now_ms + LEASE_MS - 1)
     assert unable.names == set()
-    unable.look(owner.core, "", now_ms + LEASE_MS)
+    unable.look(owner.core, now_ms + LEASE_MS)
     assert unable.names == {"door"}
     owner.core.runtime.state.keeps_deadlines = True
-    unable.look(owner.core, "", now_ms + LEASE_MS)
+    unable.look(owner.core, now_ms + LEASE_MS)
     assert unable.names == set()
 
 
@@ -142,15 +142,15 @@ def test_who_got_no_quorum_tries_again_after_a_while_only_where_nobody_runs_it()
         unable, now_ms = node.core.leases.unable, node.clock_ms()
         assert has_holder(node.core, "door") is not retries
         unable.give_up(node.core, "door", now_ms)
-        unable.look(node.core, "", now_ms + RETRY_MS - 1)
+        unable.look(node.core, now_ms + RETRY_MS - 1)
         assert unable.names == {"door"}
-        unable.look(node.core, "", now_ms + RETRY_MS)
+        unable.look(node.core, now_ms + RETRY_MS)
         assert unable.names == (set() if retries else {"door"})
     unable = other.core.leases.unable
     other.core.facts = type(other.core.facts)(
         **{**vars(other.core.facts), "sources": ()},
     )
-    unable.look(other.core, "", other.clock_ms())
+    unable.look(other.core, other.clock_ms())
     assert (unable.names, unable.tries_ms) == (set(), {})
 
 
