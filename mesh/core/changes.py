@@ -132,6 +132,12 @@ class LocalChanges:
         known = self._known(key)
         return known.body.counter + 1 if known is not None else 1
 
+    def until(self, key: Key, value: str, until_ms: int) -> int:
+        """Until when a change lasts that is asked for until `until_ms`. An end lasts as long as
+        what it ends: who was away, or has a wrong clock, hears of it while it would go by that."""
+        held = self._held.get(key)
+        return until_ms if value or held is None else max(until_ms, held.body.until_unix_ms)
+
     def _known(self, key: Key) -> Change | None:
         """The highest of a workload's field that is known here."""
         return self._waiting.get(key) or self._seen.get(key)
@@ -189,14 +195,14 @@ class LocalChanges:
         """Where more are held than may be, the lowest wait: those that do so from now on."""
         gone: list[Change] = []
         while len(self._held) > HELD_MAX:
-            lowest = min(self._held.values(), key=lambda one: one.rank)
+            lowest = min(self._held.values(), key=_weight)
             del self._held[lowest.key]
             if self._seen.get(lowest.key) is lowest:
                 del self._seen[lowest.key]  # else it could not count again
             self._waiting[lowest.key] = lowest
             gone.append(lowest)
         while len(self._waiting) > HELD_MAX:
-            lowest = min(self._waiting.values(), key=lambda one: one.rank)
+            lowest = min(self._waiting.values(), key=_weight)
             del self._waiting[lowest.key]
             self._remember(lowest.envelope)
         return gone
@@ -237,7 +243,7 @@ class LocalChanges:
         """Those that waited for room and would still count do so, the highest first."""
         done: list[Instruction] = []
         while self._waiting and len(self._held) < HELD_MAX:
-            highest = max(self._waiting.values(), key=lambda one: one.rank)
+            highest = max(self._waiting.values(), key=_weight)
             del self._waiting[highest.key]
             try:
                 self._check(self._open(highest.envelope), unix_ms)
@@ -292,6 +298,11 @@ class LocalChanges:
     def _changed(self, cause: str) -> list[Instruction]:
         self._in_force.use_changes(self._held)
         return [SaveDocument(LOCAL_CHANGES, self.document(), cause)]
+
+
+def _weight(change: Change) -> tuple[bool, tuple[int, int, bytes]]:
+    """Of more than may be held those with the highest are; an end gives way to any change."""
+    return bool(change.body.value), change.rank
 
 
 def _ended(change: Change, why: str) -> WriteJournal:

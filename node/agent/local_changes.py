@@ -78,7 +78,7 @@ class OwnChanges:
             artifact=artifact,
             counter=core.changes.counter_after((workload, field)),
             made_unix_ms=now,
-            until_unix_ms=now + valid_s * 1000,
+            until_unix_ms=core.changes.until((workload, field), value, now + valid_s * 1000),
             reason=reason,
         )
         return body.SerializeToString(deterministic=True)

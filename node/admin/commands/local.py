@@ -92,7 +92,7 @@ def end(
         ]
         if not found:
             raise Failure(f"no local change of {field!r} of {service!r}; see `meshctl local ls`")
-    _change(session, service, field, "", "1h", reason)
+    _change(session, service, field, "", "1h", reason, until=max(one["until"] for one in found))
 
 
 def ls(session: Session) -> None:
@@ -103,7 +103,13 @@ def ls(session: Session) -> None:
 
 
 def _change(
-    session: Session, service: str, field: str, value: str, lasts: str, reason: str
+    session: Session,
+    service: str,
+    field: str,
+    value: str,
+    lasts: str,
+    reason: str,
+    until: int | None = None,
 ) -> None:
     valid_s = _seconds(lasts)
     with session.client() as client:
@@ -111,7 +117,7 @@ def _change(
         target, keys = client.target, session.keys
         certified = identify(target.address, target.identity.mesh, keys.tls)
         _must_be(body, certified, (service, field, value, reason))
-        _must_last(body, valid_s)
+        _must_last(body, valid_s, until)
         body.operator = keys.identity.name
         signed = keys.signer.sign(KIND, body.SerializeToString(deterministic=True))
         digest = client.change(signed)
@@ -127,9 +133,10 @@ def _must_be(body: LocalChange, node: Identity, asked: tuple[str, str, str, str]
         raise Failure("the node drafted another change than was asked for: nothing was signed")
 
 
-def _must_last(body: LocalChange, valid_s: int) -> None:
-    """A node that drafts cannot make it last longer, or outrank everything to come."""
-    lasts = body.until_unix_ms - body.made_unix_ms == valid_s * 1000
+def _must_last(body: LocalChange, valid_s: int, until: int | None) -> None:
+    """A node that drafts cannot make it last longer, or outrank everything to come. An end may last
+    as long as what it ends, `until`."""
+    lasts = body.until_unix_ms in (body.made_unix_ms + valid_s * 1000, until)
     now_ms = time.time_ns() // 1_000_000
     if not lasts or abs(body.made_unix_ms - now_ms) > DAY_MS or body.counter > COUNTER_MAX:
         raise Failure(

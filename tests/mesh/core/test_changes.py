@@ -266,6 +266,55 @@ def test_what_was_ended_does_not_come_back_with_a_node_that_was_away() -> None:
     assert held(site.nodes[1]) == []
 
 
+@pytest.mark.parametrize("behind_ms", [0, 2 * HOUR])
+def test_an_end_lasts_as_long_as_what_it_ends_for_who_was_away_or_by_a_clock_behind(
+    behind_ms: int,
+) -> None:
+    site = settled(3)
+    one, _, away = site.nodes
+    for node in site.nodes:
+        node.wall_offset_ms = 3 * HOUR
+    site.world.run(500)
+    now, key = one.core.unix_ms(), ("faces", "scale")
+    submit(one, local_change(one, value="2", until_unix_ms=now + 10 * HOUR))
+    site.world.run(3_000)
+    assert held(away) == ["scale=2"]
+    away.crash()
+    one.wall_offset_ms -= behind_ms
+    site.world.run(8_000)
+    until_ms = one.core.changes.until(key, "", one.core.unix_ms() + HOUR)
+    counter = one.core.changes.counter_after(key)
+    submit(one, local_change(one, value="", counter=counter, until_unix_ms=until_ms))
+    for node in site.nodes:
+        node.wall_offset_ms += 3 * HOUR  # so long it was away
+    site.world.run(5_000)
+    away.boot()
+    site.world.run(12_000)
+    assert [held(node) for node in site.nodes] == [["scale="]] * 3
+
+
+def test_ends_give_way_to_changes() -> None:
+    site = settled(1)
+    (node,) = site.nodes
+    changes, now = fresh(node), node.core.unix_ms()
+    names = [f"w-{n}" for n in range(HELD_MAX)]
+    ends = [local_change(node, workload=name, value="", counter=9) for name in names]
+    assert len(changes.heard(ends, "south-2", now)) > 0
+    assert len(changes.held) == HELD_MAX
+    changes.heard([local_change(node)], "south-2", now)
+    assert "faces" in {one.body.workload for one in changes.held}
+    assert len(changes.held) == HELD_MAX
+
+
+def test_a_change_or_the_end_of_nothing_lasts_as_long_as_is_asked_for() -> None:
+    site = settled(1)
+    (node,) = site.nodes
+    submit(node, local_change(node))
+    site.world.run(1_000)
+    assert node.core.changes.until(("faces", "scale"), "3", 7) == 7
+    assert node.core.changes.until(("faces", "pin"), "", 7) == 7
+
+
 def test_of_many_fields_the_last_ones_are_remembered() -> None:
     site = settled(1)
     node = site.nodes[0]
