@@ -120,6 +120,9 @@ def _acts(
         for a in acts
         if a.at_ms < last_ms - 1_000
     ]
+    if any(act.kind == "clock" for act in clipped):
+        # Whose clock is wrong goes by a change for longer, and nothing puts clocks right.
+        clipped = [replace(a, kind="local") if a.kind == "expiring" else a for a in clipped]
     return tuple(clipped)
 
 
@@ -136,8 +139,8 @@ SINGLES = (
     "wan",
 )
 """After each of these alone a site is to be whole again within seconds."""
-STEERED = ("pause", "cordon", "drain", "local")
-"""What operators do, and take back after a while."""
+STEERED = ("pause", "pin", "cordon", "drain", "local", "expiring")
+"""What operators do, and take back after a while; what expires, nobody takes back."""
 
 WEIGHTS = {
     "power": 4,
@@ -165,19 +168,22 @@ WEIGHTS = {
     "plan": 6,
     "forgery": 2,
     "pause": 3,
+    "pin": 3,
     "cordon": 2,
     "drain": 3,
     "local": 4,
+    "expiring": 2,
     "revoke": 1,
     "liar": 3,
 }
 
 
 def _single(at_ms: int, names: list[str], services: "Services", dice: random.Random) -> Act:
-    kind = dice.choice((*SINGLES, "plan", "plan", *STEERED))
+    kind = dice.choice(dice.choice((SINGLES, STEERED, ("plan",))))
     act = _make(kind, at_ms, names, services, dice)
     lasts_ms = dice.randint(*STEERED_MS if kind in STEERED else SINGLE_MS) if act.lasts_ms else 0
-    hit = kind not in ("plan", "pause", "local") and len(act.who) == 1
+    is_of_node = kind not in ("plan", "pause", "pin", "local", "expiring")
+    hit = is_of_node and len(act.who) == 1
     return replace(act, lasts_ms=lasts_ms, who=(SERVING,) if hit else act.who)
 
 
@@ -238,8 +244,13 @@ def _pause(_: list[str], services: Services, dice: random.Random) -> Drawn:
     return (dice.choice(services).name,), dice.choice(HELD)
 
 
+def _pin(_: list[str], services: Services, dice: random.Random) -> Drawn:
+    return (dice.choice(services).name,), dice.choice(("present", "before"))
+
+
 def _local(names: list[str], services: Services, dice: random.Random) -> Drawn:
-    return (dice.choice(names),), f"{dice.choice(services).name}={dice.choice((1, 2, 3, 4))}"
+    field = dice.choice(("scale 1", "scale 2", "scale 3", "scale 4", "pin before", "pin before"))
+    return (dice.choice(names),), f"{dice.choice(services).name} {field}"
 
 
 def _lie(names: list[str], _: Services, dice: random.Random) -> Drawn:
@@ -265,7 +276,9 @@ HOW: dict[str, How] = {
     "load": _workers,
     "plan": _plan,
     "pause": _pause,
+    "pin": _pin,
     "local": _local,
+    "expiring": _local,
     "liar": _lie,
     "clock": _clock,
 }

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from mesh.core.cordon import CORDON, document
 from mesh.core.messages import ChangeMade, CordonAsked
+from mesh.site.changes import PIN, ChangeRefused
+from protos.documents_pb2 import ServicePlan
 from tests.sim.checks.facts import ChangeEnded, ChangeSubmitted, Revoked
 from tests.sim.draw import Act
-from tests.sim.operators import local_change
+from tests.sim.operators import HOUR_MS, local_change
 from tests.sim.rough.node import RoughNode
 from tests.sim.rough.plans import Service
 
@@ -77,15 +79,25 @@ def pause(play: "Play", act: Act) -> None:
         play.publish(play.wanted.change(replace(service, paused=True)))
 
 
-def resume(play: "Play", act: Act) -> None:
-    """Lets it go on, as soon as there is a master to say it to."""
+def pin(play: "Play", act: Act) -> None:
+    """Keeps the version that a service has, or had before, whatever is applied meanwhile."""
     service = _service(play, act.who[0])
-    if not service.paused:
+    version = service.before if act.how == "before" else (service.release, service.kind)
+    if _master_works(play) and version[1] != "unsigned":
+        play.publish(play.wanted.change(replace(service, pinned=version)))
+
+
+def let_on(play: "Play", act: Act) -> None:
+    """Resumes or unpins it, as soon as there is a master to say it to."""
+    service = _service(play, act.who[0])
+    is_pin = act.kind == "pin"
+    free = replace(service, pinned=None) if is_pin else replace(service, paused=False)
+    if free == service:
         return
     if _master_works(play):
-        play.publish(play.wanted.change(replace(service, paused=False)))
+        play.publish(play.wanted.change(free))
     else:
-        play.world.after(RETRY_MS, lambda: resume(play, act))
+        play.world.after(RETRY_MS, lambda: let_on(play, act))
 
 
 def revoke(play: "Play", act: Act) -> None:
@@ -134,36 +146,74 @@ def _ask(node: RoughNode, asked: CordonAsked) -> bool:
 
 
 def change(play: "Play", act: Act) -> None:
-    """An operator at the site scales a service, for as long as the act lasts."""
-    workload, value = act.how.split("=")
-    _submit(play, act.who[0], workload, value)
+    """An operator at the site scales a service, or pins its good version before the present one, or
+    the present one: for an hour, or, where it is to expire, for as long as the act lasts."""
+    node = play.nodes[act.who[0]]
+    workload, field, value = act.how.split()
+    service = _planned(play, node, workload)
+    if service is None:
+        return
+    artifact = b""
+    if field == PIN:
+        good = node.core.share.rollouts.earlier(service) or service
+        value, artifact = good.model_version, good.artifact
+    lasts_ms = act.lasts_ms if act.kind == "expiring" else HOUR_MS
+    until_ms = node.core.unix_ms() + lasts_ms
+    envelope = _signed(play, node, workload, field, value, until_ms, artifact)
+    try:
+        node.core.changes.check(envelope, node.core.unix_ms())
+    except ChangeRefused:
+        return
+    node.feed(ChangeMade(envelope))
+    now_ms = play.world.now_ms
+    play.watch(ChangeSubmitted(now_ms, node.name, workload, field, value, until_ms, artifact))
 
 
 def end_change(play: "Play", act: Act) -> None:
     """The operator ends it, at whichever node there is."""
-    workload, _ = act.how.split("=")
-    others = [a for a in play.active.values() if a.kind == "local" and a.how.split("=")[0]]
-    if any(a.how.split("=")[0] == workload for a in others):
+    workload, field, _ = act.how.split()
+    others = [a.how.split() for a in play.active.values() if a.kind == "local"]
+    if any(other[:2] == [workload, field] for other in others):
         return
     awake = [name for name in (*act.who, *play.members()) if _listens(play.nodes[name])]
     if not awake:
         play.world.after(OPERATOR_AGAIN_MS, lambda: end_change(play, act))
-    elif _submit(play, awake[0], workload, ""):
-        play.watch(ChangeEnded(play.world.now_ms, workload))
+        return
+    node = play.nodes[awake[0]]
+    if _planned(play, node, workload) is not None:
+        until_ms = node.core.unix_ms() + HOUR_MS
+        until_ms = node.core.changes.until((workload, field), "", until_ms)
+        node.feed(ChangeMade(_signed(play, node, workload, field, "", until_ms)))
+        play.watch(ChangeEnded(play.world.now_ms, workload, field))
 
 
-def _submit(play: "Play", name: str, workload: str, value: str) -> bool:
-    node = play.nodes[name]
-    if not _listens(node) or name in play.wanted.revoked:
-        return False
-    if not any(s.name == workload for s in node.core.in_force.planned.services):
-        return False
+def _planned(play: "Play", node: RoughNode, workload: str) -> ServicePlan | None:
+    """The service as the node knows it; None where nobody can say it to the node."""
+    if not _listens(node) or node.name in play.wanted.revoked:
+        return None
+    planned = node.core.in_force.planned.services
+    return next((service for service in planned if service.name == workload), None)
+
+
+def _signed(
+    play: "Play",
+    node: RoughNode,
+    workload: str,
+    field: str,
+    value: str,
+    until_ms: int,
+    artifact: bytes = b"",
+) -> bytes:
     play.changes += 1
-    envelope = local_change(node, workload=workload, value=value, counter=play.changes)
-    node.feed(ChangeMade(envelope))
-    if value:
-        play.watch(ChangeSubmitted(play.world.now_ms, name, workload, value))
-    return True
+    return local_change(
+        node,
+        workload=workload,
+        field=field,
+        value=value,
+        artifact=artifact,
+        until_unix_ms=until_ms,
+        counter=play.changes,
+    )
 
 
 def _listens(node: RoughNode) -> bool:
@@ -183,14 +233,17 @@ def stop_lying(play: "Play", act: Act) -> None:
 BEGIN: dict[str, Step] = {
     "plan": plan,
     "pause": pause,
+    "pin": pin,
     "revoke": revoke,
     "cordon": hold_back,
     "drain": hold_back,
     "local": change,
+    "expiring": change,
     "liar": lie,
 }
 END: dict[str, Step] = {
-    "pause": resume,
+    "pause": let_on,
+    "pin": let_on,
     "cordon": let_go,
     "drain": let_go,
     "local": end_change,

@@ -1,9 +1,12 @@
 """Safety of what the authority says: two signatures, and never back."""
 
 from mesh.heads.state import State
+from mesh.site.changes import PIN
 from mesh.site.local import service_config
+from protos.documents_pb2 import ServicePlan
 from tests.sim.checks.check import Check
 from tests.sim.checks.facts import (
+    ChangeSubmitted,
     CoreStarted,
     DocumentSaved,
     Fact,
@@ -14,25 +17,29 @@ from tests.sim.checks.facts import (
 
 
 class TwoSignatures(Check):
-    """A worker starts only what a plan of the authority asks for and a release key signed."""
+    """A worker starts only what a plan of the authority asks for, in the version that the plan
+    names or that an operator pinned at the site, and what a release key signed."""
 
     promise = "nothing runs that two signatures do not allow"
 
     def __init__(self) -> None:
         super().__init__()
-        self._configs: set[tuple[str, str]] = set()
+        self._planned: dict[tuple[str, str], ServicePlan] = {}  # by its name and configuration
+        self._pinned: set[tuple[str, str, bytes]] = set()
         self._released: set[bytes] = set()
 
     def saw(self, fact: Fact) -> None:
         if isinstance(fact, PlanSigned):
-            self._configs |= {(s.name, service_config(s)) for s in fact.services}
+            self._planned |= {(s.name, service_config(s)): s for s in fact.services}
             self._released |= fact.released
+        elif isinstance(fact, ChangeSubmitted) and fact.field == PIN:
+            self._pinned.add((fact.workload, fact.value, fact.artifact))
         elif isinstance(fact, WorkerStarted):
             self._started(fact)
 
     def _started(self, fact: WorkerStarted) -> None:
         what = f"{fact.node} starts {fact.key.workload} {fact.plan.model_version}"
-        if (fact.key.workload, service_config(fact.plan)) not in self._configs:
+        if not self._is_asked_for(fact.key.workload, fact.plan):
             self.breaks(fact.at_ms, f"{what}, which no plan ever asked for")
         if service_config(fact.plan) != fact.key.config:
             self.breaks(fact.at_ms, f"{what} under the name of another configuration")
@@ -40,6 +47,20 @@ class TwoSignatures(Check):
             self.breaks(fact.at_ms, f"{what}, which no release key signed")
         if not fact.whole:
             self.breaks(fact.at_ms, f"{what}, whose model is not whole on its disk")
+
+    def _is_asked_for(self, workload: str, plan: ServicePlan) -> bool:
+        config = service_config(plan)
+        if (workload, config) in self._planned:
+            return True
+        if (workload, plan.model_version, plan.artifact) not in self._pinned:
+            return False
+        pinned = ServicePlan()
+        for (name, _), planned in self._planned.items():
+            pinned.CopyFrom(planned)
+            pinned.model_version, pinned.artifact = plan.model_version, plan.artifact
+            if name == workload and service_config(pinned) == config:
+                return True
+        return False
 
 
 class NeverBack(Check):

@@ -138,12 +138,16 @@ class Revoked:
 
 @dataclass(frozen=True)
 class ChangeSubmitted:
-    """An operator scaled a service at a node of the site."""
+    """An operator scaled or pinned a service at a node of the site, until a time by the clocks of
+    whoever hears of it. `artifact`: of the version that it is pinned to."""
 
     at_ms: int
     where: str
     workload: str
+    field: str
     value: str
+    until_unix_ms: int
+    artifact: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -152,6 +156,7 @@ class ChangeEnded:
 
     at_ms: int
     workload: str
+    field: str
 
 
 @dataclass(frozen=True)
@@ -161,7 +166,8 @@ class NodeSample:
     `serving`: its replicas that answer requests, by service and version. `pids`: of the workers
     that serve, by replica. `pipelines`: those that run. What follows is the core's view, where it
     is awake. `stays`: the services that fit on no other node than on it, which is being drained.
-    `changes`: local ones that count, by service and value. `lies`: it says what is not so.
+    `changes`: local ones that count, by service, field and value; `unix_ms`: the time by which they
+    end there. `lies`: it says what is not so.
     """
 
     up: bool
@@ -182,7 +188,8 @@ class NodeSample:
     sent_bytes: int = 0
     links: frozenset[str] = frozenset()
     stays: frozenset[str] = frozenset()
-    changes: frozenset[tuple[str, str]] = frozenset()
+    changes: frozenset[tuple[str, str, str]] = frozenset()
+    unix_ms: int = 0
     lies: bool = False
 
     def serves(self, workload: str) -> int:

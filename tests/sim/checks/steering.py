@@ -71,32 +71,33 @@ class DrainedIsEmpty(Check):
 
 
 class LocalChanges(Check):
-    """A change that is alone counts at all nodes while nothing but the way to the master fails, if
-    no clock was ever wrong; and once all have been ended, none counts anywhere."""
+    """A change that is alone counts at all nodes by whose own clocks its time is not over, while
+    nothing but the way to the master fails. Once all is quiet, none counts that has been ended, or
+    whose time is over."""
 
-    promise = "a local change outlives an outage and ends when it is ended"
+    promise = "a local change outlives an outage and ends when it is ended or its time is over"
 
-    BESIDE = frozenset({"local", "wan", "master", "master freeze"})
+    MADE = frozenset({"local", "expiring"})
+    BESIDE = frozenset({"wan", "master", "master freeze"})
 
     def __init__(self) -> None:
         super().__init__()
         self._counts: ChangeSubmitted | None = None
         self._alone = False
-        self._clocks_are_right = True
-        self._open: set[str] = set()
+        self._until: dict[tuple[str, str], int] = {}  # of those that nobody has ended
 
     def saw(self, fact: Fact) -> None:
         if isinstance(fact, FaultBegan):
-            self._clocks_are_right = self._clocks_are_right and fact.kind != "clock"
-            if fact.kind == "local":
+            if fact.kind in self.MADE:
                 self._alone, self._counts = fact.alone, None
             elif fact.kind not in self.BESIDE:
                 self._counts = None
         elif isinstance(fact, ChangeSubmitted):
-            self._open.add(fact.workload)
-            self._counts = fact if self._alone and self._clocks_are_right else None
+            key = fact.workload, fact.field
+            self._until[key] = max(fact.until_unix_ms, self._until.get(key, 0))
+            self._counts = fact if self._alone else None
         elif isinstance(fact, ChangeEnded):
-            self._open.discard(fact.workload)
+            self._until.pop((fact.workload, fact.field), None)
             self._counts = None
         elif isinstance(fact, PlanSigned):
             self._counts = None  # it may say something else of the service
@@ -106,15 +107,18 @@ class LocalChanges(Check):
     def _sampled(self, sample: Sample) -> None:
         change = self._counts
         if change is not None and sample.at_ms - change.at_ms > TOLD_MS:
+            made = (change.workload, change.field, change.value)
             for name, node in sample.nodes.items():
-                if node.awake and (change.workload, change.value) not in node.changes:
-                    what = f"{change.workload}={change.value}, made at {change.where}"
+                lasts = node.unix_ms < change.until_unix_ms
+                if node.awake and lasts and made not in node.changes:
+                    what = f"{' '.join(made)}, made at {change.where}"
                     self.breaks(sample.at_ms, f"{name} does not go by {what}")
         if (sample.quiet_ms or 0) > ENDED_MS:
             for name, node in sample.nodes.items():
-                left = {one for one in node.changes if one[0] not in self._open and one[1]}
+                over = {one for one in node.changes if node.unix_ms >= self._until.get(one[:2], 0)}
+                left = sorted(one for one in over if one[2])
                 if left:
-                    self.breaks(sample.at_ms, f"{name} still goes by {sorted(left)}")
+                    self.breaks(sample.at_ms, f"{name} still goes by {left}")
 
 
 class OneAtATime(Check):

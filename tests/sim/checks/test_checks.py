@@ -97,7 +97,11 @@ def state(counter: int) -> bytes:
 
 SIGNED = PlanSigned(0, 1, (FACES,), frozenset({MODEL}))
 STARTED = WorkerStarted(1, "a", KEY, FACES, whole=True)
-OTHER = ServicePlan(name="faces", model_version="9.0.0", artifact=MODEL)
+OTHER = ServicePlan(
+    name="faces", model_version="9.0.0", artifact=MODEL, replicas_min=2, replicas_max=2
+)
+OTHER_KEY = ReplicaKey("faces", 0, service_config(OTHER))
+LARGE = ServicePlan(name="faces", model_version="9.0.0", artifact=MODEL, cores=9)
 SEEN = DocumentSaved(1, "a", "state-seen", state(5))
 BEHIND = replace(GOOD_NODE, applied=(1, 2))
 OLDER = replace(GOOD_NODE, registers={"a": (1, 5), "b": (1, 4)})
@@ -123,10 +127,16 @@ DOOR = PipelineStarted(9, "a", "door", leased=True, beside=())
 REVOKED = Revoked(0, "c", 3)
 LINKED = replace(GOOD_NODE, links=frozenset("bc"))
 DRAIN = FaultBegan(0, "drain", "a", alone=True)
-SCALED = [FaultBegan(0, "local", "a", alone=True), ChangeSubmitted(0, "a", "faces", "3")]
-SCALES = replace(GOOD_NODE, changes=frozenset({("faces", "3")}))
-ENDED = [*SCALED, ChangeEnded(9_000, "faces")]
+SCALED = [
+    FaultBegan(0, "local", "a", alone=True),
+    ChangeSubmitted(0, "a", "faces", "scale", "3", until_unix_ms=60_000),
+]
+SCALES = replace(GOOD_NODE, changes=frozenset({("faces", "scale", "3")}))
+ENDED = [*SCALED, ChangeEnded(9_000, "faces", "scale")]
+PIN_ENDED = [*SCALED, ChangeEnded(9_000, "faces", "pin")]
+PINNED = ChangeSubmitted(0, "a", "faces", "pin", "9.0.0", 60_000, MODEL)
 BOTH_SCALE = Sample(7_000, {"a": SCALES, "b": SCALES}, (FACES,), 3, None)
+AHEAD = replace(GOOD_NODE, unix_ms=60_000)
 LATER = ServicePlan(name="faces", model_version="3.0.0", artifact=MODEL)
 LATER_KEY = ReplicaKey("faces", 0, service_config(LATER))
 TOGETHER = WorkerStarted(9, "a", LATER_KEY, LATER, whole=True, trying=frozenset("b"))
@@ -143,6 +153,9 @@ WRITTEN = ((1, 2, b"x"), (3, 3, b"y"))
 
 BROKEN: list[tuple[type[Check], str, Sequence[Fact]]] = [
     (TwoSignatures, "no plan", [SIGNED, replace(STARTED, plan=OTHER)]),
+    (TwoSignatures, "pinned otherwise", [SIGNED, replace(PINNED, artifact=b"other"),
+        replace(STARTED, plan=OTHER)]),
+    (TwoSignatures, "pinned, and more cores", [SIGNED, PINNED, replace(STARTED, plan=LARGE)]),
     (TwoSignatures, "another name", [SIGNED, replace(STARTED, key=replace(KEY, config="0"))]),
     (TwoSignatures, "no release key", [PlanSigned(0, 1, (FACES,), frozenset()), STARTED]),
     (TwoSignatures, "not whole", [SIGNED, replace(STARTED, whole=False)]),
@@ -186,11 +199,16 @@ BROKEN: list[tuple[type[Check], str, Sequence[Fact]]] = [
     (DrainedIsEmpty, "serves", [DRAIN, sample(20_000)]),
     (LocalChanges, "forgotten", [*SCALED, sample(7_000, SCALES)]),
     (LocalChanges, "left over", [*ENDED, sample(40_000, SCALES, quiet_ms=30_000)]),
+    (LocalChanges, "its time is over", [*SCALED,
+        sample(90_000, replace(SCALES, unix_ms=60_000), quiet_ms=30_000)]),
+    (LocalChanges, "after a wrong clock", [FaultBegan(0, "clock", "b", alone=True), *SCALED,
+        sample(7_000, replace(AHEAD, unix_ms=59_000))]),
     (OneAtATime, "two", [*LATER_PLAN, TOGETHER]),
 ]  # fmt: skip
 
 KEPT: list[tuple[type[Check], str, Sequence[Fact]]] = [
     (TwoSignatures, "as signed", [SIGNED, STARTED]),
+    (TwoSignatures, "as pinned", [SIGNED, PINNED, replace(STARTED, plan=OTHER, key=OTHER_KEY)]),
     (NeverBack, "newer", [SEEN, replace(SEEN, data=state(6)), CoreStarted(2, "a", (1, 6), 1)]),
     (NeverBack, "a new start", [sample(0), CoreStarted(1, "a", (1, 3), 1), sample(2, BEHIND)]),
     (DurableBeforeAcknowledged, "durable", [Acknowledged(0, LOG, 5, durable=5)]),
@@ -235,6 +253,11 @@ KEPT: list[tuple[type[Check], str, Sequence[Fact]]] = [
     (LocalChanges, "another fault", [*SCALED, CRASHED, sample(27_000)]),
     (LocalChanges, "ended", [*SCALED, BOTH_SCALE, ENDED[-1], sample(40_000, quiet_ms=30_000)]),
     (LocalChanges, "superseded", [*SCALED, SIGNED, sample(7_000)]),
+    (LocalChanges, "a clock that is ahead", [*SCALED,
+        Sample(7_000, {"a": SCALES, "b": AHEAD}, (FACES,), 3, None)]),
+    (LocalChanges, "a clock that is behind", [*SCALED, replace(BOTH_SCALE, at_ms=90_000,
+        quiet_ms=30_000)]),
+    (LocalChanges, "another field", [*PIN_ENDED, sample(40_000, SCALES, quiet_ms=30_000)]),
     (OneAtATime, "one", [*LATER_PLAN, replace(TOGETHER, trying=frozenset())]),
     (OneAtATime, "known", [*LATER_PLAN, CRASHED, *LATER_PLAN[1:], TOGETHER]),
 ]  # fmt: skip

@@ -121,7 +121,8 @@ def branch_of(wanted: Wanted, nodes: Sequence[str], before: bytes, counter: int)
     """The site's branch in the state of that counter; `before` is the one before."""
     services = [plan_of(service) for service in wanted.services]
     models = [
-        ModelPlan(name=s.model, version=s.model_version, artifact=s.artifact) for s in services
+        ModelPlan(name=s.model, version=s.model_version, artifact=s.artifact, soak_ms=s.soak_ms)
+        for s in services
     ]
     roster = []
     for node in sorted(set(nodes) - wanted.revoked):

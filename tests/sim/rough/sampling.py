@@ -50,7 +50,8 @@ def sample_of(node: RoughNode) -> NodeSample:
         sent_bytes=sent_bytes,
         links=frozenset(core.peer.links),
         stays=frozenset(service for name, service in placement.stays if name == node.name),
-        changes=frozenset((c.body.workload, c.body.value) for c in core.changes.held),
+        changes=frozenset((*c.key, c.body.value) for c in core.changes.held),
+        unix_ms=core.unix_ms(),
         lies=bool(node.lies),
     )
 
