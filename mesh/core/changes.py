@@ -19,10 +19,9 @@ from mesh.site.changes import (
     Change,
     ChangeRefused,
     Key,
-    check_allowed,
     check_made,
-    ended,
     open_change,
+    why_not,
 )
 from protos.documents_pb2 import KeptChanges
 
@@ -256,12 +255,10 @@ class LocalChanges:
         """Why it counts no more; "" also where no plan is known: unknown is not absent."""
         if not self._in_force.branch.site:
             return ""
-        planned = self._in_force.planned
-        why = ended(change, planned, self._in_force.counter, unix_ms)
+        why = why_not(change, self._in_force.planned, self._in_force.counter, unix_ms)
         if why:
             return why
         try:
-            check_allowed(change, planned.autonomy)
             self._check_artifact(change)
         except ChangeRefused as refused:
             return str(refused)

@@ -176,6 +176,16 @@ def ended(change: Change, plan: Plan, counter: int, now_unix_ms: int) -> str:
     return ""
 
 
+def why_not(change: Change, plan: Plan, counter: int, now_unix_ms: int) -> str:
+    """Why a change does not count under the state `counter` and its plan: it has ended, or is not
+    allowed. "" if it does."""
+    try:
+        check_allowed(change, plan.autonomy)
+    except ChangeRefused as refused:
+        return ended(change, plan, counter, now_unix_ms) or str(refused)
+    return ended(change, plan, counter, now_unix_ms)
+
+
 def changed(plan: Plan, changes: Mapping[Key, Change]) -> Plan:
     """The plan as the changes that count make it; `plan` itself where there are none."""
     if not changes:

@@ -40,6 +40,14 @@ def fleet_documents(
     return found
 
 
+def undead(records: Sequence[Record], linked: Mapping[str, str]) -> list[StableRegister]:
+    """The registers of the nodes that may live, as far as this master can tell: one with a link to
+    it does, whatever those say who are cut off from it."""
+    offline, sites = _offline(records), set(linked.values())
+    bodies = [record.body for record in records]
+    return [b for b in bodies if b.node in linked or _live(b, offline, sites) != "dead"]
+
+
 def _offline(records: Sequence[Record]) -> set[tuple[str, str]]:
     """Site and node of those whom a neighbour says to be offline."""
     return {

@@ -3,14 +3,12 @@
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from mesh.core.changes import LOCAL_CHANGES
+from mesh.core.changes import HELD_MAX, LOCAL_CHANGES
 from mesh.core.messages import ChangeMade
 from mesh.core.node import NodeCore
 from mesh.hashing import sha256
 from mesh.heads.trust import Trust
 from mesh.site.changes import (
-    CHANGE_BYTES_MAX,
-    CHANGES_MAX,
     CHOSEN,
     FIELDS,
     LOCAL_RESTART,
@@ -22,11 +20,12 @@ from mesh.site.changes import (
     ChangeRefused,
     base_of,
     open_change,
+    why_not,
 )
 from node.admin.backend import BadInput, Exhausted, NotFound, Refused
 from node.disk.documents import DocumentStore
 from node.disk.errors import DiskError
-from protos.documents_pb2 import LocalChange, StableRegister
+from protos.documents_pb2 import LocalChange, Plan, StableRegister
 
 Document = dict[str, Any]
 VALID_S_MAX = 400 * 24 * 3600
@@ -161,16 +160,21 @@ def change_documents(changes: Iterable[Change]) -> list[Document]:
     ]
 
 
-def reported_changes(bodies: Iterable[StableRegister], trust: Trust) -> list[Change]:
-    """The changes that registers list, each once: what a master heard of a site last."""
+def reported_changes(
+    bodies: Iterable[StableRegister], trust: Trust, plan: Plan, counter: int, unix_ms: int
+) -> list[Change]:
+    """The changes that a site's registers list, each once, and that count there under the state
+    `counter` and its `plan`: what a master tells of a site. A node that lists others is behind."""
     found: dict[bytes, Change] = {}
     for body in bodies:
-        for envelope in body.local_changes[:CHANGES_MAX]:
-            if len(envelope) > CHANGE_BYTES_MAX or envelope in found:
+        for envelope in body.local_changes[:HELD_MAX]:
+            if envelope in found:
                 continue
             try:
                 change = open_change(envelope, trust.keys("operator"), trust.mesh, body.site)
             except ChangeRefused:
                 continue  # its site's nodes refuse it as well, and journal that
-            found[envelope] = change
+            made_here = change.body.base_counter <= counter
+            if made_here and not why_not(change, plan, counter, unix_ms):
+                found[envelope] = change
     return list(found.values())

@@ -11,6 +11,7 @@ from mesh.core.site_plan import site_plan
 from mesh.heads.branches import site_branch_name
 from mesh.journals.keys import RECORD
 from mesh.registers.store import Record
+from mesh.site.changes import Change as LocalChange
 from node.admin.backend import (
     Applied,
     BadInput,
@@ -29,7 +30,7 @@ from node.agent.alarm_documents import count_now
 from node.agent.cordon import begun, check_at_master
 from node.agent.event_log import events
 from node.agent.fleet_alarms import Fleet, fleet_alarms
-from node.agent.fleet_documents import fleet_documents
+from node.agent.fleet_documents import fleet_documents, undead
 from node.agent.local_changes import change_documents, reported_changes
 from node.agent.looks import VERSION, Document, kinds_of, named, watch_by_looking
 from node.agent.master_delegations import MasterDelegations
@@ -39,7 +40,7 @@ from node.agent.site_events import site_event
 from node.master import steering
 from node.master.outages import build_outages
 from node.master.steering import Steering
-from protos.documents_pb2 import SiteBranch
+from protos.documents_pb2 import Plan, SiteBranch
 
 OUTAGE_EVENTS_READ = 20_000
 
@@ -158,13 +159,23 @@ class MasterBackend(MasterDelegations):
         """How far each node was with its site's plan when it was heard of last."""
         found, peer = [], self._p.peer
         for site in sorted(self._p.authority.content.known_sites()):
-            _, blob = self._p.authority.branch(site_branch_name(site)) or (None, b"")
             registers = peer.registers_of(site)
             bodies = [record.body for record in registers.records()]
-            changes = reported_changes(bodies, peer.heads.trust)
-            plan = site_plan(SiteBranch.FromString(blob).plan, changes, registers)
+            plan = site_plan(self._plan(site), self._changes_at(site), registers)
             found += rollout_documents(plan, bodies, {})
         return found
+
+    def _plan(self, site: str) -> Plan:
+        """What this master's state plans for a site."""
+        _, blob = self._p.authority.branch(site_branch_name(site)) or (None, b"")
+        return SiteBranch.FromString(blob).plan
+
+    def _changes_at(self, site: str) -> list[LocalChange]:
+        """The local changes that count at a site, as its nodes that may live said last."""
+        peer, counter = self._p.peer, self._p.authority.counter
+        bodies = undead(peer.registers_of(site).records(), self._linked())
+        now = time.time_ns() // 1_000_000
+        return reported_changes(bodies, peer.heads.trust, self._plan(site), counter, now)
 
     def explanations(self) -> list[Document]:
         """Raises NotHere: sites decide, so their nodes can say why."""
@@ -186,9 +197,9 @@ class MasterBackend(MasterDelegations):
         ]
 
     def changes(self) -> list[Document]:
-        """The local changes that the sites' registers list, as they were heard of last."""
-        bodies = [record.body for record in self._records()]
-        return change_documents(reported_changes(bodies, self._p.peer.heads.trust))
+        """The local changes that count at the sites, as they were heard of last."""
+        sites = self._p.authority.content.known_sites()
+        return change_documents(one for site in sites for one in self._changes_at(site))
 
     def artifacts(self) -> list[Document]:
         """What was released."""

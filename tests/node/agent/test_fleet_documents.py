@@ -3,7 +3,7 @@
 from typing import Any
 
 from mesh.registers.store import Registers
-from node.agent.fleet_documents import fleet_documents
+from node.agent.fleet_documents import fleet_documents, undead
 from node.master.records import NodeRecord
 from protos.documents_pb2 import AlarmState, Boot, StableRegister
 from tests.sim import identities
@@ -37,3 +37,9 @@ def test_a_node_is_what_its_neighbours_say_and_not_what_it_says_itself() -> None
     records = [said("a", "b", "a"), said("b", "b"), said("c")]
     assert live(records, {"a": "north"}) == {"a": "live", "b": "dead", "c": "live", "d": "unknown"}
     assert set(live(records, {}).values()) == {"unknown"}, "nobody is there who could say it"
+
+
+def test_whom_a_neighbour_says_to_be_offline_is_dead_but_for_one_with_a_link_here() -> None:
+    records = [said("a", "b", "c"), said("b", "a"), said("c")]
+    assert [body.node for body in undead(records, {"a": "north", "b": "north"})] == ["a", "b"]
+    assert [body.node for body in undead(records, {})] == NODES, "nobody is there who could say it"
