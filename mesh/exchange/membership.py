@@ -62,6 +62,11 @@ class Membership:
         """Who this node is, as its certificate says."""
         return self._me.keys
 
+    @property
+    def boot(self) -> Boot:
+        """This start of this node."""
+        return self._me.boot
+
     # ---- this node's own register ----
 
     def publish(self, content: StableRegister | None = None, again: bool = False) -> Record | None:

@@ -11,7 +11,7 @@ from mesh.exchange.frames import pack
 from mesh.exchange.links import Link, Links
 from mesh.exchange.membership import Membership
 from mesh.registers.store import Clone, NodeKeys, Outcome, Record, RegisterRefused, Registers
-from protos.documents_pb2 import StableRegister
+from protos.documents_pb2 import Boot, StableRegister
 
 
 class RegisterFlow:
@@ -70,8 +70,8 @@ class RegisterFlow:
         node = record.body.node
         if isinstance(outcome, Clone):
             return [Notice("clone", node, f"seen through {peer}", outcome)]
-        if node == self._name and outcome is Outcome.ACCEPTED:
-            return self._own_from_others(record, peer)
+        if node == self._name and outcome is Outcome.ACCEPTED and self._membership is not None:
+            return self._own_from_others(record, peer, self._membership.boot)
         if outcome is not Outcome.ACCEPTED:
             return []
         instructions: list[Instruction] = [Notice("register", node, f"from {peer}", record)]
@@ -82,23 +82,25 @@ class RegisterFlow:
             instructions += self._relay(record, peer)
         return instructions
 
-    def take_load(self, envelope: bytes, peer: str, link: Link) -> list[Instruction]:
+    def take_load(self, envelope: bytes, peer: str, link: Link, now_ms: int) -> list[Instruction]:
         """A load register that a peer sent."""
         if self._membership is None or link.wan:
             return []
         try:
-            self._membership.registers.accept_load(envelope)
+            self._membership.registers.accept_load(envelope, now_ms)
         except RegisterRefused as refused:
             return [Notice("refused", peer, f"load: {refused}")]
         return []
 
-    def _own_from_others(self, record: Record, peer: str) -> list[Instruction]:
+    def _own_from_others(self, record: Record, peer: str, mine: Boot) -> list[Instruction]:
         """A register of this very node that is newer than its own: its disk is an old copy, or, if
-        it is of this very boot, somebody goes on with a copy of its memory."""
+        it is of this very boot, somebody goes on with a copy of its memory. What it said in an
+        earlier start is newer only than nothing: this start has said nothing yet."""
         boot = record.body.boot
-        mine = self.of_site(self._site).get(self._name)
-        if mine is not None and boot == mine.body.boot:
-            clone = Clone(self._name, mine.body.boot, boot)
+        if boot.counter < mine.counter:
+            return []
+        if boot.counter == mine.counter:
+            clone = Clone(self._name, mine, boot)
             return [Notice("clone", self._name, f"seen through {peer}", clone)]
         return [Notice("boot", self._name, f"{peer} knows a later boot", boot)]
 

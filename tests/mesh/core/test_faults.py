@@ -203,7 +203,7 @@ def test_an_agent_whose_plan_is_damaged_and_who_is_alone_stops_nothing() -> None
     other.power_off()
     site.cut_wan()
     site.world.run(1_000)
-    for document in ("state-applied", "branches"):
+    for document in ("state-applied", "branches", IN_FORCE):
         del node.disk.documents[document]
     node.restart_agent()
     site.world.run(10_000)
@@ -338,6 +338,17 @@ def test_a_copy_of_a_nodes_memory_is_a_clone_too() -> None:
     envelope = identities.signer(uri).sign("register", body.SerializeToString())
     node.feed(Received(site.nodes[1].name, pack([("registers", envelope)])[0]))
     assert node.name in node.core.conflicts.clones
+
+
+def test_what_it_said_in_an_earlier_start_is_no_sign_of_an_old_disk() -> None:
+    site = Site(nodes=3).settle()
+    site.world.run(3_000)
+    node = site.nodes[0]
+    node.heard_after_ms = 60_000  # a runtime that is frozen: the agent says nothing for a second
+    node.restart_agent()
+    site.world.run(5_000)
+    assert not [kind for kind, _ in alarms(node) if kind in ("OldDisk", "Clone")]
+    assert BOOT_FLOOR not in node.disk.documents
 
 
 def test_a_restored_disk_says_so_and_the_next_start_counts_above_what_peers_know() -> None:
