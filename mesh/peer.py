@@ -156,7 +156,7 @@ class Peer:
             case AcknowledgementsSigned():
                 return self._acknowledgements(list(event.envelopes), "", now_ms)
             case BatchLost():
-                self.logs.abandoned(event.log)
+                self._journals.lost(event.log)
                 return []
             case _:
                 self._flow.sent(event.peer, event.log, event.last)

@@ -22,8 +22,8 @@ GAP_AGAIN_MS = 5_000
 cannot give them, would otherwise answer with the same gap at the speed of the link."""
 
 ASKED_MAX = 1024
-"""Logs remembered that have a gap, or that were put off: 0.3 KiB each. The oldest is forgotten:
-what is missing is offered again every few seconds."""
+"""Logs remembered that have a gap, that were put off, or with who sent them: 0.3 KiB each. The
+oldest is forgotten: what is missing is offered again every few seconds."""
 
 TAKEN_MAX = 1024
 """Acknowledgements remembered as they came, 0.4 KiB each, so that their relays cost no check."""
@@ -49,7 +49,8 @@ class JournalIntake:
         self._due: dict[LogKey, int] = dict(logs.unacknowledged()) if archive else {}
         self._taken: set[bytes] = set()  # acknowledgements
         self._gaps: dict[LogKey, tuple[int, int]] = {}  # log -> expected, asked when
-        self._put_off: dict[LogKey, tuple[str, int]] = {}  # no room: sender, held here
+        self._put_off: dict[LogKey, tuple[str, int]] = {}  # no room, or lost: sender, held here
+        self._senders: dict[LogKey, str] = {}  # who sent what was accepted last
 
     def batches(self, message: JournalBatches, peer: str, now_ms: int) -> list[Instruction]:
         """Batches that a peer sends, each looked at by itself: one bad does not stop the rest."""
@@ -64,6 +65,8 @@ class JournalIntake:
             if isinstance(verdict, Accepted):
                 self._gaps.pop(batch.key, None)
                 self._put_off.pop(batch.key, None)
+                _bounded(self._senders, batch.key)
+                self._senders[batch.key] = peer
                 instructions.append(SaveBatch(batch, f"journal from {peer}"))
             elif isinstance(verdict, Gap):
                 instructions += self._ask_again(batch.key, verdict.expected, peer, now_ms)
@@ -78,6 +81,15 @@ class JournalIntake:
                 detail = f"journal: no room for more copies of {batch.key.node}'s records"
                 instructions.append(Notice("refused", peer, detail))
         return instructions
+
+    def lost(self, key: LogKey) -> None:
+        """What was accepted of a log is not on disk here and will not be. Whoever sent it takes it
+        for delivered, so it is asked for again, as what there was no room for."""
+        self.logs.abandoned(key)
+        sender, held = self._senders.get(key), self.logs.held(key)
+        if sender is not None:
+            _bounded(self._put_off, key)
+            self._put_off[key] = (sender, held.sequence if held is not None else 0)
 
     def resume(self, linked: Container[str]) -> list[Instruction]:
         """Asks for what was put off, once there is room. Who is not linked any more is not asked:

@@ -203,7 +203,7 @@ def test_an_agent_whose_plan_is_damaged_and_who_is_alone_stops_nothing() -> None
     other.power_off()
     site.cut_wan()
     site.world.run(1_000)
-    for document in ("state-applied", "branches", IN_FORCE):
+    for document in ("state-applied", "branches"):
         del node.disk.documents[document]
     node.restart_agent()
     site.world.run(10_000)

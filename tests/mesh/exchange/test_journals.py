@@ -243,6 +243,28 @@ def test_what_there_is_no_room_for_is_said_and_asked_for_once_there_is() -> None
     assert [type(i) for i in take(target, 0, second, third)] == [SaveBatch, SaveBatch]
 
 
+def test_what_the_disk_has_lost_is_asked_for_again_until_it_keeps_it() -> None:
+    target = intake()
+    first, second = batches(2)
+    for held, batch in ((0, first), (1, second)):
+        take(target, 0, batch)
+        for _ in range(2):
+            target.lost(key())
+            (asked,) = target.resume(["n2"])
+            assert isinstance(asked, Send)
+            wanted = Frame.FromString(asked.data).journal_want.logs[0]
+            assert (asked.peer, wanted.sequence) == ("n2", held)
+            take(target, 0, batch)
+        target.logs.stored(batch)
+        assert target.resume(["n2"]) == []
+
+
+def test_what_a_node_loses_of_its_own_log_is_asked_of_nobody() -> None:
+    target = intake()
+    target.lost(key())
+    assert target.resume(["n2"]) == []
+
+
 def test_who_is_not_linked_any_more_is_not_asked_again() -> None:
     target = intake()
     target.logs.copies.stored(key(), 1, COPY_BYTES_A_NODE_MAX)
