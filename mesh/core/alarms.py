@@ -70,8 +70,9 @@ class Alarms:
         return count
 
     def clear(self, kind: str, subject: str, why: str) -> list[Instruction]:
-        """Ends the alarm, or does nothing if there is none."""
-        if self._active.pop((kind, subject), None) is None:
+        """Ends the alarm, or does nothing if there is none, also from before this start."""
+        key = kind, subject
+        if self._active.pop(key, None) is None and self._before.pop(key, None) is None:
             return []
         self.generation += 1
         return [WriteJournal("record", "alarm.cleared", subject, why, {"kind": kind})]

@@ -33,8 +33,6 @@ never served that is no measure: to hang while it loads may take a model an hour
 LASTS_MS = 30 * 60_000
 REASON_CHARACTERS_MAX = 160
 NOTHING = KeptTroubles()
-MINUTE_MS = 60_000
-"""The step of times that are kept: so what is kept is written once a minute at most for them."""
 GONE = "the runtime went away"
 DOWN = (Phase.FAILED, Phase.REFUSED)
 """Phases in which a replica has no worker."""
@@ -59,44 +57,42 @@ class Quarantine:
         """Ends in a row with no serving between them."""
         self._held: dict[Subject, _Held] = {}
         self._alive: set[ReplicaKey] = set()
-        self._lost_ms = -WITHIN_MS
-        """When the runtime went away last. The next one begins with nothing: what it does not name
-        yet is not forgotten."""
+        self._lost_ms = now_ms if kept.crashes else now_ms - WITHIN_MS
+        """When the runtime went away last, or the agent began that knows of crashes. The next one
+        begins with nothing: what it does not name yet is not forgotten."""
         for held in kept.quarantined:
-            left_ms = min(held.left_minutes * MINUTE_MS, LASTS_MS)
+            left_ms = min(max(0, held.until_ms - kept.ended_ms), LASTS_MS)
             subject = (held.workload, held.config)
             self._held[subject] = _Held(now_ms + left_ms, held.reason[:REASON_CHARACTERS_MAX])
         for one in kept.crashes:
             key = ReplicaKey(one.workload, one.index, one.config)
-            times = (now_ms - ago * MINUTE_MS for ago in one.minutes_ago)
+            ages = (max(0, kept.ended_ms - at) for at in one.at_ms)
+            times = sorted(now_ms - age for age in ages if age <= WITHIN_MS)
             self._crashes[key] = deque(times, maxlen=CRASHES_MAX)
             self._in_vain[key] = min(one.in_vain, CRASHES_MAX - 1)
 
-    def kept(self, now_ms: int) -> tuple[list[KeptQuarantine], list[KeptCrashes]]:
-        """What is kept over a restart: what is quarantined, and the crashes of what is not yet."""
+    def kept(self, ended_ms: int) -> tuple[list[KeptQuarantine], list[KeptCrashes]]:
+        """What is kept over a restart, of an agent that ends at `ended_ms`: what is quarantined,
+        and the crashes of what is not yet, without those that are long ago by then."""
         held = [
             KeptQuarantine(
-                workload=workload,
-                config=config,
-                reason=one.reason,
-                left_minutes=-(-max(0, one.until_ms - now_ms) // MINUTE_MS),
+                workload=workload, config=config, reason=one.reason, until_ms=one.until_ms
             )
             for (workload, config), one in sorted(self._held.items())
         ]
         crashes = []
         for key in sorted(self._crashes.keys() | self._in_vain.keys()):
-            ages = [now_ms - at for at in self._crashes.get(key, ())]
-            minutes = [age // MINUTE_MS for age in ages if age <= WITHIN_MS]
+            times = self._crashes.get(key, ())
             crashes.append(
                 KeptCrashes(
                     workload=key.workload,
                     index=key.index,
                     config=key.config,
-                    minutes_ago=minutes,
+                    at_ms=[at for at in times if ended_ms - at <= WITHIN_MS],
                     in_vain=self._in_vain[key],
                 )
             )
-        return held, [one for one in crashes if one.minutes_ago or one.in_vain]
+        return held, [one for one in crashes if one.at_ms or one.in_vain]
 
     def heard(self, state: RuntimeState | None, now_ms: int) -> list[Instruction]:
         """The runtime said what runs, or is gone."""

@@ -14,43 +14,68 @@ if TYPE_CHECKING:
 TROUBLES = "troubles"
 """The document: a KeptTroubles."""
 SAVE_EVERY_MS = 10_000
-"""Between two writes, so that an alarm that comes and goes does not wear the disk. An agent that
-dies loses so much of its counts at most; one that ends as planned, nothing."""
+"""Between two writes, in the long run, so that what comes and goes does not wear the disk. An agent
+that dies loses so much of its counts at most; one that ends as planned, nothing."""
+AT_ONCE = 6
+"""Writes after a quiet minute that do not wait for that: of what is journalled, or the next agent
+would journal it once more."""
+TIMES_EVERY_MS = 60_000
+"""Between two writes for no other reason than that time goes by. An agent that dies is taken to
+have lived so long after its last one: its quarantines may end earlier by that, and never last for
+ever where it dies again and again."""
 
 
 class Troubles:
-    """`kept` is what the disk held at the start; `document` is that, or empty."""
+    """`document` is what the disk held at the start, or empty; `kept` is what it holds."""
 
     def __init__(self, document: bytes, now_ms: int) -> None:
-        self._document = document
-        self._saved_ms = now_ms
+        self._ended_ms = now_ms  # as the disk has it
+        self._saved_ms = now_ms - SAVE_EVERY_MS
+        self._next_ms = now_ms - (AT_ONCE - 1) * SAVE_EVERY_MS
         try:
             self.kept = KeptTroubles.FromString(document)
         except DecodeError:
             self.kept = KeptTroubles()  # of another release: all is counted anew
-        self._drained = self.kept.drained
 
     def tick(self, core: "NodeCore", now_ms: int) -> list[Instruction]:
-        """Keeps what is another by now, once in a while; that it is drained at once, so that it is
-        told once."""
-        if core.cordon.drained == self._drained and now_ms - self._saved_ms < SAVE_EVERY_MS:
+        """Keeps what is another by now, once in a while, and what is journalled at once."""
+        if now_ms < self._next_ms:
             return []
-        return self.save(core, now_ms)
+        later_ms = now_ms + TIMES_EVERY_MS
+        body = _body(core, self._ended_ms if now_ms < self._ended_ms else later_ms)
+        is_time = now_ms - self._saved_ms >= SAVE_EVERY_MS
+        if body == self.kept or not (is_time or _journalled(body) != _journalled(self.kept)):
+            return []
+        return self._write(core, now_ms, later_ms)
 
     def save(self, core: "NodeCore", now_ms: int) -> list[Instruction]:
-        """Keeps what is another by now."""
-        self._saved_ms, self._drained = now_ms, core.cordon.drained
-        active, counted = core.alarms.kept()
-        quarantined, crashes = core.quarantine.kept(now_ms)
-        body = KeptTroubles(
-            active=active,
-            counted=counted,
-            quarantined=quarantined,
-            crashes=crashes,
-            drained=core.cordon.drained,
-        )
-        document = body.SerializeToString(deterministic=True)
-        if document == self._document:
-            return []
-        self._document = document
+        """Keeps what is another by now, of an agent that ends."""
+        return [] if _body(core, now_ms) == self.kept else self._write(core, now_ms, now_ms)
+
+    def _write(self, core: "NodeCore", now_ms: int, ended_ms: int) -> list[Instruction]:
+        burst_ms = (AT_ONCE - 1) * SAVE_EVERY_MS
+        self._next_ms = max(self._next_ms, now_ms - burst_ms) + SAVE_EVERY_MS
+        self._saved_ms, self._ended_ms, self.kept = now_ms, ended_ms, _body(core, ended_ms)
+        document = self.kept.SerializeToString(deterministic=True)
         return [SaveDocument(TROUBLES, document, "alarms, quarantines and crashes")]
+
+
+def _body(core: "NodeCore", ended_ms: int) -> KeptTroubles:
+    """What is to be kept, of an agent that ends at `ended_ms`."""
+    active, counted = core.alarms.kept()
+    quarantined, crashes = core.quarantine.kept(ended_ms)
+    timed = quarantined or any(one.at_ms for one in crashes)
+    return KeptTroubles(
+        active=active,
+        counted=counted,
+        quarantined=quarantined,
+        crashes=crashes,
+        drained=core.cordon.drained,
+        ended_ms=ended_ms if timed else 0,
+    )
+
+
+def _journalled(body: KeptTroubles) -> tuple[object, ...]:
+    """That of which the journal has each change."""
+    alarms = [(one.kind, one.subject) for one in body.active]
+    return alarms, [(one.workload, one.config) for one in body.quarantined], body.drained

@@ -105,6 +105,22 @@ def test_what_does_not_come_again_after_a_restart_has_ended() -> None:
     assert entry.fields["count"] == "2", "it is another one, and has been there before"
 
 
+def test_what_is_over_at_once_after_a_restart_is_told_and_so_is_its_return() -> None:
+    alarms = Alarms()
+    alarms.set("Runtime", "runtime", "no answer", "critical", 1)
+    alarms = again(alarms)
+    (entry,) = alarms.clear("Runtime", "runtime", "it is over")
+    assert isinstance(entry, WriteJournal)
+    assert entry.event == "alarm.cleared"
+    assert alarms.kept()[0] == []
+    assert alarms.clear("Runtime", "runtime", "it is over") == []
+    (entry,) = alarms.set("Runtime", "runtime", "another fault", "critical", 9)
+    assert isinstance(entry, WriteJournal)
+    assert entry.fields["count"] == "2"
+    assert [(a.since_unix_ms, a.count) for a in alarms.states()] == [(9, 2)]
+    assert alarms.tick(CONTINUES_MS) == []
+
+
 def test_what_is_kept_of_many_is_bounded_and_of_counts_the_latest() -> None:
     alarms = Alarms()
     for number in range(KEPT_MAX + 1):

@@ -2,17 +2,18 @@
 
 import pytest
 
-from mesh.core.quarantine import CRASHES_MAX, LASTS_MS, MINUTE_MS, WITHIN_MS, Quarantine
+from mesh.core.quarantine import CRASHES_MAX, LASTS_MS, WITHIN_MS, Quarantine
 from mesh.events import Instruction, WriteJournal
 from mesh.site.configs import service_config
 from protos.documents_pb2 import Phase, ReplicaState, ServicePlan
 from protos.runtime_pb2 import ReplicaStatus, RuntimeState
-from protos.troubles_pb2 import KeptTroubles
+from protos.troubles_pb2 import KeptCrashes, KeptQuarantine, KeptTroubles
 from tests.mesh.core.services import faces
 
 SERVICE = faces()
 CONFIG = service_config(SERVICE)
 SUBJECT = ("faces", CONFIG)
+MINUTE_MS = 60_000
 
 
 def state(
@@ -187,10 +188,11 @@ def test_the_register_says_it_of_what_runs_and_of_what_does_not() -> None:
     assert alone.phase == Phase.FETCHING, "an older release does not take it for one that runs"
 
 
-def again(quarantine: Quarantine, saved_ms: int, now_ms: int = 0) -> Quarantine:
+def again(quarantine: Quarantine, ended_ms: int, now_ms: int = 0) -> Quarantine:
     """After a restart of the agent, whose clock begins at `now_ms`."""
-    held, crashes = quarantine.kept(saved_ms)
-    return Quarantine(KeptTroubles(quarantined=held, crashes=crashes), now_ms)
+    held, crashes = quarantine.kept(ended_ms)
+    kept = KeptTroubles(quarantined=held, crashes=crashes, ended_ms=ended_ms)
+    return Quarantine(kept, now_ms)
 
 
 def test_a_quarantine_outlives_the_agent_and_lasts_no_longer_for_it() -> None:
@@ -202,6 +204,52 @@ def test_a_quarantine_outlives_the_agent_and_lasts_no_longer_for_it() -> None:
     assert quarantine.look([SERVICE], left_ms - 1) == []
     assert events(quarantine.look([SERVICE], left_ms)) == ["workload.unquarantined"]
     assert quarantine.kept(left_ms) == ([], [])
+
+
+def test_a_quarantine_lasts_no_longer_for_any_number_of_restarts() -> None:
+    quarantine = Quarantine()
+    began = now = crashed(quarantine)
+    while not quarantine.is_due(now):
+        quarantine, now = again(quarantine, now + 40_123, now + 40_123), now + 40_123
+        assert now <= began + LASTS_MS + 40_123
+    assert now >= began + LASTS_MS
+
+
+def test_crashes_grow_old_over_any_number_of_restarts() -> None:
+    quarantine = Quarantine()
+    now = crashed(quarantine, CRASHES_MAX - 1)
+    for _ in range(WITHIN_MS // 40_123 + 1):
+        assert quarantine.kept(now)[1]
+        now += 40_123
+        quarantine = again(quarantine, now, now)
+        quarantine.heard(state(CRASHES_MAX - 1, Phase.SERVING), now)
+    assert quarantine.kept(now) == ([], [])
+
+
+@pytest.mark.parametrize("serves", [True, False], ids=["it served between", "in a row"])
+def test_crashes_are_counted_on_after_the_machine_started_anew(serves: bool) -> None:
+    """A runtime that starts with the agent names nothing at first."""
+    quarantine = Quarantine()
+    now = crashed(quarantine, CRASHES_MAX - 1, serves=serves)
+    quarantine = again(quarantine, now, 5_000)
+    quarantine.heard(None, 5_001)
+    quarantine.heard(RuntimeState(), 5_400)
+    quarantine.heard(state(0), 6_000)
+    assert not quarantine.subjects
+    quarantine.heard(state(1), 7_000)
+    assert quarantine.subjects == {SUBJECT}
+
+
+@pytest.mark.parametrize("far", [-(2**63), 2**63 - 1])
+def test_times_of_a_damaged_document_are_bounded(far: int) -> None:
+    held = KeptQuarantine(workload="faces", config=CONFIG, until_ms=far)
+    crashes = KeptCrashes(workload="faces", config=CONFIG, at_ms=[far])
+    for ended_ms in (-far - 1, far):
+        kept = KeptTroubles(quarantined=[held], crashes=[crashes], ended_ms=ended_ms)
+        quarantine = Quarantine(kept, 7)
+        assert quarantine.is_due(7 + LASTS_MS)
+        assert all(0 <= one.until_ms <= 7 + LASTS_MS for one in quarantine.kept(7)[0])
+        assert all(list(one.at_ms) == [7] for one in quarantine.kept(7)[1])
 
 
 @pytest.mark.parametrize("serves", [True, False], ids=["it served between", "in a row"])
