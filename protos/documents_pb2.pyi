@@ -143,6 +143,16 @@ class KeptRosters(_message.Message):
     over: _containers.RepeatedScalarFieldContainer[int]
     def __init__(self, nodes: _Optional[_Iterable[str]] = ..., since: _Optional[int] = ..., earlier: _Optional[_Iterable[_Union[EarlierRoster, _Mapping]]] = ..., tls_keys: _Optional[_Iterable[bytes]] = ..., over: _Optional[_Iterable[int]] = ...) -> None: ...
 
+class KeptInForce(_message.Message):
+    __slots__ = ("counter", "branch", "revocations")
+    COUNTER_FIELD_NUMBER: _ClassVar[int]
+    BRANCH_FIELD_NUMBER: _ClassVar[int]
+    REVOCATIONS_FIELD_NUMBER: _ClassVar[int]
+    counter: int
+    branch: bytes
+    revocations: bytes
+    def __init__(self, counter: _Optional[int] = ..., branch: _Optional[bytes] = ..., revocations: _Optional[bytes] = ...) -> None: ...
+
 class LocalChange(_message.Message):
     __slots__ = ("mesh", "site", "base_counter", "base", "workload", "field", "value", "artifact", "counter", "made_unix_ms", "until_unix_ms", "reason", "operator")
     MESH_FIELD_NUMBER: _ClassVar[int]

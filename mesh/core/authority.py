@@ -16,10 +16,14 @@ class Authority:
     def __init__(self, core: "NodeCore") -> None:
         self._shut_out_by = _rests_on(core)
 
-    def start(self, core: "NodeCore", now_ms: int) -> None:
-        """What the disk holds of it is in force before anything else happens."""
+    def start(self, core: "NodeCore", kept: bytes, now_ms: int) -> None:
+        """What the disk holds of it is in force before anything else happens; `kept` is the
+        document of what was."""
         core.admissions.unix_ms = core.unix_ms()
-        _use_branch(core, "disk")
+        core.in_force.start(kept, *_applied(core))
+        if core.branch.site:
+            _go_by(core)
+        core.stale = "the plan, disk"
         core.cordon.start()
         core.changes.authority_spoke()
         self._shut_out(core, now_ms)  # who was revoked may be remembered from before
@@ -28,7 +32,9 @@ class Authority:
         """A state was applied, trust changed, or there is a state for newer readers."""
         entries: list[NodeOutput] = []
         if notice.what == "state":
-            _use_branch(core, notice.cause)
+            if core.in_force.use(*_applied(core)):
+                _go_by(core)
+            core.stale = f"the plan, {notice.cause}"
             site, fields = core.peer.config.site, {"counter": notice.subject}
             entries.append(WriteJournal("record", "plan.applied", site, notice.cause, fields))
         core.stale = core.stale or f"{notice.what} {notice.subject}, {notice.cause}"
@@ -68,17 +74,21 @@ def _rests_on(core: "NodeCore") -> object:
     return core.peer.heads.trust.generation, core.revoked.tls_keys, boxes
 
 
-def _use_branch(core: "NodeCore", cause: str) -> None:
+def _applied(core: "NodeCore") -> tuple[dict[str, bytes], int]:
+    """The branches of the state applied last, and its counter; 0 where none is."""
     applied = core.peer.heads.state.applied
-    if core.in_force.use(core.peer.heads.contents(), applied.counter if applied else 0):
-        # Those of nodes that were shut out stay: what they journalled before lies with their
-        # neighbours, and is handed over as long as somebody can check it.
-        for entry in core.branch.roster:
-            core.peer.writers.remember(entry.node, entry.signing_key)
-        core.leases.rosters.use(core.branch, core.in_force.counter)
-        core.admissions.use(core.branch)
-        core.in_force.use_replaced(core.admissions.replaced())
-    core.stale = f"the plan, {cause}"
+    return core.peer.heads.contents(), applied.counter if applied else 0
+
+
+def _go_by(core: "NodeCore") -> None:
+    """Tells all that rests on the site's branch of the one in force."""
+    # Those of nodes that were shut out stay: what they journalled before lies with their
+    # neighbours, and is handed over as long as somebody can check it.
+    for entry in core.branch.roster:
+        core.peer.writers.remember(entry.node, entry.signing_key)
+    core.leases.rosters.use(core.branch, core.in_force.counter)
+    core.admissions.use(core.branch)
+    core.in_force.use_replaced(core.admissions.replaced())
 
 
 def _changes_anew(core: "NodeCore") -> list[NodeOutput]:

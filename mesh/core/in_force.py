@@ -2,15 +2,25 @@
 
 Both are of one state and are taken together or not at all: what does not hold leaves the last good
 state in force, with an alarm.
+
+They are a document of their own on the disk. The branches of the state applied last lie there too,
+but are written before anyone judges them: a node that refused them and starts anew would otherwise
+have nothing to go by, and know of nobody who is revoked.
 """
 
 from collections.abc import Mapping
 
+from google.protobuf.message import DecodeError
+
+from mesh.events import SaveDocument
 from mesh.heads.branches import REVOCATIONS, open_site_branch, site_branch_name
 from mesh.heads.revocations import Revoked
 from mesh.heads.tree import BranchRefused
 from mesh.site.changes import Change, Key, changed
-from protos.documents_pb2 import Plan, SiteBranch
+from protos.documents_pb2 import KeptInForce, Plan, SiteBranch
+
+IN_FORCE = "in-force"
+"""The document: a KeptInForce."""
 
 HeldBack = Mapping[str, bool]
 """The nodes that are cordoned, and whether they are draining as well."""
@@ -28,9 +38,25 @@ class InForce:
         self.planned = Plan()
         self.counter = 0
         self.revoked = Revoked()
-        self._revocations = b""
+        self._blob = self._revocations = b""
         self.held_back: HeldBack = {}
         self.refused = ""
+        self._saved = b""
+        self._is_new = False
+
+    def start(self, document: bytes, contents: Mapping[str, bytes], counter: int) -> None:
+        """Goes by what the disk holds: the state of the document, or that of the branches applied
+        last, if they are whole (`counter` is not 0) and hold."""
+        self._saved = document
+        try:
+            kept = KeptInForce.FromString(document)
+        except DecodeError:
+            kept = KeptInForce()  # of another release
+        branches = {site_branch_name(self._site): kept.branch, REVOCATIONS: kept.revocations}
+        if not self.use(branches, kept.counter):
+            self.refused = ""  # there is none
+        if counter:
+            self.use(contents, counter)
 
     def use(self, contents: Mapping[str, bytes], counter: int) -> bool:
         """Takes the branches of the state `counter` that was applied; whether they are in force
@@ -43,17 +69,32 @@ class InForce:
             branch = open_site_branch(blob, self._site)
             revoked = Revoked(revocations)
         except BranchRefused as refused:
-            self.refused = f"{refused}; the last good state stays in force"
+            stays = "the last good state stays" if self.counter else "and none was before: none is"
+            self.refused = f"{refused}; {stays} in force"
             return False
         self.branch, self.revoked, self.refused = branch, revoked, ""
-        self._revocations = revocations
-        self.planned, self.counter = branch.plan, counter
+        self._blob, self._revocations = blob, revocations
+        self.planned, self.counter, self._is_new = branch.plan, counter, True
         self.held_back = {
             entry.node: entry.draining
             for entry in branch.roster
             if entry.cordoned or entry.draining
         }
         return True
+
+    def save(self) -> list[SaveDocument]:
+        """Keeps the state in force, where the disk holds another. It has to be there before the
+        next state comes: that one may be refused."""
+        if not self._is_new:
+            return []
+        self._is_new = False
+        kept = KeptInForce(
+            counter=self.counter, branch=self._blob, revocations=self._revocations
+        ).SerializeToString(deterministic=True)
+        if kept == self._saved:
+            return []
+        self._saved = kept
+        return [SaveDocument(IN_FORCE, kept, f"state {self.counter} is in force")]
 
     def use_replaced(self, replaced: Mapping[bytes, str]) -> None:
         """Makes `revoked` name the nodes of this site as well whose place another has taken: their

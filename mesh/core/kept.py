@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from mesh.core.changes import LOCAL_CHANGES
 from mesh.core.cordon import CORDON
+from mesh.core.in_force import IN_FORCE
 from mesh.core.ran import RAN
 from mesh.core.rollouts import ROLLOUTS
 from mesh.core.rosters import ROSTERS
@@ -21,9 +22,10 @@ class Kept:
     changes: bytes
     rosters: bytes
     troubles: bytes
+    in_force: bytes
 
 
 def read_kept(document: Callable[[str], bytes | None]) -> Kept:
     """All of them; `document` gives one by its name."""
-    names = (RAN, ROLLOUTS, CORDON, LOCAL_CHANGES, ROSTERS, TROUBLES)
+    names = (RAN, ROLLOUTS, CORDON, LOCAL_CHANGES, ROSTERS, TROUBLES, IN_FORCE)
     return Kept(*(document(name) or b"" for name in names))

@@ -146,7 +146,7 @@ class NodeCore:
         self._begun_ms = self._decide_ms = now_ms
         self.stale = "start"  # why there is to be decided anew; "" where nothing changed
         self.authority = Authority(self)
-        self.authority.start(self, now_ms)
+        self.authority.start(self, kept.in_force, now_ms)
 
     # ---- what is known ----
 
@@ -183,6 +183,7 @@ class NodeCore:
             outputs = self._look_at(self.peer.handle(event, now_ms), now_ms)
         else:
             outputs = self._look_at(self._dispatch(event, now_ms), now_ms)
+        outputs += self.in_force.save()
         if isinstance(event, Tick):
             outputs += self._on_tick(event, now_ms)
         if self.stale and now_ms >= self._decide_ms and self._knows_its_runtime(now_ms):
@@ -299,8 +300,9 @@ class NodeCore:
             outputs += self.publish(now_ms)  # placement counts on what registers say, ours too
         outputs += self.share.decide(cause, now_ms)
         outputs += self.leases.want(self, now_ms)
-        configured = [*self.branch.plan.services, *self.share.plan.services]
-        outputs += self.quarantine.look(configured, now_ms)
+        if self.branch.site:  # else it is not known what is configured
+            configured = [*self.branch.plan.services, *self.share.plan.services]
+            outputs += self.quarantine.look(configured, now_ms)
         planned = self.share.artifacts_planned()
         going = self.collecting.look(self, planned, now_ms)
         needed = self.work.artifacts | self.collecting.fetches

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 import structlog
 
 from mesh.core.at_start import artifacts_at_start
+from mesh.core.in_force import IN_FORCE, InForce
 from mesh.exchange.heads_flow import HeadsFlow
-from mesh.heads.branches import open_site_branch
 from mesh.heads.outcome import HeadRefused
 from mesh.heads.state import State, StateHead
 from mesh.heads.tree import BranchRefused, check_branch
@@ -83,12 +83,11 @@ class FromDisk:
         return [envelope for envelope in found if envelope is not None]
 
     def branch(self, heads: HeadsFlow) -> SiteBranch:
-        """The site's branch in force; an empty one where none is here or can be read."""
-        blob = heads.contents().get(f"site/{self._site}")
-        try:
-            return open_site_branch(blob, self._site) if blob is not None else SiteBranch()
-        except BranchRefused:
-            return SiteBranch()
+        """The site's branch in force; an empty one where none is here or holds."""
+        applied, in_force = heads.state.applied, InForce(self._site)
+        kept = self.document(IN_FORCE) or b""
+        in_force.start(kept, heads.contents(), applied.counter if applied else 0)
+        return in_force.branch
 
     def _state(self, seen: bytes | None, applied: bytes | None) -> State:
         try:

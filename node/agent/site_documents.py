@@ -66,8 +66,10 @@ def node_document(
 
 def in_force(body: StableRegister) -> int:
     """The counter of the state that a node goes by: below that of the one it applied where it
-    refused what that says of its site. A node of an older release says only what it applied."""
-    return body.in_force_counter or body.applied_counter
+    refused what that says of its site, 0 where it goes by none. A node of an older release says
+    only what it applied."""
+    said = body.HasField("in_force_counter")
+    return body.in_force_counter if said else body.applied_counter
 
 
 def behind(documents: Iterable[Document], counter: int) -> list[str]:

@@ -10,6 +10,7 @@ from mesh.core.admissions import ADMISSIONS, Admissions
 from mesh.core.artifacts import Artifacts
 from mesh.core.at_start import artifacts_at_start
 from mesh.core.cordon import CORDON, document
+from mesh.core.in_force import IN_FORCE, InForce
 from mesh.core.kept import read_kept
 from mesh.core.messages import (
     ArtifactBegun,
@@ -25,7 +26,6 @@ from mesh.core.node import NodeCore, NodeFacts
 from mesh.events import BatchSaved, LinkDown
 from mesh.exchange.heads_flow import HeadsFlow
 from mesh.exchange.membership import Membership, Self
-from mesh.heads.branches import open_site_branch
 from mesh.heads.certificates import Certified, UnknownIssuer, check_certificate
 from mesh.heads.state import State
 from mesh.heads.trust import Trust
@@ -36,7 +36,7 @@ from mesh.journals.logs import Logs
 from mesh.peer import Peer, PeerConfig
 from mesh.registers.store import NodeKeys, Registers
 from mesh.signed import Signer
-from protos.documents_pb2 import Boot, Capacity, SiteBranch
+from protos.documents_pb2 import Boot, Capacity
 from protos.peer_pb2 import Documents
 from tests.sim import identities
 from tests.sim.disk import Disk
@@ -166,9 +166,12 @@ class SimNode(SimRuntime):
         names = [f"site/{self.site}", "revocations", "released"]
         heads = HeadsFlow(trust, state, names, branches, blobs)
         self.admissions = Admissions(self.site, trust, documents.get(ADMISSIONS, b""))
-        known = heads.contents().get(f"site/{self.site}")
-        self.admissions.use(open_site_branch(known, self.site) if known else SiteBranch())
-        if known and self.me.serial != identities.SERIAL:
+        known, applied = InForce(self.site), heads.state.applied
+        known.start(
+            documents.get(IN_FORCE, b""), heads.contents(), applied.counter if applied else 0
+        )
+        self.admissions.use(known.branch)
+        if known.branch.site and self.me.serial != identities.SERIAL:
             self.admissions.check(self.me.der)  # a box knows of itself whose place it takes
         registers = self.known_registers(self._check)
         me = Self(keys_of(self.me), self.core_boot, self.signer)

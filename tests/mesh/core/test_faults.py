@@ -3,6 +3,7 @@
 import pytest
 
 from mesh.core.conflicts import BOOT_FLOOR
+from mesh.core.in_force import IN_FORCE
 from mesh.events import Received, WriteJournal
 from mesh.exchange.comparison import WAN_EXCHANGE_MS, WAN_SILENCE_MS
 from mesh.exchange.frames import pack
@@ -203,7 +204,7 @@ def test_an_agent_whose_plan_is_damaged_and_who_is_alone_stops_nothing() -> None
     other.power_off()
     site.cut_wan()
     site.world.run(1_000)
-    for document in ("state-applied", "branches"):
+    for document in ("state-applied", "branches", IN_FORCE):
         del node.disk.documents[document]
     node.restart_agent()
     site.world.run(10_000)

@@ -17,7 +17,7 @@ from protos.documents_pb2 import AlarmState, StableRegister
 
 
 def says(
-    node: str, since: int = 5, applied: int = 7, goes_by: int = 0, **alarm: object
+    node: str, since: int = 5, applied: int = 7, goes_by: int | None = None, **alarm: object
 ) -> StableRegister:
     values = {"kind": "Offline", "subject": "z", "severity": "critical", "message": "gone", **alarm}
     state = AlarmState(since_unix_ms=since, **values)  # type: ignore[arg-type]

@@ -11,6 +11,7 @@ from node.agent.from_disk import FromDisk
 from node.agent.stores import Stores
 from node.disk.files import Disk
 from protos.documents_pb2 import (
+    KeptInForce,
     ModelPlan,
     Plan,
     Released,
@@ -27,14 +28,16 @@ from tests.sim import identities
 
 TRUST = Trust(identities.signer("root").public_key, identities.trust_envelope())
 
+MODEL = ModelPlan(name="m", version="1.0.0", artifact=ARTIFACT.digest, staged=True)
+
 
 class State:
     """A state of the authority, with the branches of the site."""
 
-    def __init__(self, counter: int, version: str = "1.0.0") -> None:
+    def __init__(self, counter: int, version: str = "1.0.0", site: str = "north") -> None:
         model = ModelPlan(name="m", version=version, artifact=ARTIFACT.digest, staged=True)
-        site = SiteBranch(site="north", plan=Plan(site="north", models=[model]))
-        messages = {"site/north": site, "revocations": Revocations(), "released": Released()}
+        branch = SiteBranch(site=site, plan=Plan(site=site, models=[model]))
+        messages = {"site/north": branch, "revocations": Revocations(), "released": Released()}
         self.blobs = {name: m.SerializeToString() for name, m in messages.items()}
         tree = Tree({name: sha256(blob) for name, blob in self.blobs.items()})
         self.branches = Documents(branches=[tree.branch(name) for name in sorted(messages)])
@@ -108,6 +111,21 @@ def test_a_plan_that_is_damaged_is_seen_and_not_in_force(
     assert "the plan in force is damaged: it is fetched again from a peer" in disk.damaged
     assert flow.resume(["p"])  # and it is asked for
     assert disk.manifests(flow) == []
+
+
+def test_the_plan_that_was_in_force_stays_so_where_the_one_applied_after_it_is_refused(
+    stores: Stores,
+) -> None:
+    good = SiteBranch(site="north", plan=Plan(site="north", models=[MODEL]))
+    kept = KeptInForce(counter=4, branch=good.SerializeToString())
+    stores.documents.put("in-force", kept.SerializeToString())
+    State(5, site="another").save(stores)
+    stores.blobs.put(ARTIFACT.envelope)
+    disk = FromDisk(stores, "north")
+    flow = disk.heads(TRUST)
+    assert flow.state.applied is not None
+    assert disk.branch(flow) == good
+    assert disk.manifests(flow) == [ARTIFACT.envelope]
 
 
 def test_a_damaged_word_about_what_is_applied_is_mended_by_its_branches(

@@ -84,10 +84,10 @@ def test_what_sleeps_is_among_the_workloads() -> None:
 
 
 @pytest.mark.parametrize(
-    ("applied", "goes_by", "expected"), [(7, 6, 6), (7, 7, 7), (7, 0, 7)],
-    ids=["refused the newest", "goes by it", "an older release"],
+    ("applied", "goes_by", "expected"), [(7, 6, 6), (7, 7, 7), (7, 0, 0), (7, None, 7)],
+    ids=["refused the newest", "goes by it", "goes by none", "an older release"],
 )  # fmt: skip
-def test_which_state_a_node_goes_by(applied: int, goes_by: int, expected: int) -> None:
+def test_which_state_a_node_goes_by(applied: int, goes_by: int | None, expected: int) -> None:
     body = StableRegister(applied_counter=applied, in_force_counter=goes_by)
     assert in_force(body) == expected
 
