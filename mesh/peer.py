@@ -283,7 +283,7 @@ class Peer:
         for envelope in documents.registers:
             instructions += self._registers.take(envelope, peer, link, now_ms)
         for envelope in documents.loads:
-            instructions += self._registers.take_load(envelope, peer, link)
+            instructions += self._registers.take_load(envelope, peer, link, now_ms)
         if documents.acknowledgements:
             instructions += self._acknowledgements(list(documents.acknowledgements), peer, now_ms)
         if not instructions:

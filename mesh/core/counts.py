@@ -1,18 +1,27 @@
 """How many replicas each service has now: this node's part of keeping the counts."""
 
 from collections.abc import Collection, Mapping
+from typing import NamedTuple
 
 from mesh.core.by_service import ByService
 from mesh.core.demand import Demand
+from mesh.core.far_loads import is_confirmed
 from mesh.core.runtime_view import RuntimeView
 from mesh.events import Instruction, WriteJournal
 from mesh.registers.store import Registers
 from mesh.site.local import service_config
-from mesh.site.scaling import Scaler, agreed, delay, keeper, may_sleep
+from mesh.site.scaling import Delay, Scaler, agreed, delay, keeper, may_sleep
 from protos.documents_pb2 import Plan, ServiceCount, ServicePlan
 
 LOOK_EVERY_MS = 500
 """Between two looks at the load, which nodes publish every 2 s."""
+
+
+class Near(NamedTuple):
+    """The nodes that are live, and the neighbours whose loads come here."""
+
+    live: Collection[str]
+    linked: Collection[str]
 
 
 class Counts:
@@ -68,6 +77,7 @@ class Counts:
         if not self.is_due(now_ms):
             return []
         self._looked_ms = now_ms
+        near = Near(live, linked)
         mine = {s.name: s for s in plan.services if keeper(s.name, live) == self._node}
         for name in self._kept.keys() - mine.keys():
             del self._kept[name]
@@ -76,17 +86,10 @@ class Counts:
         return [
             entry
             for name in sorted(mine)
-            for entry in self._look(mine[name], counts[name], live, linked, now_ms)
+            for entry in self._look(mine[name], counts[name], near, now_ms)
         ]
 
-    def _look(
-        self,
-        service: ServicePlan,
-        count: int,
-        live: Collection[str],
-        linked: Collection[str],
-        now_ms: int,
-    ) -> list[Instruction]:
+    def _look(self, service: ServicePlan, count: int, near: Near, now_ms: int) -> list[Instruction]:
         scaler = self._kept.get(service.name)
         if scaler is None:
             # Whoever follows a keeper adopts the highest count that is said, and what serves.
@@ -95,9 +98,10 @@ class Counts:
         before = scaler.count
         needed, idle = "", False
         if may_sleep(service):
-            needed = self._needed(service, live)
-            idle = self.demand.is_idle(service.name, live, linked)
-        why = scaler.update(service, self._delay(service.name, live), now_ms, needed, idle)
+            needed = self._needed(service, near.live)
+            idle = self.demand.is_idle(service.name, near.live, near.linked)
+        delayed = self._delay(service.name, near, now_ms)
+        why = scaler.update(service, delayed, now_ms, needed, idle)
         if scaler.count == before:
             return []
         fields = {"before": str(before), "replicas": str(scaler.count)}
@@ -118,14 +122,18 @@ class Counts:
         mine = self._kept.get(service.name)
         return said if mine is None else {**said, self._node: mine.count}
 
-    def _delay(self, workload: str, live: Collection[str]) -> int:
-        """The queueing delay (ms) over the live nodes that serve the workload."""
-        delays = []
-        for node in self._by_service.serving(workload):
-            load = self._registers.load(node)
-            if node in live:
-                # Who says nothing has nothing in its queue: else the only one to speak decides.
-                services = load.services if load is not None else ()
-                said = [s.queue_delay_ms for s in services if s.workload == workload]
-                delays.append(said[0] if said else 0)
-        return delay(delays)
+    def _delay(self, workload: str, near: Near, now_ms: int) -> Delay:
+        """The queueing delay over the live nodes that serve the workload."""
+        serving = [node for node in self._by_service.serving(workload) if node in near.live]
+        return delay(self._queue(workload, node, near, now_ms) for node in serving)
+
+    def _queue(self, workload: str, node: str, near: Near, now_ms: int) -> int | None:
+        """What a node says of its queue (ms); None where its last word may be old."""
+        here = node == self._node or node in near.linked
+        if not here and not is_confirmed(self._registers, node, now_ms):
+            return None
+        # Who says nothing has nothing in its queue: else the only one to speak decides.
+        load = self._registers.load(node)
+        services = load.services if load is not None else ()
+        said = [s.queue_delay_ms for s in services if s.workload == workload]
+        return said[0] if said else 0

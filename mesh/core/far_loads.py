@@ -2,7 +2,8 @@
 
 A load register goes over its writer's own links and is relayed by nobody, so that it costs each
 node one message for each neighbour. Where a link is cut, whoever keeps the count of a service would
-never hear of a node that is overloaded at its other end.
+never hear of a node that is overloaded at its other end. Only who is linked with that node answers,
+with its last word, which is then known to be of now, also where it is the same as before.
 """
 
 from collections.abc import Collection
@@ -17,6 +18,17 @@ from protos.peer_pb2 import Want
 
 ASKED = 2
 """Neighbours that are asked at once, others each time: one may be cut off from it as well."""
+
+
+CONFIRMED_MS = 5 * LOAD_EVERY_MS
+"""For how long a load counts since somebody said that it is the last one: with few neighbours that
+are linked with its writer, one of them is asked among others."""
+
+
+def is_confirmed(registers: Registers, node: str, now_ms: int) -> bool:
+    """Whether the load of a node that is not linked is known to be of now."""
+    heard_ms = registers.load_heard_ms(node)
+    return heard_ms is not None and now_ms - heard_ms < CONFIRMED_MS
 
 
 class FarLoads:

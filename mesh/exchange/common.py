@@ -1,6 +1,8 @@
 """What two peers have in common: the trust and state heads, one site's registers, and the
 acknowledgements of the newest boots of its nodes. Its fingerprint is what is compared first."""
 
+from collections.abc import Collection
+
 from mesh.exchange import digests
 from mesh.exchange.frames import encode, pack
 from mesh.exchange.heads_flow import HeadsFlow
@@ -66,14 +68,15 @@ class Common:
         asked = [encode(want=want)] if want.ByteSize() else []
         return pack(documents) + asked
 
-    def supply(self, want: Want) -> list[bytes]:
-        """Frames with the heads, registers, loads and acknowledgements that the other asks for."""
+    def supply(self, want: Want, linked: Collection[str]) -> list[bytes]:
+        """Frames with the heads, registers, loads and acknowledgements that the other asks for;
+        loads of the nodes that are `linked`, for of others the last word here may be old."""
         documents = self._heads.documents(want.trust, want.state)
         for node in sorted(set(want.registers)):
             record = self._registers.get(node)
             if record is not None:
                 documents.append(("registers", record.envelope))
-        for node in sorted(set(want.loads)):
+        for node in sorted(set(want.loads).intersection(linked)):
             envelope = self._registers.load_envelope(node)
             if envelope is not None:
                 documents.append(("loads", envelope))

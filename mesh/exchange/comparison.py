@@ -122,7 +122,8 @@ class Comparison:
 
     def want(self, want: Want, peer: str, link: Link) -> list[Instruction]:
         """The other's wish."""
-        supplied = [Send(peer, data, "asked for") for data in self._common(link).supply(want)]
+        frames = self._common(link).supply(want, self._links.neighbours())
+        supplied = [Send(peer, data, "asked for") for data in frames]
         return [*supplied, *self._heads.serve(want, link.contact)]
 
     def _send_digests(self, peer: str) -> list[Instruction]:

@@ -82,12 +82,12 @@ class RegisterFlow:
             instructions += self._relay(record, peer)
         return instructions
 
-    def take_load(self, envelope: bytes, peer: str, link: Link) -> list[Instruction]:
+    def take_load(self, envelope: bytes, peer: str, link: Link, now_ms: int) -> list[Instruction]:
         """A load register that a peer sent."""
         if self._membership is None or link.wan:
             return []
         try:
-            self._membership.registers.accept_load(envelope)
+            self._membership.registers.accept_load(envelope, now_ms)
         except RegisterRefused as refused:
             return [Notice("refused", peer, f"load: {refused}")]
         return []

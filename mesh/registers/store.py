@@ -81,6 +81,7 @@ class Clone:
 class _Load:
     body: LoadRegister
     envelope: bytes
+    heard_ms: int = 0  # when somebody said last that this is the writer's last word; own: never
 
 
 @dataclass
@@ -126,6 +127,11 @@ class Registers:
         """The same, as the exact bytes to relay."""
         load = self._current_load(node)
         return None if load is None else load.envelope
+
+    def load_heard_ms(self, node: str) -> int | None:
+        """When somebody said last that this is what the node said last (ms), or None."""
+        load = self._current_load(node)
+        return None if load is None else load.heard_ms
 
     def _current_load(self, node: str) -> _Load | None:
         load, record = self._loads.get(node), self._stable.get(node)
@@ -185,16 +191,19 @@ class Registers:
             self._hold(record)
         return Outcome.ACCEPTED, record
 
-    def accept_load(self, envelope: bytes) -> Outcome:
+    def accept_load(self, envelope: bytes, now_ms: int) -> Outcome:
         """Takes a load register; one of a node whose stable register is unknown is ignored.
 
         Raises RegisterRefused, with nothing changed, if it is not its writer's.
         """
         body = self._checked_load(envelope)
         held = self._loads.get(body.node)
+        if held is not None and envelope == held.envelope:
+            held.heard_ms = now_ms
+            return Outcome.KNOWN
         if held is not None and _order(body) <= _order(held.body):
             return Outcome.OLDER
-        self._hold_load(_Load(body, envelope))
+        self._hold_load(_Load(body, envelope, now_ms))
         return Outcome.ACCEPTED
 
     def forget(self, nodes: Iterable[str]) -> None:

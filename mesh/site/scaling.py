@@ -4,7 +4,8 @@ The measure is the queueing delay that nodes publish with their load. The lower 
 that serve counts, so that one node which lies of three or more moves nothing; of two it can hold a
 step up back, and one that serves alone is believed. Above the plan's `queueDelay` for
 `UP_AFTER_MS`, one more; below a quarter of it for the plan's `downAfter`, one less; in between,
-nothing: that is the hysteresis.
+nothing: that is the hysteresis. What a node said once is no load of now: where one that serves is
+not heard, the count changes only if it would whatever that node said.
 
 One node keeps the count: the first by rendezvous among the live ones. It says it in its register.
 Whoever follows it, or starts anew, adopts the highest count that any register says, or as many as
@@ -19,8 +20,9 @@ until it has passed its gate or failed it, so that the first request meets none 
 """
 
 import statistics
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from mesh.hashing import first
 from protos.documents_pb2 import ServicePlan
@@ -30,6 +32,8 @@ STEP_MS = 5_000
 """Between two steps up: a new replica must have had time to serve before it is judged."""
 LOW_SHARE = 4
 """A delay below 1/4 of the plan's is low: one replica less would still be within it."""
+UNHEARD_MS = 1 << 62
+"""The most that a node which is not heard may have in its queue: above what any can say."""
 
 
 def keeper(service: str, live: Collection[str]) -> str | None:
@@ -65,10 +69,24 @@ def may_sleep(service: ServicePlan) -> bool:
     return service.replicas_min == 0 and service.replicas_max > 0
 
 
-def delay(delays_ms: Iterable[int]) -> int:
-    """The queueing delay of a service from those of its nodes (ms): their lower median."""
-    values: Sequence[int] = sorted(delays_ms)
-    return int(statistics.median_low(values)) if values else 0
+class Delay(NamedTuple):
+    """The queueing delay of a service (ms): between these, whatever nodes would say that are not
+    heard. Where all are heard the two are equal."""
+
+    least: int
+    most: int
+
+
+def delay(delays_ms: Iterable[int | None]) -> Delay:
+    """The queueing delay of a service from those of its nodes (ms): their lower median. None: the
+    node is not heard, and may have nothing in its queue or any number."""
+    said = list(delays_ms)
+    if not said:
+        return Delay(0, 0)
+    return Delay(
+        statistics.median_low([0 if one is None else one for one in said]),
+        statistics.median_low([UNHEARD_MS if one is None else one for one in said]),
+    )
 
 
 @dataclass
@@ -83,7 +101,7 @@ class Scaler:
     def update(
         self,
         service: ServicePlan,
-        delay_ms: int,
+        delay_ms: Delay,
         now_ms: int,
         needed: str = "",
         idle: bool = False,
@@ -96,20 +114,20 @@ class Scaler:
         if needed and self.count == 0 and service.replicas_max:
             self._step(+1, now_ms)
             return needed
-        high = service.queue_delay_ms > 0 and delay_ms > service.queue_delay_ms
-        low = delay_ms * LOW_SHARE <= service.queue_delay_ms
+        high = service.queue_delay_ms > 0 and delay_ms.least > service.queue_delay_ms
+        low = delay_ms.most * LOW_SHARE <= service.queue_delay_ms
         if self.count == 1 and not service.replicas_min:
             low = low and idle and not needed  # the last one goes only where nobody would miss it
         self._high_since_ms = _since(self._high_since_ms, high, now_ms)
         self._low_since_ms = _since(self._low_since_ms, low, now_ms)
         if self._may_grow(service, now_ms):
             self._step(+1, now_ms)
-            return f"{delay_ms} ms in the queue, more than {service.queue_delay_ms} ms"
+            return f"{delay_ms.least} ms in the queue, more than {service.queue_delay_ms} ms"
         if self._may_shrink(service, now_ms):
             self._step(-1, now_ms)
             if not self.count:
                 return f"no request at any node for {service.down_after_ms} ms"
-            return f"{delay_ms} ms in the queue, low for {service.down_after_ms} ms"
+            return f"{delay_ms.most} ms in the queue, low for {service.down_after_ms} ms"
         return ""
 
     def _may_grow(self, service: ServicePlan, now_ms: int) -> bool:

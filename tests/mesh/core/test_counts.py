@@ -4,6 +4,7 @@ import pytest
 
 from mesh.core.counts import LOOK_EVERY_MS, Counts
 from mesh.core.demand import WANTED_MAX
+from mesh.core.far_loads import CONFIRMED_MS
 from mesh.core.runtime_view import RuntimeView
 from mesh.events import WriteJournal
 from mesh.registers.store import NodeKeys, Registers
@@ -84,14 +85,17 @@ class World:
                 ServiceLoad(workload="faces", queue_delay_ms=delay_ms, requests_per_second=rate),
             ]
             load = LoadRegister(node=node, boot=BOOT, version=1, services=loads)
-            self.registers.publish_load(load, identities.signer(node))
+            envelope = identities.signer(node).sign("load", load.SerializeToString())
+            self.registers.accept_load(envelope, self.now_ms)
 
-    def look(self, counts: Counts, for_ms: int, live: set[str] = LIVE) -> list[str]:
+    def look(
+        self, counts: Counts, for_ms: int, live: set[str] = LIVE, linked: set[str] = LIVE
+    ) -> list[str]:
         """Lets time pass; why the count changed, each time."""
         causes = []
         for _ in range(for_ms // LOOK_EVERY_MS):
             self.now_ms += LOOK_EVERY_MS
-            for entry in counts.tick(PLAN, live, live, self.now_ms):
+            for entry in counts.tick(PLAN, live, linked, self.now_ms):
                 assert isinstance(entry, WriteJournal)
                 causes.append(entry.cause)
         return causes
@@ -141,6 +145,27 @@ def test_what_follows_from_loads(loads: dict[str, int | None], expected: int) ->
         world.say(node, serves="faces", delay_ms=delay_ms)
     world.look(counts, UP_AFTER_MS + LOOK_EVERY_MS)
     assert counts.of(PLAN, LIVE) == {"faces": expected}
+
+
+@pytest.mark.parametrize(
+    ("for_ms", "linked", "expected"),
+    [
+        pytest.param(UP_AFTER_MS + LOOK_EVERY_MS, set(), 3, id="somebody has said it lately"),
+        pytest.param(UP_AFTER_MS + LOOK_EVERY_MS, {OTHER}, 3, id="it is linked"),
+        pytest.param(CONFIRMED_MS, {OTHER}, 3, id="and that is enough"),
+        pytest.param(CONFIRMED_MS, set(), 2, id="its last word is old"),
+    ],
+)
+def test_what_follows_from_the_load_of_a_node_without_a_link(
+    for_ms: int, linked: set[str], expected: int
+) -> None:
+    world = World()
+    world.say(KEEPER, 2)
+    world.say(OTHER, serves="faces", delay_ms=90)
+    world.now_ms = for_ms - UP_AFTER_MS - LOOK_EVERY_MS
+    counts = Counts(KEEPER, world.registers, RuntimeView(), world.now_ms)
+    world.look(counts, UP_AFTER_MS + LOOK_EVERY_MS, linked=linked)
+    assert counts.numbers() == {"faces": expected}
 
 
 def test_a_node_that_serves_something_else_says_nothing_of_this_service() -> None:

@@ -2,12 +2,12 @@
 
 import pytest
 
-from mesh.core.far_loads import ASKED, FarLoads
+from mesh.core.far_loads import ASKED, CONFIRMED_MS, FarLoads, is_confirmed
 from mesh.core.loads import LOAD_EVERY_MS
 from mesh.events import Instruction, Send
 from mesh.exchange.frames import encode
 from mesh.registers.store import NodeKeys, Registers
-from protos.documents_pb2 import Boot, Phase, ReplicaState, StableRegister
+from protos.documents_pb2 import Boot, LoadRegister, Phase, ReplicaState, StableRegister
 from protos.peer_pb2 import Want
 from tests.sim import identities
 
@@ -69,3 +69,14 @@ def test_all_neighbours_have_their_turn(registers: Registers) -> None:
     for number in range(1, 20):
         found |= set(asked(loads.ask({"faces"}, LIVE, NEAR, number * LOAD_EVERY_MS)))
     assert found == NEAR
+
+
+def test_a_load_is_of_now_for_as_long_as_somebody_says_it_again(registers: Registers) -> None:
+    assert not is_confirmed(registers, "far", 0), "it has said nothing"
+    boot = Boot(counter=1, nonce=b"12345678")
+    said = LoadRegister(node="far", boot=boot, version=1).SerializeToString()
+    envelope = identities.signer("far").sign("load", said)
+    for now_ms in (0, CONFIRMED_MS):
+        registers.accept_load(envelope, now_ms)
+        assert is_confirmed(registers, "far", now_ms + CONFIRMED_MS - 1)
+        assert not is_confirmed(registers, "far", now_ms + CONFIRMED_MS)

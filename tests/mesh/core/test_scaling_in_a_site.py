@@ -102,3 +102,38 @@ def test_a_keeper_without_a_link_with_the_node_that_is_overloaded_hears_of_it(no
     for name in site.serves():
         site.node(name).under_load(0)
     site.world.run_until(lambda: len(site.serves()) == 1, 30_000, "and one less after it")
+
+
+def test_a_keeper_that_hears_no_more_of_the_node_that_serves_leaves_the_count_as_it_is() -> None:
+    site = settled(5)
+    keeping = keeper("faces", [node.name for node in site.nodes]) or ""
+    site.node(keeping).hold_back(draining=True)  # so that somebody else serves
+    site.world.run(15_000)
+    (busiest,) = site.serves()
+    site.node(busiest).under_load(200)
+    site.world.run_until(lambda: len(site.serves()) == 2, 15_000, "a second replica")
+    # Now the keeper and the node that is busy share no neighbour, and nobody asks for anything.
+    others = [node.name for node in site.nodes if node.name not in (keeping, busiest)]
+    last = next(name for name in others if name not in site.serves())
+    for name in {keeping, *others} - {last}:
+        site.world.cut_off(name, busiest)
+    site.world.cut_off(keeping, last)
+    for node in site.nodes:
+        node.under_load(0)
+    site.world.run(60_000)
+    assert scaled(site, 60_000) == []
+
+
+def scaled(site: Site, for_ms: int) -> list[int]:
+    """The counts that are said while time passes, beyond those that are said now."""
+
+    def said() -> list[int]:
+        return sorted(c.replicas for n in site.nodes for c in n.core.share.counts.kept())
+
+    before, found = said(), []
+    for _ in range(for_ms // 500):
+        site.world.run(500)
+        if said() != before:
+            before = said()
+            found += before
+    return found

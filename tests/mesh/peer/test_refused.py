@@ -280,8 +280,9 @@ def test_answers_to_probes_that_nobody_sent_are_nothing(site: Site) -> None:
 
 
 def test_what_nobody_has_is_not_sent(site: Site) -> None:
-    node = site.nodes[0]
-    assert hear(node, encode(want=Want(registers=["nobody"], loads=["nobody"]))) == []
+    node, other = site.nodes
+    assert node.core.membership.registers.load(other.name) is None
+    assert hear(node, encode(want=Want(registers=["nobody"], loads=["nobody", other.name]))) == []
 
 
 def test_a_load_is_sent_once_however_often_one_frame_asks_for_it(site: Site) -> None:
@@ -292,6 +293,20 @@ def test_a_load_is_sent_once_however_often_one_frame_asks_for_it(site: Site) -> 
     assert isinstance(answer, Send)
     (envelope,) = Frame.FromString(answer.data).documents.loads
     assert envelope == node.core.membership.registers.load_envelope(other.name)
+
+
+def test_the_load_of_a_node_without_a_link_is_not_sent_for_it_may_be_old() -> None:
+    site = Site(3).settle()
+    other = site.node(site.serves()[0])
+    node, asker = (one for one in site.nodes if one is not other)
+    other.under_load(50)
+    site.world.run(3_000)
+    question = encode(want=Want(loads=[other.name]))
+    assert hear(node, question, asker.name)
+    site.world.cut_off(node.name, other.name)
+    site.world.run(3_000)
+    assert node.core.membership.registers.load(other.name) is not None
+    assert hear(node, question, asker.name) == []
 
 
 def test_a_journal_of_a_node_that_is_in_no_register_and_no_roster_is_refused(site: Site) -> None:

@@ -227,18 +227,28 @@ def test_own_registers_are_published_within_the_limit(registers: Registers) -> N
 )
 def test_loads_refused(registers: Registers, envelope: bytes, words: str) -> None:
     with pytest.raises(RegisterRefused, match=words):
-        registers.accept_load(envelope)
+        registers.accept_load(envelope, 0)
     assert registers.load("a") is None
 
 
 def test_the_higher_load_wins(registers: Registers) -> None:
-    assert registers.accept_load(load(version=2)) is Outcome.ACCEPTED
-    assert registers.accept_load(load(version=2)) is Outcome.OLDER
+    assert registers.accept_load(load(version=2), 0) is Outcome.ACCEPTED
+    assert registers.accept_load(load(version=1), 0) is Outcome.OLDER
     assert registers.load("a").version == 2  # type: ignore[union-attr]
 
 
+def test_a_load_is_heard_anew_where_somebody_says_the_last_one_again(registers: Registers) -> None:
+    assert registers.load_heard_ms("a") is None
+    registers.accept_load(load(version=2), 5)
+    assert registers.load_heard_ms("a") == 5
+    registers.accept_load(load(version=1), 6)
+    assert registers.load_heard_ms("a") == 5, "an older one is not the last"
+    assert registers.accept_load(load(version=2), 7) is Outcome.KNOWN
+    assert registers.load_heard_ms("a") == 7
+
+
 def test_the_load_of_an_earlier_boot_is_none(registers: Registers) -> None:
-    registers.accept_load(load())
+    registers.accept_load(load(), 0)
     assert registers.load("a") is not None
     assert registers.load_envelope("a") == load()
     registers.accept(signed(body(boot=Boot(counter=BOOT.counter + 1, nonce=b"12345678"))))
@@ -252,7 +262,7 @@ def test_own_loads(registers: Registers) -> None:
     assert registers.load("a") == body_
     other = Registers(SITE, check)
     other.accept(signed(body()))
-    assert other.accept_load(envelope) is Outcome.ACCEPTED
+    assert other.accept_load(envelope, 0) is Outcome.ACCEPTED
 
 
 def test_forgotten_nodes_come_back_only_through_the_full_check(registers: Registers) -> None:

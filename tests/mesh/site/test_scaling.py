@@ -4,7 +4,9 @@ import pytest
 
 from mesh.site.scaling import (
     STEP_MS,
+    UNHEARD_MS,
     UP_AFTER_MS,
+    Delay,
     Scaler,
     agreed,
     bounded,
@@ -28,12 +30,17 @@ def faces(least: int = 1, most: int = 3, queue_ms: int = 20, down_ms: int = 4_00
     )
 
 
+def heard(delay_ms: int) -> Delay:
+    """The delay of a service whose nodes are all heard."""
+    return Delay(delay_ms, delay_ms)
+
+
 def after(
     scaler: Scaler, service: ServicePlan, delay_ms: int, until_ms: int, at_ms: int = 0
 ) -> int:
     """The count after the delay was so from `at_ms` to `until_ms`."""
     for now_ms in range(at_ms, until_ms + 1, TICK_MS):
-        scaler.update(service, delay_ms, now_ms)
+        scaler.update(service, heard(delay_ms), now_ms)
     return scaler.count
 
 
@@ -89,7 +96,40 @@ def test_with_nobody_live_the_count_is_the_plans_min() -> None:
     ],
 )
 def test_the_delay_of_a_service(delays: list[int], expected: int) -> None:
-    assert delay(delays) == expected
+    assert delay(delays) == heard(expected)
+
+
+@pytest.mark.parametrize(
+    ("delays", "least", "most"),
+    [
+        pytest.param([None], 0, UNHEARD_MS, id="of one nothing is known"),
+        pytest.param([None, 30], 0, 30, id="of two it is no more than the other's"),
+        pytest.param([None, 30, 40], 30, 40, id="one of three moves little"),
+        pytest.param([None, None, 40], 0, UNHEARD_MS, id="two of three everything"),
+    ],
+)
+def test_the_delay_where_some_are_not_heard(
+    delays: list[int | None], least: int, most: int
+) -> None:
+    assert delay(delays) == Delay(least, most)
+
+
+@pytest.mark.parametrize(
+    ("least_ms", "most_ms", "expected"),
+    [
+        pytest.param(0, UNHEARD_MS, 2, id="nothing is known"),
+        pytest.param(0, 21, 2, id="high or low"),
+        pytest.param(21, UNHEARD_MS, 3, id="high whatever they say"),
+        pytest.param(0, 5, 1, id="low whatever they say"),
+    ],
+)
+def test_the_count_changes_only_where_it_would_whatever_the_unheard_say(
+    least_ms: int, most_ms: int, expected: int
+) -> None:
+    scaler = Scaler(2)
+    for now_ms in range(0, 4_001, TICK_MS):
+        scaler.update(faces(), Delay(least_ms, most_ms), now_ms)
+    assert scaler.count == expected
 
 
 @pytest.mark.parametrize(
@@ -121,17 +161,17 @@ def test_a_step_up_is_given_time_before_the_next() -> None:
 def test_a_moment_of_quiet_begins_the_wait_anew() -> None:
     scaler = Scaler(1)
     after(scaler, faces(), 100, UP_AFTER_MS - TICK_MS)
-    scaler.update(faces(), 10, UP_AFTER_MS)
+    scaler.update(faces(), heard(10), UP_AFTER_MS)
     assert after(scaler, faces(), 100, 2 * UP_AFTER_MS, UP_AFTER_MS + TICK_MS) == 1
 
 
 def test_why_the_count_changed_is_told() -> None:
     scaler = Scaler(9)
-    assert scaler.update(faces(), 0, 0) == "the plan's bounds changed"
-    assert scaler.update(faces(), 0, 0) == ""
-    assert "low for 4000 ms" in scaler.update(faces(), 0, 5_000)
-    scaler.update(faces(), 99, 10_000)
-    assert "99 ms in the queue, more than 20 ms" in scaler.update(faces(), 99, 15_000)
+    assert scaler.update(faces(), heard(0), 0) == "the plan's bounds changed"
+    assert scaler.update(faces(), heard(0), 0) == ""
+    assert "low for 4000 ms" in scaler.update(faces(), heard(0), 5_000)
+    scaler.update(faces(), heard(99), 10_000)
+    assert "99 ms in the queue, more than 20 ms" in scaler.update(faces(), heard(99), 15_000)
 
 
 def test_a_service_without_a_queue_delay_never_grows() -> None:
@@ -176,7 +216,7 @@ def test_which_count_of_a_service_that_may_sleep_everybody_goes_by(
 def rested(needed: str = "", idle: bool = True, least: int = 0) -> Scaler:
     scaler = Scaler(1)
     for now_ms in range(0, 4_001, TICK_MS):
-        scaler.update(faces(least), 0, now_ms, needed, idle)
+        scaler.update(faces(least), heard(0), now_ms, needed, idle)
     return scaler
 
 
@@ -189,9 +229,10 @@ def test_the_last_replica_goes_only_where_nobody_would_miss_it() -> None:
 
 def test_why_the_last_replica_went_and_came_is_told() -> None:
     scaler = Scaler(1)
-    scaler.update(faces(0), 0, 0, idle=True)
-    assert scaler.update(faces(0), 0, 4_000, idle=True) == "no request at any node for 4000 ms"
-    assert scaler.update(faces(0), 0, 4_500) == ""
-    assert scaler.update(faces(0), 0, 4_500, needed="one waits") == "one waits"
+    scaler.update(faces(0), heard(0), 0, idle=True)
+    gone = scaler.update(faces(0), heard(0), 4_000, idle=True)
+    assert gone == "no request at any node for 4000 ms"
+    assert scaler.update(faces(0), heard(0), 4_500) == ""
+    assert scaler.update(faces(0), heard(0), 4_500, needed="one waits") == "one waits"
     assert scaler.count == 1
-    assert Scaler(0).update(faces(0, 0), 0, 0, needed="one waits") == "", "none are allowed"
+    assert Scaler(0).update(faces(0, 0), heard(0), 0, needed="one waits") == "", "none are allowed"
