@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15protos/troubles.proto\x12\x07mesh.v1\"\xcf\x01\n\x0cKeptTroubles\x12\"\n\x06\x61\x63tive\x18\x01 \x03(\x0b\x32\x12.mesh.v1.KeptAlarm\x12#\n\x07\x63ounted\x18\x02 \x03(\x0b\x32\x12.mesh.v1.KeptAlarm\x12,\n\x0bquarantined\x18\x03 \x03(\x0b\x32\x17.mesh.v1.KeptQuarantine\x12%\n\x07\x63rashes\x18\x04 \x03(\x0b\x32\x14.mesh.v1.KeptCrashes\x12\x0f\n\x07\x64rained\x18\x05 \x01(\x08\x12\x10\n\x08\x65nded_ms\x18\x06 \x01(\x03\"P\n\tKeptAlarm\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x15\n\rsince_unix_ms\x18\x03 \x01(\x03\x12\r\n\x05\x63ount\x18\x04 \x01(\r\"T\n\x0eKeptQuarantine\x12\x10\n\x08workload\x18\x01 \x01(\t\x12\x0e\n\x06\x63onfig\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x10\n\x08until_ms\x18\x04 \x01(\x03\"^\n\x0bKeptCrashes\x12\x10\n\x08workload\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\r\x12\x0e\n\x06\x63onfig\x18\x03 \x01(\t\x12\r\n\x05\x61t_ms\x18\x04 \x03(\x03\x12\x0f\n\x07in_vain\x18\x05 \x01(\rb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15protos/troubles.proto\x12\x07mesh.v1\"\xe5\x01\n\x0cKeptTroubles\x12\"\n\x06\x61\x63tive\x18\x01 \x03(\x0b\x32\x12.mesh.v1.KeptAlarm\x12#\n\x07\x63ounted\x18\x02 \x03(\x0b\x32\x12.mesh.v1.KeptAlarm\x12,\n\x0bquarantined\x18\x03 \x03(\x0b\x32\x17.mesh.v1.KeptQuarantine\x12%\n\x07\x63rashes\x18\x04 \x03(\x0b\x32\x14.mesh.v1.KeptCrashes\x12\x0f\n\x07\x64rained\x18\x05 \x01(\x08\x12\x10\n\x08\x65nded_ms\x18\x06 \x01(\x03\x12\x14\n\x0cruntime_gone\x18\x07 \x01(\x08\"P\n\tKeptAlarm\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x15\n\rsince_unix_ms\x18\x03 \x01(\x03\x12\r\n\x05\x63ount\x18\x04 \x01(\r\"T\n\x0eKeptQuarantine\x12\x10\n\x08workload\x18\x01 \x01(\t\x12\x0e\n\x06\x63onfig\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x10\n\x08until_ms\x18\x04 \x01(\x03\"^\n\x0bKeptCrashes\x12\x10\n\x08workload\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\r\x12\x0e\n\x06\x63onfig\x18\x03 \x01(\t\x12\r\n\x05\x61t_ms\x18\x04 \x03(\x03\x12\x0f\n\x07in_vain\x18\x05 \x01(\rb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,11 +32,11 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.troubles_pb2', _glob
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_KEPTTROUBLES']._serialized_start=35
-  _globals['_KEPTTROUBLES']._serialized_end=242
-  _globals['_KEPTALARM']._serialized_start=244
-  _globals['_KEPTALARM']._serialized_end=324
-  _globals['_KEPTQUARANTINE']._serialized_start=326
-  _globals['_KEPTQUARANTINE']._serialized_end=410
-  _globals['_KEPTCRASHES']._serialized_start=412
-  _globals['_KEPTCRASHES']._serialized_end=506
+  _globals['_KEPTTROUBLES']._serialized_end=264
+  _globals['_KEPTALARM']._serialized_start=266
+  _globals['_KEPTALARM']._serialized_end=346
+  _globals['_KEPTQUARANTINE']._serialized_start=348
+  _globals['_KEPTQUARANTINE']._serialized_end=432
+  _globals['_KEPTCRASHES']._serialized_start=434
+  _globals['_KEPTCRASHES']._serialized_end=528
 # @@protoc_insertion_point(module_scope)

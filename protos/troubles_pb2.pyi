@@ -7,20 +7,22 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class KeptTroubles(_message.Message):
-    __slots__ = ("active", "counted", "quarantined", "crashes", "drained", "ended_ms")
+    __slots__ = ("active", "counted", "quarantined", "crashes", "drained", "ended_ms", "runtime_gone")
     ACTIVE_FIELD_NUMBER: _ClassVar[int]
     COUNTED_FIELD_NUMBER: _ClassVar[int]
     QUARANTINED_FIELD_NUMBER: _ClassVar[int]
     CRASHES_FIELD_NUMBER: _ClassVar[int]
     DRAINED_FIELD_NUMBER: _ClassVar[int]
     ENDED_MS_FIELD_NUMBER: _ClassVar[int]
+    RUNTIME_GONE_FIELD_NUMBER: _ClassVar[int]
     active: _containers.RepeatedCompositeFieldContainer[KeptAlarm]
     counted: _containers.RepeatedCompositeFieldContainer[KeptAlarm]
     quarantined: _containers.RepeatedCompositeFieldContainer[KeptQuarantine]
     crashes: _containers.RepeatedCompositeFieldContainer[KeptCrashes]
     drained: bool
     ended_ms: int
-    def __init__(self, active: _Optional[_Iterable[_Union[KeptAlarm, _Mapping]]] = ..., counted: _Optional[_Iterable[_Union[KeptAlarm, _Mapping]]] = ..., quarantined: _Optional[_Iterable[_Union[KeptQuarantine, _Mapping]]] = ..., crashes: _Optional[_Iterable[_Union[KeptCrashes, _Mapping]]] = ..., drained: _Optional[bool] = ..., ended_ms: _Optional[int] = ...) -> None: ...
+    runtime_gone: bool
+    def __init__(self, active: _Optional[_Iterable[_Union[KeptAlarm, _Mapping]]] = ..., counted: _Optional[_Iterable[_Union[KeptAlarm, _Mapping]]] = ..., quarantined: _Optional[_Iterable[_Union[KeptQuarantine, _Mapping]]] = ..., crashes: _Optional[_Iterable[_Union[KeptCrashes, _Mapping]]] = ..., drained: _Optional[bool] = ..., ended_ms: _Optional[int] = ..., runtime_gone: _Optional[bool] = ...) -> None: ...
 
 class KeptAlarm(_message.Message):
     __slots__ = ("kind", "subject", "since_unix_ms", "count")

@@ -106,8 +106,8 @@ class NodeCore:
         self.name = peer.config.name
         self.in_force = InForce(peer.config.site)
         self.runtime = RuntimeView()
-        self.runtime_loss = RuntimeLoss()
         self.troubles = Troubles(kept.troubles, now_ms)
+        self.runtime_loss = RuntimeLoss(self.troubles.kept.runtime_gone)
         self.quarantine = Quarantine(self.troubles.kept, now_ms)
         self.alarms = Alarms(self.troubles.kept, now_ms)
         self.conflicts = Conflicts(self.alarms)

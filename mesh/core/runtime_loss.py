@@ -15,10 +15,11 @@ after it did: that leaves 1.5 s to load them."""
 
 class RuntimeLoss:
     """Whether the runtime of this node has been away for long. Nothing is lost before the first
-    word of it, or that there is none."""
+    word of it, or that there is none. `said`: an agent before this one had said so; until the
+    runtime answers, the others are to keep the work that they took over."""
 
-    def __init__(self) -> None:
-        self.said = False
+    def __init__(self, said: bool = False) -> None:
+        self.said = said
         """Whether the node's register is to say that it is gone."""
         self._since_ms: int | None = None
 

@@ -1,5 +1,5 @@
-"""What a node keeps of its troubles over a restart of its agent: alarms, quarantines, crashes, and
-that it is drained."""
+"""What a node keeps of its troubles over a restart of its agent: alarms, quarantines, crashes, that
+it is drained, and that its runtime is gone."""
 
 from typing import TYPE_CHECKING
 
@@ -71,6 +71,7 @@ def _body(core: "NodeCore", ended_ms: int) -> KeptTroubles:
         quarantined=quarantined,
         crashes=crashes,
         drained=core.cordon.drained,
+        runtime_gone=core.runtime_loss.said,
         ended_ms=ended_ms if timed else 0,
     )
 
@@ -78,4 +79,5 @@ def _body(core: "NodeCore", ended_ms: int) -> KeptTroubles:
 def _journalled(body: KeptTroubles) -> tuple[object, ...]:
     """That of which the journal has each change."""
     alarms = [(one.kind, one.subject) for one in body.active]
-    return alarms, [(one.workload, one.config) for one in body.quarantined], body.drained
+    quarantined = [(one.workload, one.config) for one in body.quarantined]
+    return alarms, quarantined, body.drained, body.runtime_gone

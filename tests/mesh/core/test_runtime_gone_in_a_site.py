@@ -104,6 +104,35 @@ def test_a_pipeline_moves_to_another_node_with_its_source_and_back() -> None:
     assert [node for node in site.nodes if "door" in node.pipelines] == [first]
 
 
+@pytest.mark.parametrize("planned", [False, True], ids=["it dies", "it ends as planned"])
+def test_an_agent_that_starts_while_it_is_gone_takes_nothing_back(
+    planned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = Site(3).settle(1)
+    lost = server(site)
+    lost.lose_runtime(after_ms=None)
+    site.world.run(GONE_MS + 3_000)
+    assert served_elsewhere(site, lost, 1)
+    starts = {node.name: len(node.starts) for node in site.nodes}
+    monkeypatch.setattr(lost, "greet_runtime", lambda: lost.feed(RuntimeReported(None)))
+    if planned:
+        lost.leave()
+        lost.start_agent()
+    else:
+        lost.restart_agent()
+    for _ in range(200):
+        site.world.run(50)
+        assert site.serving() == 1
+        for node in site.nodes:
+            assert node is lost or node.core.placement.count(lost.name, "faces") == 0
+    assert {node.name: len(node.starts) for node in site.nodes} == starts
+    lost.find_runtime()
+    site.world.run_until(lambda: lost.serving("faces") == 1, 10_000, "it has its work again")
+    site.world.run(5_000)
+    lost.restart_agent()
+    assert not lost.core.runtime_loss.said
+
+
 @pytest.mark.parametrize("cordoned", [False, True])
 @pytest.mark.parametrize("which", range(3))
 def test_no_rollout_waits_for_it(which: int, cordoned: bool) -> None:
@@ -157,3 +186,12 @@ def test_when_it_is_said() -> None:
     assert not loss.said
     assert not loss.heard(is_here=True, now_ms=9_001)
     assert not loss.is_due(20_000)
+
+
+def test_an_agent_that_starts_says_it_until_it_hears_another_thing() -> None:
+    loss = RuntimeLoss(said=True)
+    assert not loss.heard(is_here=False, now_ms=0)
+    assert not loss.is_due(GONE_MS), "nothing new"
+    assert loss.said
+    assert loss.heard(is_here=True, now_ms=GONE_MS)
+    assert not loss.said
