@@ -51,7 +51,7 @@ def answer(core: "NodeCore", ask: LeaseAsk, peer: str, now_ms: int) -> list[Node
         granted=not why,
         reason=why,
         granter=boot,
-        earlier=written(leases.rosters.earlier),
+        earlier=[] if why else written(leases.rosters.earlier),  # may be too many for a frame
         taken=bool(why) and leases.grants.is_taken(ask.workload, owner, now_ms),
     )
     return [Send(peer, encode(lease_grant=grant), f"lease {ask.workload}")]

@@ -246,11 +246,11 @@ class Leases:
         node = lease_members.at(core, peer)
         if not self._counts(core, node) or not is_start(core, peer, grant.granter):
             return []
-        if not is_bounded(grant.earlier):
-            return []
         if not grant.granted:
             lease.refused[peer] = grant.reason[:REASON_CHARACTERS_MAX]
             lease.taken = lease.taken or grant.taken
+            return []
+        if not is_bounded(grant.earlier):
             return []
         before = lease.acknowledged.get(node, 0)
         lease.acknowledged[node] = max(before, lease.asked[grant.number])

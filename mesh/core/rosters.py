@@ -48,8 +48,7 @@ class Rosters:
     @property
     def too_many(self) -> bool:
         """Whether more changed than this node can count by."""
-        many = sum(len(one.nodes) for one in self.earlier)
-        return len(self.earlier) > EARLIER_MAX or many > MEMBERS_MAX
+        return not is_bounded(self.earlier)
 
     def counting(self) -> list[tuple[Member, ...]]:
         """All rosters of which a quorum is needed, the one in force first."""
@@ -65,12 +64,13 @@ class Rosters:
         self._over &= {one.until for one in told}
         held = set(self.earlier)
         new = [one for one in told if one.until not in self._over and one not in held]
+        own: list[Earlier] = []
         if self.nodes not in (roster, (), *(one.nodes for one in told)):
-            new.append(Earlier(self.nodes, counter))
+            own.append(Earlier(self.nodes, counter))
         if roster != self.nodes:
             self.nodes, self.since, self._kept = roster, counter, False
-        if new:
-            self.earlier, self._kept = (*self.earlier, *new), False
+        if own or new:
+            self.earlier, self._kept = (*own, *self.earlier, *new), False
         # The same nodes as before, after others between: who asks by the former ones is refused.
         self.since = max([self.since, *(one.until for one in told)])
 
@@ -94,16 +94,23 @@ class Rosters:
             nodes=[one.node for one in self.nodes],
             tls_keys=[one.tls_key for one in self.nodes],
             since=self.since,
-            earlier=written(self.earlier),
+            earlier=written(_enough(self.earlier)),
             over=sorted(self._over),
         )
         data = body.SerializeToString(deterministic=True)
         return [SaveDocument(ROSTERS, data, "the rosters that leases are counted by")]
 
 
-def is_bounded(messages: Collection[EarlierRoster]) -> bool:
-    """Whether another node's earlier rosters are no more than a site can have."""
-    return len(messages) <= EARLIER_MAX and sum(len(one.nodes) for one in messages) <= MEMBERS_MAX
+def is_bounded(earlier: Collection[Earlier] | Collection[EarlierRoster]) -> bool:
+    """Whether these are no more than a node counts by, or takes from another one."""
+    return len(earlier) <= EARLIER_MAX and sum(len(one.nodes) for one in earlier) <= MEMBERS_MAX
+
+
+def _enough(earlier: Sequence[Earlier]) -> Sequence[Earlier]:
+    """Those that are kept: all, or so many of the first that they are too many as well. The state
+    tells the rest again; what no state tells stands first."""
+    many = next((n for n in range(len(earlier)) if not is_bounded(earlier[:n])), len(earlier))
+    return earlier[:many]
 
 
 def written(earlier: Iterable[Earlier]) -> list[EarlierRoster]:

@@ -163,6 +163,23 @@ def test_a_grant_counts_only_as_an_answer_of_a_node_of_the_roster_in_its_present
     assert lease.refused == {}
 
 
+def test_a_refusal_names_no_rosters_and_is_heard_whatever_it_names() -> None:
+    site = site_with(3)
+    owner = owner_of(site)
+    new, lease = next(n for n in site.nodes if n is not owner), owner.core.leases.lease("door")
+    assert lease is not None
+    new.core.leases.rosters.earlier = (Earlier((OTHER,) * MEMBERS_MAX, 1),) * 2
+    (grant,) = said(new, encode(lease_ask=ask_of(owner)), owner.name)
+    assert not grant.granted
+    assert not grant.earlier
+    old = LeaseGrant(
+        workload="door", boot=owner.core_boot, number=max(lease.asked), granter=new.core_boot,
+        reason="as of an older release", earlier=[EarlierRoster()] * (EARLIER_MAX + 1),
+    )  # fmt: skip
+    owner.core.leases.granted(owner.core, old, new.name, owner.clock_ms())
+    assert lease.refused[new.name] == "as of an older release"
+
+
 def test_one_that_claims_rosters_of_old_is_not_counted_where_others_suffice() -> None:
     site = site_with(5)
     owner = owner_of(site)

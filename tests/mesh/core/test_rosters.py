@@ -1,6 +1,8 @@
 """The rosters that one node counts leases by: what it takes from the state, what it remembers."""
 
-from mesh.core.rosters import ROSTERS, Rosters, read, written
+import pytest
+
+from mesh.core.rosters import EARLIER_MAX, MEMBERS_MAX, ROSTERS, Rosters, read, written
 from mesh.events import SaveDocument
 from mesh.site.leases import FREE_MS, Earlier, Member
 from protos.documents_pb2 import EarlierRoster, FormerEntry, KeptRosters, RosterEntry, SiteBranch
@@ -78,6 +80,21 @@ def test_what_is_over_stays_over_whatever_state_tells_it_again_also_after_a_rest
     rosters.use(untold(A, B, C, C_AGAIN), 10)  # a state that tells of no earlier one
     rosters.use(untold(A, B), 11)
     assert KeptRosters.FromString(kept(rosters, {}, FREE_MS)).over == []
+
+
+@pytest.mark.parametrize(("many", "nodes"), [(EARLIER_MAX + 9, 1), (9, MEMBERS_MAX // 2)])
+def test_of_more_than_it_can_count_by_so_many_are_kept_that_it_stays_so(
+    many: int, nodes: int
+) -> None:
+    rosters = Rosters(b"")
+    rosters.earlier = tuple(Earlier((A,) * nodes, until) for until in range(1, 1 + many))
+    rosters.use(untold(A, B), many)
+    rosters.use(branch({A: many + 1, C: many + 1}), many + 1)
+    assert rosters.too_many
+    again = Rosters(kept(rosters, {}, 0))
+    assert again.too_many
+    assert len(again.earlier) < many
+    assert again.earlier[0] == Earlier((A, B), many + 1)  # which no state tells
 
 
 def test_an_id_that_was_given_to_other_keys_makes_another_roster() -> None:
