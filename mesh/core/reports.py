@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
 def runtime_reported(core: "NodeCore", event: RuntimeReported, now_ms: int) -> list[NodeOutput]:
     """The runtime said what runs, or is gone. It says the same again each time it is told
-    something: no decision rests on that."""
-    if event.state is None or core.runtime.gone or event.state != core.runtime.state:
+    something, and the agent that it is gone for as long as it is: no decision rests on that."""
+    known = None if core.runtime.gone else core.runtime.state
+    if event.state != known or not core.runtime.heard:
         core.stale = "the runtime's state"
     changes = core.runtime.update(event.state)
     crashes = core.quarantine.heard(event.state, now_ms)

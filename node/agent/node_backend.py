@@ -28,6 +28,7 @@ from node.agent.links import Links
 from node.agent.local_changes import OwnChanges, change_documents
 from node.agent.looks import VERSION, Document, kinds_of, named, watch_by_looking
 from node.agent.masters_alone import MastersAlone
+from node.agent.own_site import own_site
 from node.agent.rollout_documents import rollout_documents
 from node.agent.site_snapshot import site_snapshot
 from node.agent.wan import WanKeeper
@@ -150,26 +151,8 @@ class NodeBackend(MastersAlone):
 
     def sites(self) -> list[Document]:
         """This site."""
-        core = self._p.core
-        live = set(core.membership.liveness.live())
-        bodies = [r.body for r in core.membership.registers.records()]
-        seen = max((b.seen_counter for b in bodies), default=0)
-        gateway = core.peer.gateway() or ""
-        return [
-            {
-                "site": core.peer.config.site,
-                "nodes": len(core.branch.roster),
-                "live": len(live),
-                "wan": "up" if gateway else "down",
-                "since": self._p.wan.since_ms,
-                "gateway": gateway,
-                "applied": min((b.applied_counter for b in bodies if b.node in live), default=0),
-                "seen": seen,
-                "out_of_sync": documents.behind(self.nodes(), seen),
-                "alarms": count_now(self.alarms()),
-                "labels": dict(core.branch.labels),
-            }
-        ]
+        alarms = count_now(self.alarms())
+        return [own_site(self._p.core, self.nodes(), self._p.wan.since_ms, alarms)]
 
     def workloads(self) -> list[Document]:
         """Each replica and pipeline of the site; this node's own with their processes."""

@@ -6,6 +6,7 @@ from mesh.core import reports
 from mesh.core.messages import RuntimeReported
 from mesh.core.node import NodeCore
 from mesh.core.quiet import ANYWAY_MS, LOOK_EVERY_MS, Quiet
+from mesh.core.runtime_view import RuntimeView
 from protos.documents_pb2 import LoadRegister, ServiceLoad
 from protos.runtime_pb2 import RuntimeState
 from tests.sim import identities
@@ -89,5 +90,14 @@ def test_a_runtime_that_says_the_same_again_is_no_reason_to_decide(node: SimNode
     reports.runtime_reported(core, RuntimeReported(None), now_ms)
     assert core.stale == "the runtime's state"
     core.stale = ""
+    reports.runtime_reported(core, RuntimeReported(None), now_ms)
+    assert core.stale == "", "the agent says again and again that it is gone"
     reports.runtime_reported(core, RuntimeReported(other), now_ms)
     assert core.stale == "the runtime's state", "it is there again"
+
+
+def test_the_first_word_that_there_is_no_runtime_is_a_reason_to_decide(node: SimNode) -> None:
+    core, now_ms = node.core, node.clock_ms()
+    core.runtime, core.stale = RuntimeView(), ""
+    reports.runtime_reported(core, RuntimeReported(None), now_ms)
+    assert core.stale == "the runtime's state"
