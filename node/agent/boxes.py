@@ -8,6 +8,7 @@ from contextlib import suppress
 import structlog
 
 from mesh.core.admissions import REPEATED_MAX
+from mesh.hashing import sha256
 from mesh.heads.certificates import read_certificate
 from mesh.heads.delegations import AdmissionRefused
 from mesh.heads.identity import IdentityRefused
@@ -35,7 +36,7 @@ WAY_OUT = (
 
 class Boxes:
     """Takes in what registers show. `changed` tells the peer of a new state; `alarm` sets what is
-    wrong with a box, by its name, and clears it with ""."""
+    wrong with a box, by what it is about, and clears it with ""."""
 
     def __init__(
         self,
@@ -78,10 +79,7 @@ class Boxes:
             certified = read_certificate(der)
         except IdentityRefused:
             return False
-        content = self._authority.content
-        node = content.nodes.get(certified.identity.name)
-        enrolled = node is not None and node.tls_key == certified.tls_key
-        if enrolled or certified.tls_key in content.revocations:
+        if certified.tls_key in self._authority.content.revocations or self._has_node(der):
             return False
         try:
             self._authority.check_box(der)
@@ -114,7 +112,7 @@ class Boxes:
         ended = isinstance(refused, AdmissionRefused) and refused.ended
         if not ended and len(self._refused) < REFUSED_MAX:
             self._refused.add(der)
-            self._alarm(_name(der), f"{refused}. {WAY_OUT}")
+            self._alarm(_subject(der), f"{refused}. {WAY_OUT}")
 
     def _look_at_refused(self) -> None:
         """Clears what is over, and tries again what no rule is against any more."""
@@ -123,6 +121,7 @@ class Boxes:
                 self._authority.check_box(der)
             except AdmissionRefused as refused:
                 if not refused.ended and not self._has_node(der):
+                    self._alarm(_subject(der), f"{refused}. {WAY_OUT}")  # maybe another rule now
                     continue
             except IdentityRefused:
                 pass  # its delegation stands no more
@@ -130,7 +129,7 @@ class Boxes:
                 if not self._has_node(der):
                     self._waiting[der] = ""
             self._refused.remove(der)
-            self._alarm(_name(der), "")
+            self._alarm(_subject(der), "")
 
     def _has_node(self, der: bytes) -> bool:
         """Whether the box was admitted anew, under whatever ID."""
@@ -138,7 +137,7 @@ class Boxes:
         return any(node.tls_key == key for node in self._authority.content.nodes.values())
 
 
-def _name(der: bytes) -> str:
-    """The box and its number, for people."""
+def _subject(der: bytes) -> str:
+    """The box and its number, for people, and which of those that have the same."""
     box = read_certificate(der)
-    return f"{box.identity.site}/{box.identity.name} ({box.serial})"
+    return f"{box.identity.site}/{box.identity.name} ({box.serial}, {sha256(der).hex()[:8]})"

@@ -135,11 +135,13 @@ class Delegating:
     def check(self, der: bytes) -> Certified:
         """Who the certificate of a box names, if it counts. Raises IdentityRefused, which names the
         rule."""
-        certified = self._shown(der).certified
-        gone = self._place_taken(certified)
+        one = self._shown(der)
+        gone = self._place_taken(one.certified)
         if gone:
-            raise AdmissionRefused(f"{certified.identity.uri} counts no longer: {gone}")
-        return certified
+            raise AdmissionRefused(f"{one.certified.identity.uri} counts no longer: {gone}")
+        if not _is_taken_in(one):
+            self._check_keys(one.certified)
+        return one.certified
 
     def _shown(self, der: bytes) -> Shown:
         content = self._publisher.content
@@ -163,7 +165,9 @@ class Delegating:
         if _is_taken_in(one):
             return self._publisher.published.counter
         content, certified = self._publisher.content, one.certified
-        self._check_keys(content, certified)
+        self._check_keys(certified)
+        if len(content.rosters().get(certified.identity.site, ())) >= ROSTER_MAX:
+            raise MasterRefused(f"site {certified.identity.site!r} has {ROSTER_MAX} nodes")
         record = content.delegations[one.delegation.id]
         by = f"admitted at the site by {record.operator} ({one.name})"
         node = NodeRecord(
@@ -223,17 +227,17 @@ class Delegating:
                 return f"{one.replaced[key]} has taken its place, {by}"
         return ""
 
-    def _check_keys(self, content: Content, certified: Certified) -> None:
-        """Keys count once, and never again once they were revoked. Raises MasterRefused."""
-        keys = (certified.tls_key, certified.signing_key)
+    def _check_keys(self, certified: Certified) -> None:
+        """Keys count once, and never again once they were revoked: that is for good, whatever else
+        changes. Raises AdmissionRefused."""
+        content, uri = self._publisher.content, certified.identity.uri
+        keys, way_out = (certified.tls_key, certified.signing_key), "admit the box with new keys"
         for one in content.revocations.values():
             if one.tls_key == keys[0] or one.signing_key == keys[1]:
-                raise MasterRefused(f"the keys of {certified.identity.uri} were revoked")
+                raise AdmissionRefused(f"the keys of {uri} were revoked; {way_out}")
         for record in content.nodes.values():
             if record.tls_key == keys[0] or record.signing_key == keys[1]:
-                raise MasterRefused(f"{certified.identity.uri} has keys of {record.node!r}")
-        if len(content.rosters().get(certified.identity.site, ())) >= ROSTER_MAX:
-            raise MasterRefused(f"site {certified.identity.site!r} has {ROSTER_MAX} nodes")
+                raise AdmissionRefused(f"{uri} has keys of {record.node!r}; {way_out}")
 
     def _draft(self, content: Content) -> Draft:
         try:

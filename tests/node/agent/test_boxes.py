@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from mesh.core.admissions import REPEATED_MAX
+from mesh.hashing import sha256
+from mesh.heads.certificates import read_certificate
 from mesh.registers.store import NodeKeys, Record
 from node.agent import boxes as boxes_module
 from node.agent.boxes import Boxes
@@ -16,6 +18,13 @@ from protos.documents_pb2 import StableRegister
 from tests.node.agent.waiting import until
 from tests.node.master.fleet import Fleet, Machine
 from tests.node.master.test_delegating import Operator
+
+
+def subject(box: bytes) -> str:
+    """What the alarm of a box is about."""
+    certified = read_certificate(box)
+    name, number = certified.identity.name, certified.serial
+    return f"north/{name} ({number}, {sha256(box).hex()[:8]})"
 
 
 class Hearing:
@@ -109,13 +118,46 @@ async def test_a_box_that_is_refused_for_good_is_an_alarm_until_it_is_admitted_a
     master: Hearing,
 ) -> None:
     machine = Machine()
-    master.hear(master.operator.box(9, "a", machine))
-    await until(lambda: list(master.alarms) == ["north/a (9)"])
-    assert "admit the box under another ID" in master.alarms["north/a (9)"]
-    assert "meshctl delegate --end" in master.alarms["north/a (9)"]
-    master.hear(master.operator.box(9, "a", machine))
+    box = master.operator.box(9, "a", machine)
+    master.hear(box)
+    await until(lambda: list(master.alarms) == [subject(box)])
+    assert subject(box).startswith("north/a (9, ")
+    assert "admit the box under another ID" in master.alarms[subject(box)]
+    assert "meshctl delegate --end" in master.alarms[subject(box)]
+    master.hear(box)
     master.hear(master.operator.box(8, "d", machine))
     await until(lambda: "d" in master.nodes() and not master.alarms)
+    tried = len(master.asked)
+    master.hear(box, master.operator.box(7, "e"))
+    await until(lambda: "e" in master.nodes())
+    assert len(master.asked) == tried + 1, "its machine is a node"
+
+
+async def test_two_boxes_of_one_name_and_number_are_two_alarms(master: Hearing) -> None:
+    machines = Machine(), Machine()
+    one, other = (master.operator.box(9, "a", machine) for machine in machines)
+    master.hear(one, other)
+    await until(lambda: set(master.alarms) == {subject(one), subject(other)})
+    master.hear(master.operator.box(8, "d", machines[0]))
+    await until(lambda: list(master.alarms) == [subject(other)])
+
+
+async def test_a_box_with_the_signing_key_of_another_node_is_an_alarm_and_waits_no_more(
+    master: Hearing,
+) -> None:
+    machine, other = Machine(), Machine()
+    other.signing_key = machine.signing_key
+    master.hear(master.operator.box(1, "d", machine))
+    await until(lambda: "d" in master.nodes())
+    box = master.operator.box(2, "e", other)
+    master.hear(box)
+    await until(lambda: list(master.alarms) == [subject(box)])
+    assert "has keys of 'd'" in master.alarms[subject(box)]
+    await until(lambda: master.tried > 5)
+    assert len(master.asked) == 2, "it is refused for good"
+    master.fleet.authority.revoke("d", "stolen")
+    await until(lambda: "were revoked" in master.alarms[subject(box)])
+    assert len(master.asked) == 2
 
 
 async def test_a_refused_box_is_taken_in_once_no_rule_is_against_it(master: Hearing) -> None:
@@ -157,4 +199,4 @@ async def test_of_many_that_are_refused_so_many_are_alarms(
     boxes = [master.operator.box(number, "a") for number in (9, 8)]
     master.hear(*boxes, master.operator.box(1, "d"))
     await until(lambda: "d" in master.nodes())
-    assert list(master.alarms) == ["north/a (9)"]
+    assert list(master.alarms) == [subject(boxes[0])]
