@@ -15,6 +15,7 @@ from mesh.desired.history import History, Version
 from mesh.desired.holds import Holds, SiteService
 from mesh.desired.parse import from_json, to_json
 from mesh.desired.resources import Pipeline, Resource, Service
+from mesh.heads.certificates import read_certificate
 from mesh.heads.identity import Identity
 from node.master.records import (
     DelegationRecord,
@@ -154,24 +155,42 @@ class Content:
 
 
 def load_content(store: Store) -> Content:
-    """What the store holds. Of a service whose versions nobody noted, the one of now is known."""
+    """What the store holds. Of a service whose versions nobody noted, the one of now is known; of a
+    delegation that does not say whose places its boxes took, what their certificates say."""
     releases = [ReleaseRecord.decode(data) for _, data in store.scan(RELEASES)]
     revocations = [RevocationRecord.decode(data) for _, data in store.scan(REVOCATIONS)]
     resources = Resources.of(from_json(data) for _, data in store.scan(RESOURCES))
     generations = {_pair(name): int(data) for name, data in store.scan(GENERATIONS)}
     noted = {name: _history(data) for name, data in store.scan(VERSIONS)}
+    nodes = {name: NodeRecord.decode(data) for name, data in store.scan(NODES)}
+    delegations = [DelegationRecord.decode(data) for _, data in store.scan(DELEGATIONS)]
+    places = _places_taken(nodes.values())
     return Content(
         resources=resources,
         generations=generations,
-        nodes={name: NodeRecord.decode(data) for name, data in store.scan(NODES)},
+        nodes=nodes,
         releases={(one.name, one.version): one for one in releases},
         restarts={_pair(name): int(data) for name, data in store.scan(RESTARTS)},
         revocations={one.tls_key: one for one in revocations},
         pauses=_holds(store, PAUSES),
         pins=_holds(store, PINS),
         versions={**_present_versions(resources, generations), **noted},
-        delegations={name: DelegationRecord.decode(data) for name, data in store.scan(DELEGATIONS)},
+        delegations={
+            one.id: replace(one, replaced={**places.get(one.id, {}), **one.replaced})
+            for one in delegations
+        },
     )
+
+
+def _places_taken(nodes: Iterable[NodeRecord]) -> dict[str, dict[str, str]]:
+    """By delegation, whose places its boxes took that are nodes, as its record says it: one that was
+    written before records did so does not."""
+    found: dict[str, dict[str, str]] = {}
+    for node in nodes:
+        replaces = read_certificate(node.certificate).replaces if node.delegation else b""
+        if replaces:
+            found.setdefault(node.delegation, {})[replaces.hex()] = node.node
+    return found
 
 
 def _delegation(record: DelegationRecord) -> Delegation:

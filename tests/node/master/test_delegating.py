@@ -1,6 +1,7 @@
 """Delegations at the master, and the boxes that it takes in: by the rules of the site."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,7 @@ from mesh.heads.delegations import AdmissionRefused
 from mesh.heads.identity import Identity, IdentityRefused
 from mesh.heads.limits import DELEGATED_MAX, DELEGATIONS_MAX
 from mesh.signed import Signer
+from node.master.content import put_delegation
 from node.master.delegating import Delegated
 from node.master.errors import MasterRefused, NotFound
 from node.master.records import DelegationRecord
@@ -200,6 +202,23 @@ def test_whose_place_was_taken_stays_out_when_the_id_of_its_replacement_is_given
         fleet.authority.check_box(first)
     fleet.authority.take_in(first)
     assert key in fleet.authority.content.revocations
+    assert branch(fleet)[0] == {"a", "c", "y"}
+
+
+def test_a_store_that_does_not_say_whose_place_was_taken_is_read_with_the_certificates_that_do(
+    operator: Operator,
+) -> None:
+    fleet, machine = operator.fleet, Machine()
+    first = operator.box(1, "x", machine)
+    key = tls_key_digest(machine.tls_key.public_key())
+    fleet.authority.take_in(operator.box(2, "y", replaces=key))
+    (record,) = fleet.authority.content.delegations.values()
+    assert record.replaced == {key.hex(): "y"}
+    fleet.store.commit([put_delegation(replace(record, replaced={}))])
+    fleet.reopen()
+    with pytest.raises(IdentityRefused, match="y has taken its place"):
+        fleet.authority.check_box(first)
+    fleet.authority.take_in(first)
     assert branch(fleet)[0] == {"a", "c", "y"}
 
 
