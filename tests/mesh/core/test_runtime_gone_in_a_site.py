@@ -150,6 +150,30 @@ def test_no_rollout_waits_for_it(which: int, cordoned: bool) -> None:
     assert served == ["1.1.0"] * 3
 
 
+def test_what_the_only_other_node_refuses_meanwhile_is_tried_anew_once_it_answers() -> None:
+    site = Site(2).settle(2)
+    site.world.run(3_000)
+    site.publish(replicas=2, version="1.1.0", soak_ms=2_000)
+
+    def passed() -> list[SimNode]:
+        good = ((n, n.core.share.rollouts.last_good.get("faces")) for n in site.nodes)
+        return [n for n, known in good if known is not None and known.model_version == "1.1.0"]
+
+    site.world.run_until(lambda: bool(passed()), 30_000, "it has passed on one")
+    (lost,) = passed()
+    (other,) = (node for node in site.nodes if node is not lost)
+    site.world.faulty["1.1.0"] = "golden"
+    lost.lose_runtime(after_ms=None)
+    site.world.run(15_000)
+    assert other.versions("faces") == ["1.0.0", "1.0.0"]
+    assert "Refused" in {alarm.kind for alarm in other.core.alarms.states()}
+    site.world.faulty.clear()
+    lost.find_runtime()
+    site.world.run(30_000)
+    assert (lost.versions("faces"), other.versions("faces")) == (["1.1.0"], ["1.0.0"])
+    assert "Refused" not in {a.kind for n in site.nodes for a in n.core.alarms.states()}
+
+
 def test_one_that_comes_and_goes_does_not_get_its_work_again_for_a_while() -> None:
     site = Site(3).settle(1)
     lost = server(site)
