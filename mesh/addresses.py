@@ -107,11 +107,13 @@ def _ip(host: str) -> _Ip | None:
 
 
 def _is_host(host: str) -> bool:
+    if len(host) > HOST_CHARACTERS_MAX:  # also of an IPv6 address, whose zone has no bound
+        return False
     if host.startswith("[") and host.endswith("]"):
         try:
             return ipaddress.ip_address(host[1:-1]).version == 6
         except ValueError:
             return False
-    if len(host) > HOST_CHARACTERS_MAX or _HOST.fullmatch(host) is None:
+    if _HOST.fullmatch(host) is None:
         return False
     return _NUMBER.fullmatch(host) is None or _ip(host) is not None

@@ -183,8 +183,8 @@ def load_content(store: Store) -> Content:
 
 
 def _places_taken(nodes: Iterable[NodeRecord]) -> dict[str, dict[str, str]]:
-    """By delegation, whose places its boxes took that are nodes, as its record says it: one that was
-    written before records did so does not."""
+    """By delegation, whose places its boxes took that are nodes, as its record says it, unless it
+    was written before records said so."""
     found: dict[str, dict[str, str]] = {}
     for node in nodes:
         replaces = read_certificate(node.certificate).replaces if node.delegation else b""

@@ -18,6 +18,7 @@ from mesh.addresses import (
     [
         ("10.0.0.5:7400", "ipv4:10.0.0.5:7400"),
         ("[fe80::1]:7400", "ipv6:[fe80::1]:7400"),
+        (f"[fe80::1%{'a' * 243}]:1", f"ipv6:[fe80::1%{'a' * 243}]:1"),
         ("box-1.site:1", "dns:///box-1.site:1"),
     ],
 )
@@ -47,6 +48,7 @@ def test_addresses_get_a_scheme_of_our_choosing(address: str, expected: str) -> 
         "[10.0.0.5]:7400",
         "[x]:7400",
         "a" * 254 + ":1",
+        f"[fe80::1%{'a' * 244}]:1",
         "box\n:1",
         "@box:1",
         "127.1:1",

@@ -108,6 +108,8 @@ class Pressure:
             fault = self._fault(call.result())
         except grpc.RpcError as error:
             fault = f"{error.code().name}: {error.details()}"
+        except Exception as error:  # of the judge: what it cannot judge is no good answer
+            fault = f"{type(error).__name__}: {error}"
         self.answered += 1
         if fault:
             self.failures[fault] += 1

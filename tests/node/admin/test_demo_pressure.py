@@ -106,3 +106,13 @@ def test_the_service_that_load_scales_differs_in_its_bounds_and_times_alone() ->
     assert busy.resource.spec.replicas.most == most
     assert busy.resource.spec.scaling.queue_delay < usual.resource.spec.scaling.queue_delay
     assert busy.resource.spec.model == usual.resource.spec.model
+
+
+def test_an_answer_at_which_the_judge_fails_itself_is_none(node: tuple[str, Answering]) -> None:
+    def failing(data: bytes) -> str | None:
+        raise ValueError("what came is no answer")
+
+    pressure = Pressure([node[0]], b"good", failing)
+    pressure.start()
+    pressure.end()
+    assert dict(pressure.failures) == {"ValueError: what came is no answer": 1}
