@@ -97,6 +97,8 @@ class FromDisk:
             return State()
 
     def _say(self, name: str, damage: str) -> None:
+        if damage in self.damaged:
+            return  # it was read before
         self.damaged.append(damage)
         log.error("a document is damaged", document=name, error=damage)
 

@@ -151,6 +151,17 @@ def test_a_copy_from_before_is_used_and_said(stores: Stores, tmp_path: Path) -> 
     assert disk.damaged == ["the document 'state-applied' is damaged: the copy before it is used"]
 
 
+def test_what_is_damaged_and_read_again_is_said_once(stores: Stores, tmp_path: Path) -> None:
+    for counter in (4, 5):
+        stores.documents.put("in-force", KeptInForce(counter=counter).SerializeToString())
+    damage(tmp_path, "in-force.doc")
+    disk = FromDisk(stores, "north")
+    flow = disk.heads(TRUST)
+    assert disk.branch(flow) == SiteBranch()
+    assert disk.manifests(flow) == []
+    assert disk.damaged == ["the document 'in-force' is damaged: the copy before it is used"]
+
+
 def test_a_state_that_is_none_is_said_and_not_taken(stores: Stores) -> None:
     stores.documents.put("state-seen", b"\xff" * 40)
     disk = FromDisk(stores, "north")
