@@ -140,8 +140,8 @@ class KeptRosters(_message.Message):
     since: int
     earlier: _containers.RepeatedCompositeFieldContainer[EarlierRoster]
     tls_keys: _containers.RepeatedScalarFieldContainer[bytes]
-    over: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, nodes: _Optional[_Iterable[str]] = ..., since: _Optional[int] = ..., earlier: _Optional[_Iterable[_Union[EarlierRoster, _Mapping]]] = ..., tls_keys: _Optional[_Iterable[bytes]] = ..., over: _Optional[_Iterable[int]] = ...) -> None: ...
+    over: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, nodes: _Optional[_Iterable[str]] = ..., since: _Optional[int] = ..., earlier: _Optional[_Iterable[_Union[EarlierRoster, _Mapping]]] = ..., tls_keys: _Optional[_Iterable[bytes]] = ..., over: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class KeptInForce(_message.Message):
     __slots__ = ("counter", "branch", "revocations")

@@ -281,10 +281,12 @@ class Leases:
 
     def _base(self, core: "NodeCore", name: str, lease: Lease) -> int | None:
         """When that was asked on which the lease rests. Who knows of an earlier roster counts only
-        where a quorum of that one acknowledges too."""
+        where a quorum of that one acknowledges too, unless this node has seen that it is over."""
         clones = core.conflicts.clones
         given = {one: at for one, at in lease.acknowledged.items() if one.node not in clones}
-        known = {node: lease.earlier.get(node, ()) for node in given}
+        told = {node: lease.earlier.get(node, ()) for node in given}
+        over = {one for each in set(told.values()) for one in each if self.rosters.is_over(one)}
+        known = {node: [one for one in each if one not in over] for node, each in told.items()}
         able = {
             node: at
             for node, at in given.items()

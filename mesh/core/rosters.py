@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from google.protobuf.message import DecodeError
 
 from mesh.events import Instruction, SaveDocument
+from mesh.hashing import sha256
 from mesh.site.leases import FREE_MS, Earlier, Member, is_over
 from mesh.site.rosters import members, rosters_before
 from protos.documents_pb2 import EarlierRoster, KeptRosters, SiteBranch
@@ -40,8 +41,7 @@ class Rosters:
         self.since = body.since
         self.earlier = read(body.earlier, ())
         self._over = set(body.over)
-        """Of the rosters that the state tells: the counters of the states that replaced those by
-        which nobody goes any more."""
+        """Of the rosters that the state tells, those by which nobody goes any more (`_digest`)."""
         self._over_ms: dict[Earlier, int] = {}
         self._kept = True
 
@@ -49,6 +49,11 @@ class Rosters:
     def too_many(self) -> bool:
         """Whether more changed than this node can count by."""
         return not is_bounded(self.earlier)
+
+    def is_over(self, earlier: Earlier) -> bool:
+        """Whether this node has seen that nobody goes by it any more. That stays so, though the
+        registers that told it may be gone."""
+        return bool(self._over) and _digest(earlier) in self._over
 
     def counting(self) -> list[tuple[Member, ...]]:
         """All rosters of which a quorum is needed, the one in force first."""
@@ -61,9 +66,9 @@ class Rosters:
             return
         self._take_keys(roster)
         told = rosters_before(branch, counter)
-        self._over &= {one.until for one in told}
+        self._over &= {_digest(one) for one in told}
         held = set(self.earlier)
-        new = [one for one in told if one.until not in self._over and one not in held]
+        new = [one for one in told if one not in held and not self.is_over(one)]
         own: list[Earlier] = []
         if self.nodes not in (roster, (), *(one.nodes for one in told)):
             own.append(Earlier(self.nodes, counter))
@@ -89,7 +94,7 @@ class Rosters:
         if self._kept and not gone:
             return []
         self.earlier, self._kept = tuple(o for o in self.earlier if o not in gone), True
-        self._over |= {one.until for one in gone}
+        self._over |= {_digest(one) for one in gone}
         body = KeptRosters(
             nodes=[one.node for one in self.nodes],
             tls_keys=[one.tls_key for one in self.nodes],
@@ -131,6 +136,12 @@ def read(messages: Iterable[EarlierRoster], roster: Sequence[Member]) -> tuple[E
     return tuple(
         Earlier(with_keys(_members(one.nodes, one.tls_keys), roster), one.until) for one in messages
     )
+
+
+def _digest(earlier: Earlier) -> bytes:
+    """Names it on the disk: all that a state ever told would be too long."""
+    (message,) = written([earlier])
+    return sha256(message.SerializeToString(deterministic=True))
 
 
 def with_keys(nodes: tuple[Member, ...], roster: Sequence[Member]) -> tuple[Member, ...]:

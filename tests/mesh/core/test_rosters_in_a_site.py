@@ -130,6 +130,32 @@ def test_a_node_that_is_dead_for_good_does_not_stop_it_when_another_is_enrolled(
     assert_never_twice(site)
 
 
+def test_what_one_found_to_be_over_counts_no_more_though_new_nodes_cannot_find_it_over() -> None:
+    """Enrolled one by one; the first died and is not revoked; after a power cut nobody has its
+    register any more, so that nodes which are enrolled then never hear that it knew of them."""
+    site = site_with(1)
+    for number in (2, 3):
+        enrol(site, [number])
+        publish(site)
+        site.world.run(3_000)
+    site.world.run(SOON_MS + FREE_MS)
+    dead, *alive = site.nodes
+    for node in site.nodes:
+        node.power_off()
+    site.master.restart(site.master.disk)
+    publish(site)
+    for node in alive:
+        node.boot()
+    new = enrol(site, [4, 5])
+    site.world.run(1_000)
+    publish(site)
+    site.world.run_until(lambda: len(runners(site)) == 1, 6 * SOON_MS, "it runs")
+    assert owner_of(site) in alive
+    assert all(len(node.core.leases.rosters.earlier) >= 2 for node in new)
+    assert dead.name not in {one.name for one in runners(site)}
+    assert_never_twice(site)
+
+
 def test_an_id_that_was_given_anew_does_not_vote_for_both_machines() -> None:
     """The machine that had the ID before is cut off together with another one; the part with the
     new machine knows that it alone counts, the other part does not."""
