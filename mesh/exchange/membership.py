@@ -12,13 +12,14 @@ from mesh.events import Instruction, Notice, Send
 from mesh.exchange.frames import encode
 from mesh.exchange.relayed_probes import RelayedProbes
 from mesh.registers.liveness import (
+    ASK_AGAIN_MS,
     Action,
     Liveness,
     SendProbe,
-    Verdict,
     current_suspects,
 )
 from mesh.registers.store import NodeKeys, Record, RegisterRefused, Registers
+from mesh.registers.watched import Verdict
 from mesh.signed import Signer
 from protos.documents_pb2 import Boot, LoadRegister, StableRegister, Suspicion
 from protos.peer_pb2 import Probe, ProbeAnswer
@@ -54,6 +55,8 @@ class Membership:
         self.too_large = ""
         self._version = 0
         self._suspected: list[Suspicion] = []
+        self._accused: dict[str, tuple[Suspicion, int]] = {}
+        self._now_ms = now_ms
         self._said_at = (-1, -1)
         self._watch(now_ms)
 
@@ -123,9 +126,21 @@ class Membership:
         for node in suspected[:SUSPICIONS_MAX]:
             record = self.registers.get(node)
             if record is not None:
-                boot, version = record.body.boot, record.body.version
-                suspicions.append(Suspicion(node=node, boot=boot, version=version))
+                suspicions.append(self._suspicion(record))
+        self._accused = {one.node: self._accused[one.node] for one in suspicions}
         return suspicions
+
+    def _suspicion(self, record: Record) -> Suspicion:
+        """Against the version of now; of who is dead here, which may say one version after another
+        in the other part of a split site, against a newer one now and then: two parts that hear of
+        each other's suspicions over a master would else answer each other for ever."""
+        body = record.body
+        said, said_ms = self._accused.get(body.node, (None, 0))
+        is_old = said is None or said.boot != body.boot or self._now_ms >= said_ms + ASK_AGAIN_MS
+        if said is None or is_old or not self._is_dead(body.node):
+            said = Suspicion(node=body.node, boot=body.boot, version=body.version)
+            self._accused[body.node] = (said, self._now_ms)
+        return said
 
     def _is_dead(self, node: str) -> bool:
         return self.liveness.verdict(node) is Verdict.DEAD
@@ -137,7 +152,7 @@ class Membership:
         node = record.body.node
         if not self.liveness.knows(node):
             self._watch(now_ms)
-        actions = self.liveness.refuted(node)
+        actions = self.liveness.refuted(node, record.body.boot.counter)
         away_ms = min(record.body.away_ms, AWAY_MS)
         self.liveness.goes_away(node, now_ms + away_ms if away_ms else None)
         for witness in sorted((self.registers.accusing | {node}) - {self._me.keys.node}):
@@ -164,7 +179,10 @@ class Membership:
         self._watch(now_ms)
 
     def accuses_me(self, record: Record) -> bool:
-        """Whether the register suspects this node in its current version."""
+        """Whether the register, of a node that is not dead here itself, suspects this node in its
+        current version."""
+        if self._is_dead(record.body.node):
+            return False
         current = (self._me.boot.counter, self._version)
         return any(
             s.node == self._me.keys.node and (s.boot.counter, s.version) >= current
@@ -205,6 +223,7 @@ class Membership:
 
     def tick(self, now_ms: int) -> list[Instruction]:
         """Time passed."""
+        self._now_ms = now_ms
         late = _sends(self._relayed.tick(now_ms), "no answer for another")
         return late + self.carry(self.liveness.tick(now_ms))
 

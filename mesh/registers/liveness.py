@@ -9,6 +9,11 @@ register, about (node, boot, version). The suspect refutes it with a higher vers
 have stood unrefuted for long enough, shorter with two witnesses than with one, and nothing was
 heard from it directly in the meantime. Anything heard from it directly makes it alive again.
 
+A higher version tells that the node runs, and not that the site reaches it: it may have come from
+the other part of a split site, over a master that both parts reach. So a node that was suspected
+again after it had refuted it, or is dead, is asked before it is believed, directly or through
+others, and again every `ASK_AGAIN_MS` until it answers. A new start is believed at once.
+
 A node whose own loop stalls doubts itself first (Lifeguard, arXiv 1707.00788): probes that were
 pending while it was not looking count for nothing, and it waits longer for a while.
 
@@ -19,12 +24,18 @@ refuted on waking up, before anybody has drawn a conclusion.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from enum import Enum
+from dataclasses import dataclass
 
-from mesh.hashing import fingerprint, ranked
+from mesh.hashing import ranked
+from mesh.registers.watched import (
+    PROBE_EVERY_MS,
+    Member,
+    PendingProbe,
+    Verdict,
+    is_away,
+    place_of,
+)
 
-PROBE_EVERY_MS = 1_000
 RANDOM_PROBE_EVERY_MS = 5_000
 DIRECT_MS = 800
 """Time for a direct answer; a LAN answers in 3 ms, a busy small box in 200."""
@@ -37,17 +48,11 @@ SUSPICION_TWO_MS = 1_500
 GRACE_MS = 3_000
 """For a node that was just heard of: after a power cut all start, each in its own time."""
 WATCHERS = 2
+ASK_AGAIN_MS = 5_000
+"""Between two questions to a node that says it lives, and that nobody here reaches."""
 STALL_MS = 400
 """A tick later than this says that our own loop stood still; ticks come every 100 to 200 ms."""
 DOUBT_MAX = 7
-
-
-class Verdict(Enum):
-    """What this node holds of another."""
-
-    ALIVE = "alive"
-    SUSPECT = "suspect"
-    DEAD = "dead"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,41 +76,18 @@ class Changed:
 Action = SendProbe | Changed
 
 
-@dataclass(slots=True)
-class _Probe:
-    number: int
-    sent_ms: int
-    indirect_ms: int | None = None  # since when others are asked; None: only the node itself is
-    asked: set[str] = field(default_factory=set)
-
-
-@dataclass(slots=True)
-class _Member:
-    place: bytes  # on the ring
-    verdict: Verdict = Verdict.ALIVE
-    heard_ms: int = 0
-    linked: bool = False
-    known_ms: int = 0
-    probe: _Probe | None = None
-    probed_ms: int = -PROBE_EVERY_MS
-    suspected_ms: dict[str, int] = field(
-        default_factory=dict
-    )  # witness -> since when, as known here
-    away_until_ms: int | None = None  # it said that it is back by then
-
-
 class Liveness:
     """The liveness of the other members of a site, as one node sees it."""
 
     def __init__(self, node: str, now_ms: int) -> None:
         self._node = node
-        self._members: dict[str, _Member] = {}
+        self._members: dict[str, Member] = {}
         self._next_number = 1
         self._ticked_ms = now_ms
         self._doubt = 0
         self._random_ms = now_ms
         self._round = 0
-        self._place = _place(node)
+        self._place = place_of(node)
         self._ring = [node]
         self._linked: set[str] = set()
         self._witnesses: set[str] = set()
@@ -138,7 +120,7 @@ class Liveness:
 
     def away(self, now_ms: int) -> list[str]:
         """The members whose silence is no sign: they said that they will be back, sorted."""
-        return [n for n, m in self._members.items() if _is_away(m, now_ms)]
+        return [n for n, m in self._members.items() if is_away(m, now_ms)]
 
     def suspected(self) -> list[str]:
         """The members that this node itself suspects, sorted: what its register must say."""
@@ -157,8 +139,8 @@ class Liveness:
         if wanted == self._members.keys():
             return
         for node in sorted(wanted - self._members.keys()):
-            self._members[node] = _Member(
-                _place(node), heard_ms=now_ms, linked=node in self._linked, known_ms=now_ms
+            self._members[node] = Member(
+                place_of(node), heard_ms=now_ms, linked=node in self._linked, known_ms=now_ms
             )
         for node in sorted(self._members.keys() - wanted):
             del self._members[node]
@@ -174,18 +156,40 @@ class Liveness:
         if member is None:
             return []
         member.heard_ms = now_ms
-        member.probe = None
-        member.suspected_ms.pop(self._node, None)
-        return self._alive(node, member, "heard from it")
+        return self._reached(node, member, "heard from it")
 
-    def refuted(self, node: str) -> list[Action]:
-        """A higher version of the node's own register arrived, by whatever way."""
+    def refuted(self, node: str, boot: int) -> list[Action]:
+        """A higher version of the node's own register arrived, of that start, by whatever way."""
         member = self._members.get(node)
         if member is None:
             return []
+        own_ms = member.suspected_ms.get(self._node)
         member.suspected_ms.clear()
+        if boot > member.boot:
+            member.boot = boot
+            return self._reached(node, member, "its register is of a new start")
+        in_vain = member.refuted and own_ms is not None
+        if in_vain or member.verdict is Verdict.DEAD:
+            if own_ms is not None:
+                member.suspected_ms[self._node] = own_ms
+            self._ask_soon(member)
+            return []
+        member.refuted = member.refuted or own_ms is not None
         member.probe = None
         return self._alive(node, member, "its register has a higher version")
+
+    def _ask_soon(self, member: Member) -> None:
+        """It may live: if it is dead here or suspected, it is asked at the next tick."""
+        if member.verdict is not Verdict.ALIVE and not member.asked_again:
+            member.asked_again, member.probed_ms = True, self._ticked_ms - ASK_AGAIN_MS
+
+    def _is_to_be_asked(self, member: Member, now_ms: int) -> bool:
+        """Whether a node that is dead here or suspected is asked once more: if it says that it
+        lives, and by those whose suspicion the others go by."""
+        if member.verdict is Verdict.ALIVE or member.probe is not None:
+            return False
+        is_mine = member.asked_again or self._node in member.suspected_ms
+        return is_mine and now_ms - member.probed_ms >= ASK_AGAIN_MS
 
     def goes_away(self, node: str, until_ms: int | None) -> None:
         """The node said that it is silent until then, and back afterwards; None: it is back, or
@@ -230,8 +234,7 @@ class Liveness:
         if peer not in member.probe.asked:  # nobody else may speak for the target
             return []
         if alive:
-            member.probe = None
-            return []
+            return self._reached(target, member, f"{peer} reaches it")
         member.probe.asked.discard(peer)
         return (
             [] if member.probe.asked else self._suspect(target, member, now_ms, "nobody reaches it")
@@ -245,8 +248,8 @@ class Liveness:
         for node, member in self._members.items():
             if node in suspects and node != witness:
                 member.suspected_ms.setdefault(witness, now_ms)
-            else:
-                member.suspected_ms.pop(witness, None)
+            elif member.suspected_ms.pop(witness, None) is not None and not member.suspected_ms:
+                self._ask_soon(member)  # whoever suspected it may have reached it
 
     def tick(self, now_ms: int) -> list[Action]:
         """To be called every 100 to 200 ms."""
@@ -260,6 +263,8 @@ class Liveness:
                 actions += self._overdue(node, member, member.probe, now_ms)
             if member.suspected_ms:
                 actions += self._conclude(node, member, now_ms)
+            if self._is_to_be_asked(member, now_ms):
+                actions += self._probe(node, member, now_ms)
         return actions + self._probe_watched(now_ms)
 
     # ---- inside ----
@@ -292,14 +297,14 @@ class Liveness:
                 actions += self._probe(node, member, now_ms)
         return actions
 
-    def _probe(self, node: str, member: _Member, now_ms: int) -> list[Action]:
+    def _probe(self, node: str, member: Member, now_ms: int) -> list[Action]:
         member.probed_ms = now_ms
         if not member.linked:
             return self._ask_others(node, member, now_ms)
-        member.probe = _Probe(self._number(), now_ms)
+        member.probe = PendingProbe(self._number(), now_ms)
         return [SendProbe(node, member.probe.number)]
 
-    def _too_new(self, member: _Member, now_ms: int) -> bool:
+    def _too_new(self, member: Member, now_ms: int) -> bool:
         """Whether nobody could have linked with the node yet."""
         return not member.linked and now_ms - member.known_ms < GRACE_MS
 
@@ -318,7 +323,7 @@ class Liveness:
         before = [ring[(place - step) % len(ring)] for step in range(1, WATCHERS + 1)]
         return [n for n in dict.fromkeys(before) if n != self._node]
 
-    def _overdue(self, node: str, member: _Member, probe: _Probe, now_ms: int) -> list[Action]:
+    def _overdue(self, node: str, member: Member, probe: PendingProbe, now_ms: int) -> list[Action]:
         if probe.indirect_ms is None:
             if now_ms - probe.sent_ms < self._patience(DIRECT_MS):
                 return []
@@ -327,26 +332,26 @@ class Liveness:
             return []
         return self._suspect(node, member, now_ms, "no answer, direct or through others")
 
-    def _ask_others(self, node: str, member: _Member, now_ms: int) -> list[Action]:
+    def _ask_others(self, node: str, member: Member, now_ms: int) -> list[Action]:
         helpers = [n for n in self._alive_members if n != node and self._members[n].linked]
         asked = ranked(f"{node} {self._next_number}", helpers)[:INDIRECT_ASKED_MAX]
         if not asked:
             return self._suspect(node, member, now_ms, "no answer, and nobody else to ask")
-        member.probe = _Probe(self._number(), now_ms, indirect_ms=now_ms, asked=set(asked))
+        member.probe = PendingProbe(self._number(), now_ms, indirect_ms=now_ms, asked=set(asked))
         return [SendProbe(helper, member.probe.number, node) for helper in asked]
 
-    def _suspect(self, node: str, member: _Member, now_ms: int, why: str) -> list[Action]:
+    def _suspect(self, node: str, member: Member, now_ms: int, why: str) -> list[Action]:
         member.probe = None
-        if member.verdict is not Verdict.ALIVE or _is_away(member, now_ms):
+        if member.verdict is not Verdict.ALIVE or is_away(member, now_ms):
             return []
         member.suspected_ms[self._node] = now_ms
         member.verdict = Verdict.SUSPECT
         self._turn()
         return [Changed(node, Verdict.SUSPECT, why)]
 
-    def _conclude(self, node: str, member: _Member, now_ms: int) -> list[Action]:
+    def _conclude(self, node: str, member: Member, now_ms: int) -> list[Action]:
         witnesses = {w: t for w, t in member.suspected_ms.items() if self._may_testify(w)}
-        if member.verdict is Verdict.DEAD or not witnesses or _is_away(member, now_ms):
+        if member.verdict is Verdict.DEAD or not witnesses or is_away(member, now_ms):
             return []
         alone = len(witnesses) == 1 and bool(self._alive_members)
         limit = SUSPICION_ONE_MS if alone else SUSPICION_TWO_MS
@@ -362,7 +367,13 @@ class Liveness:
     def _may_testify(self, witness: str) -> bool:
         return witness == self._node or self.is_alive(witness)
 
-    def _alive(self, node: str, member: _Member, why: str) -> list[Action]:
+    def _reached(self, node: str, member: Member, why: str) -> list[Action]:
+        member.probe = None
+        member.refuted = member.asked_again = False
+        member.suspected_ms.pop(self._node, None)
+        return self._alive(node, member, why)
+
+    def _alive(self, node: str, member: Member, why: str) -> list[Action]:
         if member.verdict is Verdict.ALIVE:
             return []
         member.verdict = Verdict.ALIVE
@@ -372,15 +383,6 @@ class Liveness:
     def _number(self) -> int:
         self._next_number += 1
         return self._next_number - 1
-
-
-def _place(node: str) -> bytes:
-    """A node's place on the ring."""
-    return fingerprint([node.encode()])
-
-
-def _is_away(member: _Member, now_ms: int) -> bool:
-    return member.away_until_ms is not None and now_ms < member.away_until_ms
 
 
 def current_suspects(

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from mesh.core.node import NodeCore
-from mesh.registers.liveness import Verdict
+from mesh.registers.watched import Verdict
 from mesh.site.explain import Standing, explain_pipeline, explain_service
 from mesh.site.scaling import keeper
 from node.agent.edge import now_ms

@@ -14,7 +14,7 @@ import psutil
 from mesh.core.messages import CordonAsked
 from mesh.core.node import NodeCore
 from mesh.core.runtime_view import key_of
-from mesh.registers.liveness import Verdict
+from mesh.registers.watched import Verdict
 from node.admin.backend import BadInput, Cordoned, NotFound, NotHere, Restarted
 from node.agent import site_documents as documents
 from node.agent.alarm_documents import count_now, merged_alarms

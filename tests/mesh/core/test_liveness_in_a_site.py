@@ -122,3 +122,24 @@ def test_a_node_that_was_away_for_long_is_taken_back_at_once() -> None:
     victim.boot()
     site.world.run_until(lambda: deaths(site) == [], 3_000, "it is back")
     assert all(victim.name in n.core.membership.liveness.live() for n in others)
+
+
+@pytest.mark.parametrize(("nodes", "small"), [(3, 1), (5, 2), (20, 8)])
+def test_parts_of_a_split_that_hear_of_each_other_over_a_master_stand_still(
+    nodes: int, small: int
+) -> None:
+    site = Site(nodes)
+    site.settle()
+    part, rest = site.nodes[:small], site.nodes[small:]
+    pairs = [(one.name, other.name) for one in part for other in rest]
+    for one, other in pairs:
+        site.world.cut_off(one, other)
+    site.world.run(20_000)
+    expected = {*pairs, *((other, one) for one, other in pairs)}
+    assert set(deaths(site)) == expected
+    before = {node.name: node.core.membership.liveness.generation for node in site.nodes}
+    site.world.run(30_000)
+    assert {n.name: n.core.membership.liveness.generation for n in site.nodes} == before
+    for one, other in pairs:
+        site.world.mend(one, other)
+    site.world.run_until(lambda: not deaths(site), 10_000, "all live again")

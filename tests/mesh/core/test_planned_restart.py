@@ -2,7 +2,7 @@
 
 from mesh.core.messages import NeighbourSilent
 from mesh.exchange.membership import AWAY_MS
-from mesh.registers.liveness import Verdict
+from mesh.registers.watched import Verdict
 from tests.sim.nodes import SimNode
 from tests.sim.site import Site
 

@@ -3,6 +3,7 @@
 import pytest
 
 from mesh.registers.liveness import (
+    ASK_AGAIN_MS,
     DIRECT_MS,
     DOUBT_MAX,
     GRACE_MS,
@@ -14,9 +15,9 @@ from mesh.registers.liveness import (
     Changed,
     Liveness,
     SendProbe,
-    Verdict,
     current_suspects,
 )
+from mesh.registers.watched import Verdict
 
 STEP_MS = 100
 
@@ -56,7 +57,7 @@ def test_nobody_is_known_alive_and_nobody_unknown_is_dead() -> None:
 @pytest.mark.parametrize("event", ["heard", "refuted", "link", "unreachable"])
 def test_events_about_strangers_are_nothing(event: str) -> None:
     liveness = site("a")
-    arguments = {"link": ("x", True, 5), "refuted": ("x",)}.get(event, ("x", 5))
+    arguments = {"link": ("x", True, 5), "refuted": ("x", 1)}.get(event, ("x", 5))
     assert getattr(liveness, event)(*arguments) == []
     assert liveness.live() == ["a", "me"]
 
@@ -107,8 +108,68 @@ def test_a_higher_version_clears_all_suspicion() -> None:
     liveness.link("a", False, 0)
     run(liveness, 0, INDIRECT_MS + 200, "b")
     assert liveness.verdict("a") is Verdict.SUSPECT
-    assert verdicts(liveness.refuted("a")) == [("a", Verdict.ALIVE)]
+    assert verdicts(liveness.refuted("a", 0)) == [("a", Verdict.ALIVE)]
     assert liveness.suspected() == []
+
+
+def suspected_twice() -> tuple[Liveness, int]:
+    """`a`, which nobody reaches: it has refuted once, and is suspected again at that time."""
+    liveness = site("a", "b")
+    run(liveness, 0, GRACE_MS, "a", "b")
+    liveness.link("a", False, GRACE_MS)
+    run(liveness, GRACE_MS, GRACE_MS + INDIRECT_MS, "b")
+    assert verdicts(liveness.refuted("a", 0)) == [("a", Verdict.ALIVE)]
+    now_ms = GRACE_MS + INDIRECT_MS
+    liveness.unreachable("a", now_ms)
+    run(liveness, now_ms, now_ms + INDIRECT_MS, "b")
+    assert liveness.verdict("a") is Verdict.SUSPECT
+    return liveness, now_ms + INDIRECT_MS
+
+
+def asked_about(actions: list[Action], node: str) -> list[SendProbe]:
+    return [a for a in actions if isinstance(a, SendProbe) and a.target == node]
+
+
+def test_who_refuted_in_vain_is_asked_before_it_is_believed() -> None:
+    liveness, now_ms = suspected_twice()
+    assert liveness.refuted("a", 0) == []
+    assert liveness.refuted("a", 0) == []
+    (probe,) = asked_about(liveness.tick(now_ms + STEP_MS), "a")
+    assert liveness.suspected() == ["a"]
+    (changed,) = liveness.answered("b", probe.number, "a", True, now_ms + 2 * STEP_MS)
+    assert isinstance(changed, Changed)
+    assert (changed.verdict, changed.why) == (Verdict.ALIVE, "b reaches it")
+    assert liveness.suspected() == []
+
+
+def test_a_dead_node_that_says_it_lives_is_asked_now_and_then_until_somebody_reaches_it() -> None:
+    liveness, now_ms = suspected_twice()
+    liveness.refuted("a", 0)
+    actions = run(liveness, now_ms + STEP_MS, now_ms + 4 * ASK_AGAIN_MS, "b")
+    assert verdicts(actions) == [("a", Verdict.DEAD)]
+    asked = asked_about(actions, "a")
+    assert len(asked) == 4
+    assert liveness.refuted("a", 0) == []
+    assert verdicts(liveness.heard("a", now_ms + 4 * ASK_AGAIN_MS)) == [("a", Verdict.ALIVE)]
+
+
+def test_a_new_start_is_believed() -> None:
+    liveness, _ = suspected_twice()
+    assert verdicts(liveness.refuted("a", 1)) == [("a", Verdict.ALIVE)]
+
+
+def test_a_dead_node_that_its_last_witness_reached_is_asked_by_the_others_too() -> None:
+    liveness = site("a", "b", "c", linked=False)
+    for witness in ("b", "c"):
+        liveness.link(witness, True, 0)
+        liveness.testimony(witness, {"a"}, 0)
+    run(liveness, 0, SUSPICION_TWO_MS, "b", "c")
+    assert liveness.dead() == ["a"]
+    liveness.testimony("b", set(), SUSPICION_TWO_MS)
+    assert asked_about(liveness.tick(SUSPICION_TWO_MS + STEP_MS), "a") == []
+    liveness.testimony("c", set(), SUSPICION_TWO_MS + STEP_MS)
+    probes = asked_about(liveness.tick(SUSPICION_TWO_MS + 2 * STEP_MS), "a")
+    assert sorted(probe.peer for probe in probes) == ["b", "c"]
 
 
 def test_two_witnesses_are_faster_than_one() -> None:
