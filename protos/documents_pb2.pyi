@@ -366,7 +366,7 @@ class Branch(_message.Message):
     def __init__(self, name: _Optional[str] = ..., digest: _Optional[bytes] = ..., index: _Optional[int] = ..., path: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class SiteBranch(_message.Message):
-    __slots__ = ("site", "roster", "plan", "labels", "delegations", "former", "rosters_from")
+    __slots__ = ("site", "roster", "plan", "labels", "delegations", "former", "rosters_from", "continued")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -381,6 +381,7 @@ class SiteBranch(_message.Message):
     DELEGATIONS_FIELD_NUMBER: _ClassVar[int]
     FORMER_FIELD_NUMBER: _ClassVar[int]
     ROSTERS_FROM_FIELD_NUMBER: _ClassVar[int]
+    CONTINUED_FIELD_NUMBER: _ClassVar[int]
     site: str
     roster: _containers.RepeatedCompositeFieldContainer[RosterEntry]
     plan: Plan
@@ -388,7 +389,8 @@ class SiteBranch(_message.Message):
     delegations: _containers.RepeatedCompositeFieldContainer[Delegation]
     former: _containers.RepeatedCompositeFieldContainer[FormerEntry]
     rosters_from: int
-    def __init__(self, site: _Optional[str] = ..., roster: _Optional[_Iterable[_Union[RosterEntry, _Mapping]]] = ..., plan: _Optional[_Union[Plan, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., delegations: _Optional[_Iterable[_Union[Delegation, _Mapping]]] = ..., former: _Optional[_Iterable[_Union[FormerEntry, _Mapping]]] = ..., rosters_from: _Optional[int] = ...) -> None: ...
+    continued: int
+    def __init__(self, site: _Optional[str] = ..., roster: _Optional[_Iterable[_Union[RosterEntry, _Mapping]]] = ..., plan: _Optional[_Union[Plan, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., delegations: _Optional[_Iterable[_Union[Delegation, _Mapping]]] = ..., former: _Optional[_Iterable[_Union[FormerEntry, _Mapping]]] = ..., rosters_from: _Optional[int] = ..., continued: _Optional[int] = ...) -> None: ...
 
 class FormerEntry(_message.Message):
     __slots__ = ("node", "tls_key", "since", "until")

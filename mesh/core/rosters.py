@@ -43,6 +43,8 @@ class Rosters:
         self._over = set(body.over)
         """Of the rosters that the state tells, those by which nobody goes any more (`_digest`)."""
         self._over_ms: dict[Earlier, int] = {}
+        self._counter = self._continued = 0
+        """Of the state that was used last, and what that says."""
         self._kept = True
 
     @property
@@ -66,18 +68,22 @@ class Rosters:
             return
         self._take_keys(roster)
         told = rosters_before(branch, counter)
+        self._continued = min(branch.continued, counter)
         self._over &= {_digest(one) for one in told}
         held = set(self.earlier)
         new = [one for one in told if one not in held and not self.is_over(one)]
         own: list[Earlier] = []
-        if self.nodes not in (roster, (), *(one.nodes for one in told)):
+        # Of a roster that this node has gone by later than until then, the state knows nothing.
+        known = [one.nodes for one in told if one.until > self._counter]
+        self._counter = counter
+        if self.nodes not in (roster, (), *known):
             own.append(Earlier(self.nodes, counter))
         if roster != self.nodes:
             self.nodes, self.since, self._kept = roster, counter, False
         if own or new:
             self.earlier, self._kept = (*own, *self.earlier, *new), False
         # The same nodes as before, after others between: who asks by the former ones is refused.
-        self.since = max([self.since, *(one.until for one in told)])
+        self.since = max([self.since, self._continued, *(one.until for one in told)])
 
     def _take_keys(self, roster: Sequence[Member]) -> None:
         """Of what an older release kept, nodes had no keys but those that they have now."""
@@ -88,7 +94,7 @@ class Rosters:
         """Drops the earlier rosters that have been over for as long as a lease may last, and keeps
         what is another. `applied`: by node, the counter of the state that it goes by, as it says.
         """
-        over = [one for one in self.earlier if is_over(one, self.nodes, applied)]
+        over = [o for o in self.earlier if is_over(o, self.nodes, applied, self._continued)]
         self._over_ms = {one: self._over_ms.get(one, now_ms) for one in over}
         gone = {one for one, since_ms in self._over_ms.items() if now_ms - since_ms >= FREE_MS}
         if self._kept and not gone:

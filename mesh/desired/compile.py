@@ -46,7 +46,7 @@ Restarts = Mapping[tuple[str, str], int]
 @dataclass(frozen=True, slots=True)
 class Inputs:
     """Everything that the state is compiled from. `rosters`, `delegations` and `former`, who is in
-    the roster no more, are by site."""
+    the roster no more, are by site. `continued`: see SiteBranch."""
 
     resources: Resources = field(default_factory=Resources)
     released: Released = field(default_factory=dict)
@@ -56,6 +56,7 @@ class Inputs:
     holds: Holds = NOTHING_HELD
     delegations: Mapping[str, Sequence[Delegation]] = field(default_factory=dict)
     former: Mapping[str, Sequence[FormerEntry]] = field(default_factory=dict)
+    continued: int = 0
 
 
 def compile_all(
@@ -80,6 +81,7 @@ def compile_all(
         delegated = sorted(inputs.delegations.get(site, ()), key=lambda one: one.id)
         branch.delegations.extend(delegated)
         _tell_former(branch, inputs.former.get(site, ()))
+        branch.continued = inputs.continued
         said = SiteBranch.FromString(before.get(site_branch_name(site), b""))
         tell_since(branch.plan, said.plan, counter)
         blobs[site_branch_name(site)] = branch.SerializeToString(deterministic=True)

@@ -66,6 +66,7 @@ def open_site_branch(data: bytes, site: str) -> SiteBranch:
     for former in branch.former:
         _check_former_entry(former)
     checks.between("rosters_from", branch.rosters_from, 0, NUMBER_MAX)
+    checks.between("continued", branch.continued, 0, NUMBER_MAX)
     checks.labels("labels", branch.labels)
     checks.between("delegations.size", len(branch.delegations), 0, DELEGATIONS_MAX)
     for delegation in branch.delegations:

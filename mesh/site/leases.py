@@ -77,9 +77,14 @@ def asked_at(
     return None
 
 
-def is_over(earlier: Earlier, roster: Collection[Member], applied: Mapping[Member, int]) -> bool:
+def is_over(
+    earlier: Earlier, roster: Collection[Member], applied: Mapping[Member, int], continued: int
+) -> bool:
     """Whether nobody can hold a lease by an earlier roster alone any more: fewer than half of it
     may not know of a later one, or only nodes that the authority took out of it, which a person
-    answers for. `applied`: by node, the counter of the state that it goes by, as it says."""
-    unaware = [node for node in earlier.nodes if applied.get(node, 0) < earlier.until]
+    answers for. `applied`: by node, the counter of the state that it goes by, as it says;
+    `continued`: with which a master went on above states of another store, which say nothing of
+    what replaced a roster in its own."""
+    aware_from = max(earlier.until, continued)
+    unaware = [node for node in earlier.nodes if applied.get(node, 0) < aware_from]
     return 2 * len(unaware) < len(earlier.nodes) or not set(unaware).intersection(roster)

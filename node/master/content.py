@@ -43,13 +43,17 @@ PAUSES = "pause"
 PINS = "pin"
 VERSIONS = "version"
 DELEGATIONS = "delegation"
+CONTINUED = "continued"
 """The names of the store's tables."""
+COUNTER = "counter"
+"""The one name in CONTINUED."""
 
 
 @dataclass(frozen=True)  # without slots, which have no room for what is made once
 class Content:
     """What the authority has been told. `generations`: the state counter of each one's change;
-    `versions`: of each service, what it was told to run."""
+    `versions`: of each service, what it was told to run; `continued`: the counter with which the
+    states of this store went on last above states that it did not hold, 0: never."""
 
     resources: Resources = field(default_factory=Resources)
     generations: Mapping[Key, int] = field(default_factory=dict)
@@ -61,6 +65,7 @@ class Content:
     pins: Mapping[SiteService, HoldRecord] = field(default_factory=dict)
     versions: Mapping[str, History] = field(default_factory=dict)
     delegations: Mapping[str, DelegationRecord] = field(default_factory=dict)
+    continued: int = 0
 
     def inputs(self) -> Inputs:
         """The same as the compiler takes it."""
@@ -79,6 +84,7 @@ class Content:
             self.holds(),
             self.delegations_by_site(),
             self.former(),
+            self.continued,
         )
 
     def holds(self) -> Holds:
@@ -179,6 +185,7 @@ def load_content(store: Store) -> Content:
             one.id: replace(one, replaced={**places.get(one.id, {}), **one.replaced})
             for one in delegations
         },
+        continued=int(store.get(CONTINUED, COUNTER) or 0),
     )
 
 
@@ -283,6 +290,11 @@ def put_restarts(restarts: Mapping[tuple[str, str], int]) -> list[Write]:
 def put_node(record: NodeRecord) -> Write:
     """Keeps a node."""
     return Write(NODES, record.node, record.encode())
+
+
+def put_continued(counter: int) -> Write:
+    """Keeps with which counter the states went on above others."""
+    return Write(CONTINUED, COUNTER, b"%d" % counter)
 
 
 def put_delegation(record: DelegationRecord) -> Write:

@@ -9,7 +9,7 @@ for a writer.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mesh.desired.compile import compile_all
 from mesh.hashing import sha256
@@ -18,7 +18,7 @@ from mesh.heads.state import KIND
 from mesh.heads.tree import Tree
 from mesh.heads.trust import Trust
 from mesh.signed import Signer
-from node.master.content import Content, load_content
+from node.master.content import Content, load_content, put_continued
 from node.master.errors import Busy
 from node.master.store import Expected, Store, Write
 from protos.documents_pb2 import StateBody
@@ -81,10 +81,13 @@ class Publisher:
     def draft(self, content: Content, above: int = 0) -> Draft:
         """Compiles `content`. Raises ResourcesRefused.
 
-        The counter is the present one if nothing changes, unless `above` is not below it.
+        The counter is the present one if nothing changes, unless `above`, a counter of states that
+        the store does not hold, is not below it.
         """
         now = self.published.counter
         following = max(now, above) + 1
+        if 0 < now <= above:
+            content = replace(content, continued=following)
         branches = compile_all(content.inputs(), self.published.branches, following)
         changed = branches != self.published.branches or above >= now
         return Draft(content, branches, following if changed else now, changed)
@@ -97,6 +100,8 @@ class Publisher:
         revision = b"%d" % (int(self._revision or b"0") + 1)
         body = self._body(draft) if draft.changed else b""
         everything = [*writes, Write(HEADS, REVISION, revision), *self._state_writes(draft, body)]
+        if draft.content.continued != self.content.continued:
+            everything.append(put_continued(draft.content.continued))
         try:
             self._store.commit(everything, [Expected(HEADS, REVISION, self._revision)])
         except Busy:

@@ -40,6 +40,8 @@ class Site:
         self._plan = Plan()
         self.delegations: list[Delegation] = []
         """Who may admit boxes; the next state that is published says so."""
+        self.continued = 0
+        """The counter with which the master went on above states of before it was restored."""
         self._since: dict[tuple[str, bytes], int] = {}
         self._former: list[FormerEntry] = []
         self.envelope, self.chunks = face_detector()
@@ -132,6 +134,7 @@ class Site:
         for entry in branch.roster:
             entry.since = self._since.setdefault((entry.node, entry.tls_key), counter)
         branch.former.extend(self._former)
+        branch.continued = self.continued
 
     def versions(self) -> dict[str, list[str]]:
         """Node to the versions that serve on it."""

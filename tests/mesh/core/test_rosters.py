@@ -125,6 +125,25 @@ def test_other_nodes_of_the_same_counter_are_not_over_with_those_that_are() -> N
     assert Earlier((A, C), 7) in rosters.earlier
 
 
+def test_what_a_master_from_a_backup_says_of_a_counter_long_past_is_not_taken_for_known() -> None:
+    rosters = Rosters(b"")
+    rosters.use(branch({A: 1, B: 1}), 11)
+    state = branch({A: 1, B: 1, C: 2})
+    state.continued = 12
+    rosters.use(state, 12)
+    assert rosters.since == 12
+    assert rosters.earlier == (Earlier((A, B), 12), Earlier((A, B), 2))
+    new = Rosters(b"")
+    new.use(state, 12)
+    assert new.earlier == (Earlier((A, B), 2),)
+    new.look({A: 11, B: 11}, 0)
+    new.look({A: 11, B: 12}, FREE_MS)
+    assert new.earlier == (Earlier((A, B), 2),)
+    new.look({A: 12, B: 12}, FREE_MS)
+    new.look({A: 12, B: 12}, 2 * FREE_MS)
+    assert new.earlier == ()
+
+
 def test_a_document_that_is_damaged_is_none() -> None:
     rosters = Rosters(b"\xff")
     assert (rosters.nodes, rosters.earlier) == ((), ())

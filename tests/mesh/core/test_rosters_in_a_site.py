@@ -18,6 +18,7 @@ from tests.mesh.core.test_leases_in_a_site import (
     site_with,
 )
 from tests.sim import identities
+from tests.sim.disk import Disk
 from tests.sim.nodes import SimNode
 from tests.sim.site import Site
 from tests.sim.transcripts.twins import COPY, TwinWorld
@@ -154,6 +155,36 @@ def test_what_one_found_to_be_over_counts_no_more_though_new_nodes_cannot_find_i
     assert all(len(node.core.leases.rosters.earlier) >= 2 for node in new)
     assert dead.name not in {one.name for one in runners(site)}
     assert_never_twice(site)
+
+
+def test_where_a_master_from_a_backup_enrols_before_it_hears_of_its_site_it_runs_once() -> None:
+    """It signs the new nodes into a state whose counter the old ones passed long ago."""
+    site = site_with(3)
+    backup = site.master.counter
+    for _ in range(9):
+        publish(site)
+    site.world.run(SOON_MS)
+    owner = owner_of(site)
+    other, third = (node for node in site.nodes if node is not owner)
+    names = {node.name for node in site.nodes}
+    cut_wan_of(site, names)
+    part(site, {owner.name, other.name})
+    site.world.run(3_000)
+    site.master.restart(Disk())
+    site.master.counter = backup
+    new = enrol(site, range(4, 8), away_from=names)
+    publish(site)
+    site.world.run(5_000)
+    for node in new:
+        site.world.mend(third.name, node.name)
+    site.world.mend(third.name, identities.MASTER)
+    site.master.counter = third.core.in_force.counter
+    site.continued = site.master.counter + 1
+    publish(site)
+    site.world.run(SOON_MS + LEASE_MS + FREE_MS)
+    assert {n.core.in_force.counter for n in (third, *new)} == {site.continued}
+    assert runners(site) == [owner]
+    merge(site)
 
 
 def test_an_id_that_was_given_anew_does_not_vote_for_both_machines() -> None:

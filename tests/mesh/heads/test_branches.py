@@ -173,6 +173,7 @@ BAD_BRANCHES = [
     pytest.param(put("former.0.node", "A2"), "former.node is wrong", id="a former node's name"),
     pytest.param(put("former.0.tls_key", b"x"), "a1.tls_key has 1", id="a former node's key"),
     pytest.param(put("former.0.until", 2**63), "former.a1.until", id="a node until never"),
+    pytest.param(put("continued", 2**63), "continued", id="above a counter that there is not"),
     pytest.param(put("former.0.since", 7), "former.a1.since", id="a node that was in no state"),
     pytest.param(put("rosters_from", 2**63), "rosters_from", id="rosters from never on"),
     pytest.param(

@@ -114,10 +114,16 @@ EARLIER = Earlier(tuple(NODES[:3]), until=7)
 def test_an_earlier_roster_is_over_once_it_can_decide_nothing_alone(
     roster: str, applied: dict[str, int], over: bool
 ) -> None:
-    assert is_over(EARLIER, members(roster), at(applied)) is over
+    assert is_over(EARLIER, members(roster), at(applied), 0) is over
+
+
+def test_states_of_another_store_say_nothing_of_what_replaced_a_roster_in_this_one() -> None:
+    for counter, over in ((11, False), (12, True)):
+        applied = dict.fromkeys(NODES[:2], counter)
+        assert is_over(EARLIER, NODES[:4], applied, 12) is over
 
 
 def test_what_a_machine_knows_says_nothing_of_one_that_had_its_id_before() -> None:
     renewed = {Member(name, b"other key"): 7 for name in NAMES[:3]}
-    assert not is_over(EARLIER, {NODES[0], *renewed}, renewed)
-    assert is_over(EARLIER, renewed, {})
+    assert not is_over(EARLIER, {NODES[0], *renewed}, renewed, 0)
+    assert is_over(EARLIER, renewed, {}, 0)

@@ -59,6 +59,28 @@ def test_each_roster_of_a_site_is_told_for_good(fleet: Fleet) -> None:
     assert [len(nodes) for nodes, _ in watch.before] == [1, 2, 3, 2, 3]
 
 
+def test_where_a_store_of_a_backup_went_on_above_the_states_of_its_sites_is_told(
+    fleet: Fleet,
+) -> None:
+    fleet.join("a", "north")
+    assert branch_of(fleet).continued == 0
+    fleet.store.close()
+    yesterday = fleet.path.read_bytes()
+    fleet.open()
+    for number in range(9):
+        fleet.authority.release(fleet.manifest("bulk", f"v{number}"))
+    seen = fleet.authority.counter
+    fleet.store.close()
+    fleet.path.write_bytes(yesterday)
+    fleet.open()
+    fleet.join("b", "north")
+    fleet.authority.raise_above(seen, b"x" * 32)
+    assert branch_of(fleet).continued == seen + 1
+    fleet.reopen()
+    fleet.join("c", "north")
+    assert branch_of(fleet).continued == seen + 1 < fleet.authority.counter
+
+
 def test_a_box_that_is_taken_in_and_whom_it_replaces_are_told_too(fleet: Fleet) -> None:
     watch, operator = Watch(fleet), Operator(fleet)
     for node in "ac":
