@@ -5,7 +5,7 @@ The rules stand in mesh/site/leases.py, what this node grants in mesh/core/grant
 counts only from the linked node itself, in its present start as its register says it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from mesh.core.lease_candidates import Unable, chosen, has_holder, rank
 from mesh.core.lease_wait import without_quorum
 from mesh.core.messages import NodeOutput, Renew, Run
 from mesh.core.overlaps import kept
-from mesh.core.rosters import Rosters, is_bounded, read
+from mesh.core.rosters import Heard, Rosters, is_bounded
 from mesh.events import Send, WriteJournal
 from mesh.exchange.frames import encode
 from mesh.site.leases import (
@@ -93,6 +93,7 @@ class Leases:
         self.held: dict[str, Lease] = {}
         self.unable = Unable()
         self._leases: dict[str, Lease] = {}
+        self._heard = Heard()
         self._number = 0
         self._looked_ms = now_ms
 
@@ -254,7 +255,7 @@ class Leases:
             return []
         before = lease.acknowledged.get(node, 0)
         lease.acknowledged[node] = max(before, lease.asked[grant.number])
-        lease.earlier[node] = read(grant.earlier, self.rosters.nodes)
+        lease.earlier[node] = self._heard.read(grant.earlier, self.rosters.nodes)
         lease.refused.pop(peer, None)
         return self._count(core, grant.workload, lease, now_ms)
 
@@ -263,7 +264,7 @@ class Leases:
 
     def _count(self, core: "NodeCore", name: str, lease: Lease, now_ms: int) -> list[NodeOutput]:
         """Holds the lease for as long as the newest quorum grants it."""
-        if not lease.wanted or self.barred(core):
+        if not lease.wanted or self.barred(core) or not self._may_grow(name, lease, now_ms):
             return []
         base = self._base(core, name, lease)
         until_ms = 0 if base is None else base + LEASE_MS
@@ -279,22 +280,32 @@ class Leases:
             done.append(WriteJournal("record", "lease.held", name, cause))
         return done
 
+    def _may_grow(self, name: str, lease: Lease, now_ms: int) -> bool:
+        """Whether a quorum of each roster that this node knows has granted what was asked for later
+        than what the lease rests on. Cheap: of a round of grants most change nothing."""
+        from_ms = max(lease.until_ms, now_ms) - LEASE_MS
+        newer = {node for node, at in lease.acknowledged.items() if at > from_ms}
+        return all(is_quorum(name, newer, roster) for roster in self.rosters.counting())
+
     def _base(self, core: "NodeCore", name: str, lease: Lease) -> int | None:
         """When that was asked on which the lease rests. Who knows of an earlier roster counts only
         where a quorum of that one acknowledges too, unless this node has seen that it is over."""
         clones = core.conflicts.clones
         given = {one: at for one, at in lease.acknowledged.items() if one.node not in clones}
         told = {node: lease.earlier.get(node, ()) for node in given}
-        over = {one for each in set(told.values()) for one in each if self.rosters.is_over(one)}
-        known = {node: [one for one in each if one not in over] for node, each in told.items()}
-        able = {
-            node: at
-            for node, at in given.items()
-            if all(is_quorum(name, given, one.nodes) for one in known[node])
-        }
-        earlier = {*self.rosters.earlier, *(one for node in able for one in known[node])}
-        rosters = [self.rosters.nodes, *(one.nodes for one in earlier)]
+        kinds = {each: self._decided(name, given, each) for each in set(told.values())}
+        able = {node: at for node, at in given.items() if kinds[told[node]] is not None}
+        counting = {told[node] for node in able}
+        earlier = {one for each in counting for one in kinds[each] or ()}
+        rosters = {*self.rosters.counting(), *(one.nodes for one in earlier)}
         return asked_at(name, able, rosters)
+
+    def _decided(
+        self, name: str, given: Collection[Member], told: tuple[Earlier, ...]
+    ) -> list[Earlier] | None:
+        """Those of the earlier rosters that count; None where one of them does not acknowledge."""
+        counting = [one for one in told if not self.rosters.is_over(one)]
+        return counting if all(is_quorum(name, given, one.nodes) for one in counting) else None
 
     def _lost(
         self, core: "NodeCore", name: str, lease: Lease, why: str, now_ms: int

@@ -150,6 +150,24 @@ def _digest(earlier: Earlier) -> bytes:
     return sha256(message.SerializeToString(deterministic=True))
 
 
+class Heard:
+    """Reads what other nodes say. Most say the same, which is read once and held once."""
+
+    def __init__(self) -> None:
+        self._messages: Sequence[EarlierRoster] = []
+        self._roster: tuple[Member, ...] = ()
+        self._earlier: tuple[Earlier, ...] = ()
+
+    def read(
+        self, messages: Sequence[EarlierRoster], roster: tuple[Member, ...]
+    ) -> tuple[Earlier, ...]:
+        """As the function `read`."""
+        if roster != self._roster or messages != self._messages:
+            self._messages, self._roster = messages, roster
+            self._earlier = read(messages, roster)
+        return self._earlier
+
+
 def with_keys(nodes: tuple[Member, ...], roster: Sequence[Member]) -> tuple[Member, ...]:
     """The same nodes; those without keys have the keys that they have in `roster`, if any."""
     keys = dict(roster)

@@ -3,6 +3,7 @@
 import pytest
 
 from mesh.core import lease_members
+from mesh.core.leases import Lease
 from mesh.core.rosters import EARLIER_MAX, MEMBERS_MAX
 from mesh.events import Received, Send
 from mesh.exchange.frames import encode
@@ -224,6 +225,21 @@ def test_what_a_roster_was_counts_until_its_nodes_know_the_next() -> None:
     assert len(runners(site)) == 1
     assert all(node.core.leases.rosters.earlier == () for node in site.nodes)
     assert_never_twice(site)
+
+
+def test_of_a_round_of_grants_those_are_counted_by_which_the_lease_lasts_longer() -> None:
+    """Counting takes long where many rosters count."""
+    site = site_with(5)
+    leases = owner_of(site).core.leases
+    counted, base = [], leases._base
+
+    def counting(core: object, name: str, lease: Lease) -> int | None:
+        counted.append(lease.asked_ms)
+        return base(core, name, lease)  # type: ignore[arg-type]
+
+    leases._base = counting  # type: ignore[method-assign, assignment]
+    site.world.run(30_000)
+    assert len(counted) == len(set(counted)) > 8
 
 
 def test_an_ask_that_comes_twice_is_answered_once() -> None:

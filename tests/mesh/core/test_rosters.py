@@ -2,7 +2,15 @@
 
 import pytest
 
-from mesh.core.rosters import EARLIER_MAX, MEMBERS_MAX, ROSTERS, Rosters, read, written
+from mesh.core.rosters import (
+    EARLIER_MAX,
+    MEMBERS_MAX,
+    ROSTERS,
+    Heard,
+    Rosters,
+    read,
+    written,
+)
 from mesh.events import SaveDocument
 from mesh.site.leases import FREE_MS, Earlier, Member
 from protos.documents_pb2 import EarlierRoster, FormerEntry, KeptRosters, RosterEntry, SiteBranch
@@ -167,3 +175,14 @@ def test_earlier_rosters_are_read_as_they_were_written_and_without_keys_as_those
     )
     few = EarlierRoster(nodes=["a", "c"], tls_keys=[b"only one"], until=3)
     assert read([few], (A, C)) == (Earlier((A, C), 3),)
+
+
+def test_what_many_say_alike_is_read_once() -> None:
+    heard, one = Heard(), written([Earlier((A, C), 3)])
+    assert heard.read([], (A,)) == ()
+    first = heard.read(one, (A,))
+    assert first == (Earlier((A, C), 3),)
+    assert heard.read(written(first), (A,)) is first
+    few = [EarlierRoster(nodes=["a"], until=3)]
+    assert heard.read(few, (A,)) == (Earlier((A,), 3),)
+    assert heard.read(few, (C,)) == (Earlier((Member("a", b""),), 3),)
