@@ -64,11 +64,15 @@ class Unable:
         self.names: frozenset[str] = frozenset()
         self.tries_ms: dict[str, int] = {}
         """Since when it tries once more, by pipeline."""
+        self.why: dict[str, str] = {}
+        """Why this node got none of those that nobody has since, as far as it knows: while others
+        try in their turn that is so as before."""
         self._gave_up: dict[str, _GaveUp] = {}
         self._no_runtime_ms: int | None = None
 
-    def give_up(self, core: "NodeCore", workload: str, now_ms: int) -> None:
+    def give_up(self, core: "NodeCore", workload: str, why: str, now_ms: int) -> None:
         """No quorum granted it for so long that another node is to try."""
+        self.why[workload] = why
         self._gave_up.setdefault(workload, _GaveUp(now_ms, frozenset(core.peer.neighbours())))
 
     def look(self, core: "NodeCore", now_ms: int) -> None:
@@ -80,6 +84,11 @@ class Unable:
                 del self._gave_up[name]
                 self.tries_ms[name] = now_ms
         self.tries_ms = {name: at for name, at in self.tries_ms.items() if name in here}
+        self.why = {
+            name: why
+            for name, why in self.why.items()
+            if name in here and name not in core.leases.held and not has_holder(core, name)
+        }
         lacks_runtime = self._lacks_runtime(core, now_ms)
         gets_none = bool(here) and (lacks_runtime or bool(core.leases.barred(core)))
         names = frozenset(here if gets_none else self._gave_up)

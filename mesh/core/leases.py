@@ -177,7 +177,7 @@ class Leases:
             done += self.rosters.look(lease_members.applied(core), now_ms)
         self.unable.look(core, now_ms)
         if not self._leases:
-            self.pending = {}
+            self.pending = dict(self.unable.why)
             return done
         barred = self.barred(core)
         for name in sorted(self._leases):
@@ -350,8 +350,9 @@ class Leases:
     # ---- for people ----
 
     def _pending(self, core: "NodeCore", barred: str, now_ms: int) -> dict[str, str]:
-        """The pipelines that are placed here and may not run, and what to do about it."""
-        found = {}
+        """The pipelines that are placed here, or were until this node gave up, and may not run,
+        and what to do about it."""
+        found = dict(self.unable.why)
         for name, lease in self._leases.items():
             if not lease.wanted or lease.until_ms or has_holder(core, name):
                 continue
@@ -359,14 +360,13 @@ class Leases:
                 found[name] = f"it is placed on {self._me.node}, which may not run it: {barred}"
                 continue
             since_ms = max(lease.since_ms, self.grants.from_ms)
-            if now_ms >= max(since_ms, self.unable.tries_ms.get(name, 0)) + PATIENCE_MS:
-                self.unable.give_up(core, name, now_ms)
             able = lease_members.able(core)
+            why = without_quorum(name, lease.acknowledged, lease.refused, self.rosters, able)
+            if now_ms >= max(since_ms, self.unable.tries_ms.get(name, 0)) + PATIENCE_MS:
+                self.unable.give_up(core, name, why, now_ms)
             enough = all(is_quorum(name, able, roster) for roster in self.rosters.counting())
             if now_ms >= since_ms + (PATIENCE_MS if enough else 0):
-                found[name] = without_quorum(
-                    name, lease.acknowledged, lease.refused, self.rosters, able
-                )
+                found[name] = why
         return found
 
 

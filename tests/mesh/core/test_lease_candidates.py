@@ -141,7 +141,7 @@ def test_who_got_no_quorum_tries_again_after_a_while_only_where_nobody_runs_it()
     for node, retries in ((other, False), (owner, True)):
         unable, now_ms = node.core.leases.unable, node.clock_ms()
         assert has_holder(node.core, "door") is not retries
-        unable.give_up(node.core, "door", now_ms)
+        unable.give_up(node.core, "door", "none", now_ms)
         unable.look(node.core, now_ms + RETRY_MS - 1)
         assert unable.names == {"door"}
         unable.look(node.core, now_ms + RETRY_MS)
@@ -229,3 +229,24 @@ def test_a_node_says_which_state_is_in_force_there_not_which_it_has(counter: int
     node.core.leases.tick(node.core, node.clock_ms() + FREE_MS)
     node.core.leases.tick(node.core, node.clock_ms() + 3 * FREE_MS)
     assert (rosters.earlier == ()) is (counter >= applied)
+
+
+def test_what_nobody_gets_is_an_alarm_for_as_long_as_that_is_so() -> None:
+    """Each gives up in its turn, and lets the next one try."""
+    site = site_with(5)
+    rosters = [node.core.leases.rosters for node in site.nodes]
+    since = rosters[0].since
+    for one in rosters:
+        one.since = 10**6  # which all others seem to be behind
+    site.world.run(LEASE_MS + 2 * PATIENCE_MS)
+    assert runners(site) == []
+    for _ in range(60):
+        site.world.run(1_000)
+        assert any(
+            "goes by an earlier roster" in alarms(node).get("door", "") for node in site.nodes
+        )
+    for one in rosters:
+        one.since = since
+    site.world.run_until(lambda: len(runners(site)) == 1, RETRY_MS + SOON_MS, "one runs it")
+    site.world.run(2_000)
+    assert all("door" not in alarms(node) for node in site.nodes)
