@@ -104,7 +104,7 @@ class Admission:
         if token.expires_unix_ms <= self._clock():
             raise EnrolRefused(f"the token has expired; {again}")
         keys = check_proofs(request)
-        since = self._check_free(request.node, token.site, keys)
+        present = self._check_free(request.node, token.site, keys)
         identity = Identity(self._keys.mesh, "node", request.node, token.site)
         certificate = issue(
             self._keys.authority_key,
@@ -121,7 +121,9 @@ class Admission:
             keys.tls_key,
             keys.signing_key,
             self._clock(),
-            since=since,
+            cordoned=present is not None and present.cordoned,
+            draining=present is not None and present.draining,
+            since=present.since if present else self._publisher.next_counter,
         )
         self._admit(record, token)
         return Enrolled(certificate, identity.mesh, identity.site, identity.name)
@@ -149,8 +151,8 @@ class Admission:
             )
         return token
 
-    def _check_free(self, node: str, site: str, keys: ProvenKeys) -> int:
-        """Since which state the site's roster has the machine, if it may. Raises EnrolRefused."""
+    def _check_free(self, node: str, site: str, keys: ProvenKeys) -> NodeRecord | None:
+        """The machine's own record, if it is a node already. Raises EnrolRefused."""
         content = self._publisher.content
         for one in content.revocations.values():
             if keys.tls_key == one.tls_key or keys.signing_key == one.signing_key:
@@ -169,10 +171,10 @@ class Admission:
         present = content.nodes.get(node)
         if present is not None and not present.revoked:
             self._check_same(present, site, keys)
-            return present.since
+            return present
         if len(content.rosters().get(site, ())) >= ROSTER_MAX:
             raise EnrolRefused(f"site {site!r} has {ROSTER_MAX} nodes, which is the most")
-        return self._publisher.next_counter
+        return None
 
     def _check_same(self, present: NodeRecord, site: str, keys: ProvenKeys) -> None:
         node = present.node

@@ -35,6 +35,16 @@ def test_a_site_is_told_who_is_held_back_also_after_a_restart(fleet: Fleet) -> N
     ]
 
 
+def test_a_node_that_joins_again_is_held_back_as_before(fleet: Fleet) -> None:
+    machine = fleet.join("node-1", "north")
+    fleet.authority.cordon("node-1", True, True, "being repaired")
+    fleet.join("node-1", "north", machine)
+    assert held_back(fleet) == {"node-1": (True, True)}
+    fleet.authority.revoke("node-1", "burnt")
+    fleet.join("node-1", "north")
+    assert held_back(fleet) == {"node-1": (False, False)}
+
+
 def test_what_holds_already_signs_nothing(fleet: Fleet) -> None:
     fleet.join("node-1", "north")
     before = fleet.authority.counter
