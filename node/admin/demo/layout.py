@@ -32,7 +32,7 @@ PORTS = range(20_000, 32_000)
 """Below the range from which systems take ports for outgoing connections."""
 
 SCALING = "{queueDelay: 500ms, downAfter: 60s}"
-SCALING_SOON = "{queueDelay: 100ms, downAfter: 3s}"
+SCALING_SOON = "{queueDelay: 100ms, downAfter: 8s}"
 """A lower bound, that `pressure` reaches on any machine and the usual load on none; and little
 patience."""
 

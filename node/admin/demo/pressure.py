@@ -17,9 +17,9 @@ import grpc
 
 from node.admin.load_sender import METHOD
 
-SOON_S, LATE_S = 0.25, 0.5
+SOON_S, LATE_S = 0.2, 0.4
 """An answer within the first is soon, after the second late: more than the queue delay from which
-the service scales, and a quarter of what others have for an answer."""
+the service scales, and a fifth of what others have for an answer."""
 CHANGE_EVERY_S = 0.1
 """At most one caller of a node more or less in this time."""
 CALLERS_MAX = 128
