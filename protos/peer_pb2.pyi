@@ -198,18 +198,20 @@ class JournalBatches(_message.Message):
     def __init__(self, batches: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class LeaseAsk(_message.Message):
-    __slots__ = ("workload", "boot", "number", "release", "state")
+    __slots__ = ("workload", "boot", "number", "release", "state", "trust_generation")
     WORKLOAD_FIELD_NUMBER: _ClassVar[int]
     BOOT_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     RELEASE_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
+    TRUST_GENERATION_FIELD_NUMBER: _ClassVar[int]
     workload: str
     boot: _documents_pb2.Boot
     number: int
     release: bool
     state: int
-    def __init__(self, workload: _Optional[str] = ..., boot: _Optional[_Union[_documents_pb2.Boot, _Mapping]] = ..., number: _Optional[int] = ..., release: _Optional[bool] = ..., state: _Optional[int] = ...) -> None: ...
+    trust_generation: int
+    def __init__(self, workload: _Optional[str] = ..., boot: _Optional[_Union[_documents_pb2.Boot, _Mapping]] = ..., number: _Optional[int] = ..., release: _Optional[bool] = ..., state: _Optional[int] = ..., trust_generation: _Optional[int] = ...) -> None: ...
 
 class LeaseGrant(_message.Message):
     __slots__ = ("workload", "boot", "number", "granted", "reason", "granter", "earlier", "taken")

@@ -3,6 +3,7 @@ revoked, and looks anew at what its operators changed."""
 
 from typing import TYPE_CHECKING
 
+from mesh.core.in_force import NO_STATE, Order
 from mesh.core.messages import NodeOutput
 from mesh.events import Drop, Notice, WriteJournal
 
@@ -74,10 +75,10 @@ def _rests_on(core: "NodeCore") -> object:
     return core.peer.heads.trust.generation, core.revoked.tls_keys, boxes
 
 
-def _applied(core: "NodeCore") -> tuple[dict[str, bytes], int]:
-    """The branches of the state applied last, and its counter; 0 where none is."""
+def _applied(core: "NodeCore") -> tuple[dict[str, bytes], Order]:
+    """The branches of the state applied last, and its order."""
     applied = core.peer.heads.state.applied
-    return core.peer.heads.contents(), applied.counter if applied else 0
+    return core.peer.heads.contents(), applied.order if applied else NO_STATE
 
 
 def _go_by(core: "NodeCore") -> None:
@@ -86,7 +87,7 @@ def _go_by(core: "NodeCore") -> None:
     # neighbours, and is handed over as long as somebody can check it.
     for entry in core.branch.roster:
         core.peer.writers.remember(entry.node, entry.signing_key)
-    core.leases.rosters.use(core.branch, core.in_force.counter)
+    core.leases.rosters.use(core.branch, core.in_force.counter, core.in_force.generation)
     core.admissions.use(core.branch)
     core.in_force.use_replaced(core.admissions.replaced())
 

@@ -25,18 +25,24 @@ IN_FORCE = "in-force"
 HeldBack = Mapping[str, bool]
 """The nodes that are cordoned, and whether they are draining as well."""
 
+Order = tuple[int, int]
+"""A state's trust generation and counter."""
+NO_STATE = (0, 0)
+FIRST = 1
+"""The trust generation that is meant where an older release says none: a mesh begins with it."""
+
 
 class InForce:
     """The site's branch and the revocations in force; `refused` says why a newer one is not.
     `planned` is the authority's plan, that of `branch` is what local changes make of it;
-    `counter` is that of the state that both are of.
+    `counter` is that of the state that both are of, `generation` its trust generation; 0: of none.
     `held_back` are the nodes that an operator at a master cordoned."""
 
     def __init__(self, site: str) -> None:
         self._site = site
         self.branch = SiteBranch()
         self.planned = Plan()
-        self.counter = 0
+        self.counter = self.generation = 0
         self.revoked = Revoked()
         self._blob = self._revocations = b""
         self.held_back: HeldBack = {}
@@ -44,23 +50,23 @@ class InForce:
         self._saved = b""
         self._is_new = False
 
-    def start(self, document: bytes, contents: Mapping[str, bytes], counter: int) -> None:
+    def start(self, document: bytes, contents: Mapping[str, bytes], order: Order) -> None:
         """Goes by what the disk holds: the state of the document, or that of the branches applied
-        last, if they are whole (`counter` is not 0) and hold."""
+        last, if they are whole (`order` is not NO_STATE) and hold."""
         self._saved = document
         try:
             kept = KeptInForce.FromString(document)
         except DecodeError:
             kept = KeptInForce()  # of another release
         branches = {site_branch_name(self._site): kept.branch, REVOCATIONS: kept.revocations}
-        if not self.use(branches, kept.counter):
+        if not self.use(branches, (kept.trust_generation or FIRST, kept.counter)):
             self.refused = ""  # there is none
-        if counter:
-            self.use(contents, counter)
+        if order != NO_STATE:
+            self.use(contents, order)
 
-    def use(self, contents: Mapping[str, bytes], counter: int) -> bool:
-        """Takes the branches of the state `counter` that was applied; whether they are in force
-        now, with no local change made of them yet."""
+    def use(self, contents: Mapping[str, bytes], order: Order) -> bool:
+        """Takes the branches of the state that was applied; whether they are in force now, with no
+        local change made of them yet."""
         blob = contents.get(site_branch_name(self._site))
         if blob is None:
             return False
@@ -74,7 +80,8 @@ class InForce:
             return False
         self.branch, self.revoked, self.refused = branch, revoked, ""
         self._blob, self._revocations = blob, revocations
-        self.planned, self.counter, self._is_new = branch.plan, counter, True
+        self.generation, self.counter = order
+        self.planned, self._is_new = branch.plan, True
         self.held_back = {
             entry.node: entry.draining
             for entry in branch.roster
@@ -89,7 +96,10 @@ class InForce:
             return []
         self._is_new = False
         kept = KeptInForce(
-            counter=self.counter, branch=self._blob, revocations=self._revocations
+            counter=self.counter,
+            branch=self._blob,
+            revocations=self._revocations,
+            trust_generation=self.generation,
         ).SerializeToString(deterministic=True)
         if kept == self._saved:
             return []

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mesh.core import lease_members
 from mesh.core.grants import Owner
+from mesh.core.in_force import FIRST
 from mesh.core.messages import NodeOutput
 from mesh.core.rosters import written
 from mesh.events import Send
@@ -68,7 +69,8 @@ def _why_not(core: "NodeCore", ask: LeaseAsk, peer: str) -> str:
         return f"{peer} is not in the roster that {core.name} goes by"
     if not is_start(core, peer, ask.boot):
         return f"{core.name} knows another start of {peer}"
-    if ask.state < core.leases.rosters.since:
+    rosters = core.leases.rosters
+    if (ask.trust_generation or FIRST, ask.state) < (rosters.generation, rosters.since):
         return f"{peer} goes by an earlier roster"
     if ask.workload not in planned(core):
         return f"the plan that {core.name} goes by has no such pipeline"

@@ -4,6 +4,7 @@ it before, cut off, has not heard of that."""
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from mesh.core.in_force import FIRST
 from mesh.site.leases import Member
 
 if TYPE_CHECKING:
@@ -33,7 +34,12 @@ def able(core: "NodeCore") -> set[Member]:
 
 
 def applied(core: "NodeCore") -> Mapping[Member, int]:
-    """By node, the counter of the state that it goes by, as its register says."""
-    records = core.membership.registers.records()
-    said = {Member(r.body.node, r.keys.tls_key): r.body.in_force_counter for r in records}
+    """By node, the counter of the state that it goes by, as its register says; those left out whose
+    state is of another trust generation than this node's, where counters mean something else."""
+    generation = core.in_force.generation
+    said = {
+        Member(r.body.node, r.keys.tls_key): r.body.in_force_counter
+        for r in core.membership.registers.records()
+        if (r.body.in_force_generation or FIRST) == generation
+    }
     return {**said, own(core): core.in_force.counter}

@@ -223,7 +223,11 @@ class Leases:
             lease.acknowledged[lease_members.own(core)] = now_ms
         lease.taken = self.grants.is_taken(name, self._me, now_ms)
         ask = LeaseAsk(
-            workload=name, boot=self._boot, number=self._number, state=core.in_force.counter
+            workload=name,
+            boot=self._boot,
+            number=self._number,
+            state=core.in_force.counter,
+            trust_generation=core.in_force.generation,
         )
         return [*self._send(core, ask), *self._count(core, name, lease, now_ms)]
 

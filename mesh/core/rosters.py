@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from google.protobuf.message import DecodeError
 
+from mesh.core.in_force import FIRST
 from mesh.events import Instruction, SaveDocument
 from mesh.hashing import sha256
 from mesh.site.leases import FREE_MS, Earlier, Member, is_over
@@ -30,7 +31,7 @@ MEMBERS_MAX = 2048
 
 class Rosters:
     """`nodes` are those of the roster in force, `since` the counter of the state that brought it,
-    `earlier` the rosters that count as well."""
+    `earlier` the rosters that count as well; `generation` is the trust generation of it all."""
 
     def __init__(self, kept: bytes) -> None:
         try:
@@ -39,6 +40,7 @@ class Rosters:
             body = KeptRosters()  # of another release, or damaged: the state tells them again
         self.nodes = _members(body.nodes, body.tls_keys)
         self.since = body.since
+        self.generation = body.trust_generation or FIRST
         self.earlier = read(body.earlier, ())
         self._over = set(body.over)
         """Of the rosters that the state tells, those by which nobody goes any more (`_digest`)."""
@@ -61,11 +63,13 @@ class Rosters:
         """All rosters of which a quorum is needed, the one in force first."""
         return [self.nodes, *(one.nodes for one in self.earlier)]
 
-    def use(self, branch: SiteBranch, counter: int) -> None:
-        """Goes by the roster of a state that was applied, which has this counter."""
+    def use(self, branch: SiteBranch, counter: int, generation: int) -> None:
+        """Goes by the roster of a state that was applied, which has this counter and trust
+        generation."""
         roster = members(branch)
         if not roster:
             return
+        is_later = self._begin(generation, counter)
         self._take_keys(roster)
         told = rosters_before(branch, counter)
         self._continued = min(branch.continued, counter)
@@ -74,7 +78,7 @@ class Rosters:
         new = [one for one in told if one not in held and not self.is_over(one)]
         own: list[Earlier] = []
         # Of a roster that this node has gone by later than until then, the state knows nothing.
-        known = [one.nodes for one in told if one.until > self._counter]
+        known = [one.nodes for one in told if is_later and one.until > self._counter]
         self._counter = counter
         if self.nodes not in (roster, (), *known):
             own.append(Earlier(self.nodes, counter))
@@ -84,6 +88,16 @@ class Rosters:
             self.earlier, self._kept = (*own, *self.earlier, *new), False
         # The same nodes as before, after others between: who asks by the former ones is refused.
         self.since = max([self.since, self._continued, *(one.until for one in told)])
+
+    def _begin(self, generation: int, counter: int) -> bool:
+        """Whether this is a state of the trust generation of before. Under another one counters
+        begin anew: whatever was before this state, nobody knows of a later one yet."""
+        if generation == self.generation:
+            return True
+        self.generation, self.since, self._kept = generation, counter, False
+        self.earlier = tuple(dict.fromkeys(Earlier(one.nodes, counter) for one in self.earlier))
+        self._over.clear()
+        return False
 
     def _take_keys(self, roster: Sequence[Member]) -> None:
         """Of what an older release kept, nodes had no keys but those that they have now."""
@@ -105,6 +119,7 @@ class Rosters:
             nodes=[one.node for one in self.nodes],
             tls_keys=[one.tls_key for one in self.nodes],
             since=self.since,
+            trust_generation=self.generation,
             earlier=written(_enough(self.earlier)),
             over=sorted(self._over),
         )

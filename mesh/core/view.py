@@ -60,6 +60,7 @@ def register_content(core: "NodeCore") -> StableRegister:
         leases=core.leases.states(),
         cannot_lease=sorted(core.leases.unable.names),
         in_force_counter=core.in_force.counter,
+        in_force_generation=core.in_force.generation,
         runtime_gone=core.runtime_loss.said,
         last_good=[good for _, good in sorted(core.share.rollouts.last_good.items())],
     )

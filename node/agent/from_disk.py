@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import structlog
 
 from mesh.core.at_start import artifacts_at_start
-from mesh.core.in_force import IN_FORCE, InForce
+from mesh.core.in_force import IN_FORCE, NO_STATE, InForce
 from mesh.exchange.heads_flow import HeadsFlow
 from mesh.heads.outcome import HeadRefused
 from mesh.heads.state import State, StateHead
@@ -86,7 +86,7 @@ class FromDisk:
         """The site's branch in force; an empty one where none is here or holds."""
         applied, in_force = heads.state.applied, InForce(self._site)
         kept = self.document(IN_FORCE) or b""
-        in_force.start(kept, heads.contents(), applied.counter if applied else 0)
+        in_force.start(kept, heads.contents(), applied.order if applied else NO_STATE)
         return in_force.branch
 
     def _state(self, seen: bytes | None, applied: bytes | None) -> State:

@@ -10,7 +10,7 @@ from mesh.core.admissions import ADMISSIONS, Admissions
 from mesh.core.artifacts import Artifacts
 from mesh.core.at_start import artifacts_at_start
 from mesh.core.cordon import CORDON, document
-from mesh.core.in_force import IN_FORCE, InForce
+from mesh.core.in_force import IN_FORCE, NO_STATE, InForce
 from mesh.core.kept import read_kept
 from mesh.core.messages import (
     ArtifactBegun,
@@ -168,7 +168,7 @@ class SimNode(SimRuntime):
         self.admissions = Admissions(self.site, trust, documents.get(ADMISSIONS, b""))
         known, applied = InForce(self.site), heads.state.applied
         known.start(
-            documents.get(IN_FORCE, b""), heads.contents(), applied.counter if applied else 0
+            documents.get(IN_FORCE, b""), heads.contents(), applied.order if applied else NO_STATE
         )
         self.admissions.use(known.branch)
         if known.branch.site and self.me.serial != identities.SERIAL:

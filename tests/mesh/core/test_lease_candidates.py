@@ -250,3 +250,18 @@ def test_what_nobody_gets_is_an_alarm_for_as_long_as_that_is_so() -> None:
     site.world.run_until(lambda: len(runners(site)) == 1, RETRY_MS + SOON_MS, "one runs it")
     site.world.run(2_000)
     assert all("door" not in alarms(node) for node in site.nodes)
+
+
+def test_counters_count_among_those_who_go_by_one_trust_generation() -> None:
+    site = site_with(3)
+    one, other, third = site.nodes
+    core, me = one.core, lease_members.own(one.core)
+    assert one.core.register.in_force_generation == 1
+    record = core.membership.registers.get(other.name)
+    assert record is not None
+    record.body.in_force_generation = 0  # as of an older release
+    assert len(lease_members.applied(core)) == 3
+    record.body.in_force_generation = 2
+    assert set(lease_members.applied(core)) == {me, lease_members.own(third.core)}
+    core.in_force.generation = 2
+    assert set(lease_members.applied(core)) == {me, lease_members.own(other.core)}

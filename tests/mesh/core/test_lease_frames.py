@@ -72,6 +72,17 @@ def test_an_ask_that_cannot_be_is_refused_with_the_reason(
     assert why in grant.reason
 
 
+def test_who_goes_by_a_state_of_an_earlier_trust_generation_is_refused() -> None:
+    granter, asker = free(site_with(3))
+    granter.core.leases.rosters.generation = 2
+    ask = ask_of(asker, state=10**6, trust_generation=asker.core.in_force.generation)
+    (grant,) = said(granter, encode(lease_ask=ask), asker.name)
+    assert "an earlier roster" in grant.reason
+    ask = ask_of(asker, number=10**6 + 1, trust_generation=2)
+    (grant,) = said(granter, encode(lease_ask=ask), asker.name)
+    assert grant.granted
+
+
 def test_who_is_not_in_the_roster_or_is_a_clone_is_refused() -> None:
     granter, asker = free(site_with(3))
     own = lease_members.own(granter.core)

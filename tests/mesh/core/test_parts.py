@@ -4,7 +4,7 @@ import pytest
 
 from mesh.core.alarms import ALARMS_MAX, Alarms
 from mesh.core.conflicts import Conflicts
-from mesh.core.in_force import IN_FORCE, InForce
+from mesh.core.in_force import IN_FORCE, NO_STATE, InForce
 from mesh.core.messages import (
     Run,
 )
@@ -183,23 +183,23 @@ def test_an_outage_begins_after_a_grace_and_ends_at_once() -> None:
 def test_a_branch_that_does_not_hold_leaves_the_last_good_one() -> None:
     force = InForce("south")
     good = SiteBranch(site="south", labels={"a": "b"}).SerializeToString()
-    assert not force.use({}, 1)
-    assert force.use({"site/south": good}, 1)
-    assert not force.use({"site/south": SiteBranch(site="north").SerializeToString()}, 2)
+    assert not force.use({}, (1, 1))
+    assert force.use({"site/south": good}, (1, 1))
+    assert not force.use({"site/south": SiteBranch(site="north").SerializeToString()}, (1, 2))
     assert "the last good state stays" in force.refused
     assert not force.use(
         {"site/south": SiteBranch(site="south").SerializeToString(), "revocations": b"\xff"},
-        2,
+        (1, 2),
     )
     assert force.counter == 1
     assert dict(force.branch.labels) == {"a": "b"}
-    assert force.use({"site/south": good}, 2)
+    assert force.use({"site/south": good}, (1, 2))
     assert force.refused == ""
 
 
 def test_of_a_first_state_that_does_not_hold_it_is_said_that_none_is_in_force() -> None:
     force = InForce("south")
-    assert not force.use({"site/south": b"\xff"}, 1)
+    assert not force.use({"site/south": b"\xff"}, (1, 1))
     assert force.refused.endswith("none is in force")
 
 
@@ -209,26 +209,30 @@ def test_what_was_in_force_is_kept_and_what_is_applied_comes_before_it() -> None
         for label in "bc"
     )
     first = InForce("south")
-    first.start(b"", {}, 0)
+    first.start(b"", {}, NO_STATE)
     assert (first.branch.site, first.refused, first.save()) == ("", "", [])
-    assert first.use(good, 1)
+    assert first.use(good, (1, 1))
     (kept,) = first.save()
     assert (kept.name, first.save()) == (IN_FORCE, [])
 
     again = InForce("south")
-    again.start(kept.data, newer, 0)  # of a state of which not all is here
+    again.start(kept.data, newer, NO_STATE)  # of a state of which not all is here
     assert (again.branch, again.counter, again.save()) == (first.branch, 1, [])
-    again.start(kept.data, {"site/south": b"\xff"}, 2)
+    again.start(kept.data, {"site/south": b"\xff"}, (1, 2))
     assert (again.counter, again.save()) == (1, [])
     assert "the last good state stays" in again.refused
-    again.start(kept.data, newer, 2)
+    again.start(kept.data, newer, (1, 2))
     assert (again.counter, again.branch.labels["a"], again.refused) == (2, "c", "")
     assert [saved.name for saved in again.save()] == [IN_FORCE]
+    assert again.use(newer, (2, 1))
+    (kept,) = again.save()
+    first.start(kept.data, {}, NO_STATE)
+    assert (first.generation, first.counter) == (2, 1)
 
 
 def test_a_document_of_what_was_in_force_that_is_none_is_left() -> None:
     force = InForce("south")
-    force.start(b"\xff\xff", {}, 0)
+    force.start(b"\xff\xff", {}, NO_STATE)
     assert (force.counter, force.refused, force.save()) == (0, "", [])
 
 

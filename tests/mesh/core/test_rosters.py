@@ -41,14 +41,14 @@ def kept(rosters: Rosters, applied: dict[Member, int], now_ms: int) -> bytes:
 
 def test_rosters_are_kept_and_an_earlier_one_outlives_a_restart() -> None:
     rosters = Rosters(b"")
-    rosters.use(untold(A, B), 3)
-    rosters.use(untold(B, A), 4)
-    rosters.use(untold(), 5)
+    rosters.use(untold(A, B), 3, 1)
+    rosters.use(untold(B, A), 4, 1)
+    rosters.use(untold(), 5, 1)
     assert (rosters.nodes, rosters.since, rosters.earlier) == ((A, B), 3, ())
     first = kept(rosters, {}, 0)
     assert rosters.look({}, 0) == []
     again = Rosters(first)
-    again.use(untold(A, B, C), 7)
+    again.use(untold(A, B, C), 7, 1)
     assert again.earlier == (Earlier((A, B), 7),)
     assert Rosters(kept(again, {A: 7, B: 6}, 0)).earlier == again.earlier
     assert again.look({A: 7, B: 7}, 1) == []
@@ -59,7 +59,7 @@ def test_rosters_are_kept_and_an_earlier_one_outlives_a_restart() -> None:
 
 def test_a_new_node_takes_from_the_state_which_rosters_were_before_it() -> None:
     rosters = Rosters(b"")
-    rosters.use(branch({A: 2, B: 2, C: 7}), 8)
+    rosters.use(branch({A: 2, B: 2, C: 7}), 8, 1)
     assert (rosters.nodes, rosters.since) == ((A, B, C), 8)
     assert rosters.earlier == (Earlier((A, B), 7),)
     assert rosters.counting() == [(A, B, C), (A, B)]
@@ -67,26 +67,26 @@ def test_a_new_node_takes_from_the_state_which_rosters_were_before_it() -> None:
 
 def test_what_the_state_tells_is_not_remembered_besides() -> None:
     rosters = Rosters(b"")
-    rosters.use(branch({A: 2, B: 2}), 2)
-    rosters.use(branch({A: 2, B: 2, C: 7}), 9)
+    rosters.use(branch({A: 2, B: 2}), 2, 1)
+    rosters.use(branch({A: 2, B: 2, C: 7}), 9, 1)
     assert rosters.earlier == (Earlier((A, B), 7),)
-    rosters.use(branch({A: 2, B: 2, C: 7}), 10)
+    rosters.use(branch({A: 2, B: 2, C: 7}), 10, 1)
     assert rosters.earlier == (Earlier((A, B), 7),)
 
 
 def test_what_is_over_stays_over_whatever_state_tells_it_again_also_after_a_restart() -> None:
     rosters, state = Rosters(b""), branch({A: 2, B: 2, C: 7})
-    rosters.use(state, 7)
+    rosters.use(state, 7, 1)
     kept(rosters, {A: 7, B: 7}, 0)
     document = kept(rosters, {A: 7, B: 7}, FREE_MS)
     for one in (rosters, Rosters(document)):
-        one.use(state, 8)
+        one.use(state, 8, 1)
         assert one.earlier == ()
-    rosters.use(branch({A: 2, B: 2, C: 7, C_AGAIN: 9}), 9)
+    rosters.use(branch({A: 2, B: 2, C: 7, C_AGAIN: 9}), 9, 1)
     assert rosters.earlier == (Earlier((A, B, C), 9),)
     assert len(KeptRosters.FromString(kept(rosters, {}, FREE_MS)).over) == 1
-    rosters.use(untold(A, B, C, C_AGAIN), 10)  # a state that tells of no earlier one
-    rosters.use(untold(A, B), 11)
+    rosters.use(untold(A, B, C, C_AGAIN), 10, 1)  # a state that tells of no earlier one
+    rosters.use(untold(A, B), 11, 1)
     assert KeptRosters.FromString(kept(rosters, {}, FREE_MS)).over == []
 
 
@@ -96,8 +96,8 @@ def test_of_more_than_it_can_count_by_so_many_are_kept_that_it_stays_so(
 ) -> None:
     rosters = Rosters(b"")
     rosters.earlier = tuple(Earlier((A,) * nodes, until) for until in range(1, 1 + many))
-    rosters.use(untold(A, B), many)
-    rosters.use(branch({A: many + 1, C: many + 1}), many + 1)
+    rosters.use(untold(A, B), many, 1)
+    rosters.use(branch({A: many + 1, C: many + 1}), many + 1, 1)
     assert rosters.too_many
     again = Rosters(kept(rosters, {}, 0))
     assert again.too_many
@@ -107,16 +107,16 @@ def test_of_more_than_it_can_count_by_so_many_are_kept_that_it_stays_so(
 
 def test_an_id_that_was_given_to_other_keys_makes_another_roster() -> None:
     rosters = Rosters(b"")
-    rosters.use(untold(A, B, C), 1)
-    rosters.use(untold(A, B, C_AGAIN), 2)
+    rosters.use(untold(A, B, C), 1, 1)
+    rosters.use(untold(A, B, C_AGAIN), 2, 1)
     assert (rosters.nodes, rosters.earlier) == ((A, B, C_AGAIN), (Earlier((A, B, C), 2),))
 
 
 def test_the_same_nodes_again_are_since_the_last_change_between() -> None:
     rosters = Rosters(b"")
-    rosters.use(branch({A: 2, B: 2}), 3)
+    rosters.use(branch({A: 2, B: 2}), 3, 1)
     gone = FormerEntry(node=C.node, tls_key=C.tls_key, since=5, until=8)
-    rosters.use(branch({A: 2, B: 2}, (gone,)), 9)
+    rosters.use(branch({A: 2, B: 2}, (gone,)), 9, 1)
     assert rosters.since == 8
     assert rosters.earlier == (Earlier((A, B), 5), Earlier((A, B, C), 8))
 
@@ -124,25 +124,25 @@ def test_the_same_nodes_again_are_since_the_last_change_between() -> None:
 def test_other_nodes_of_the_same_counter_are_not_over_with_those_that_are() -> None:
     """As of a master that was restored from a backup, and gave the counter once more."""
     rosters = Rosters(b"")
-    rosters.use(branch({A: 2, B: 7}), 7)
+    rosters.use(branch({A: 2, B: 7}), 7, 1)
     kept(rosters, {A: 7}, 0)
     kept(rosters, {A: 7}, FREE_MS)
     assert rosters.is_over(Earlier((A,), 7))
-    rosters.use(branch({A: 2, C: 2, B: 7}), 12)
+    rosters.use(branch({A: 2, C: 2, B: 7}), 12, 1)
     assert not rosters.is_over(Earlier((A, C), 7))
     assert Earlier((A, C), 7) in rosters.earlier
 
 
 def test_what_a_master_from_a_backup_says_of_a_counter_long_past_is_not_taken_for_known() -> None:
     rosters = Rosters(b"")
-    rosters.use(branch({A: 1, B: 1}), 11)
+    rosters.use(branch({A: 1, B: 1}), 11, 1)
     state = branch({A: 1, B: 1, C: 2})
     state.continued = 12
-    rosters.use(state, 12)
+    rosters.use(state, 12, 1)
     assert rosters.since == 12
     assert rosters.earlier == (Earlier((A, B), 12), Earlier((A, B), 2))
     new = Rosters(b"")
-    new.use(state, 12)
+    new.use(state, 12, 1)
     assert new.earlier == (Earlier((A, B), 2),)
     new.look({A: 11, B: 11}, 0)
     new.look({A: 11, B: 12}, FREE_MS)
@@ -152,17 +152,39 @@ def test_what_a_master_from_a_backup_says_of_a_counter_long_past_is_not_taken_fo
     assert new.earlier == ()
 
 
+def test_under_another_trust_generation_all_that_was_before_counts_until_its_nodes_know() -> None:
+    rosters = Rosters(b"")
+    rosters.use(branch({A: 2, B: 401}), 1_000_000, 1)
+    kept(rosters, {A: 401}, 0)
+    kept(rosters, {A: 401}, FREE_MS)
+    rosters.use(branch({A: 2, C: 401}), 1_000_001, 1)
+    assert rosters.earlier == (Earlier((A, B), 1_000_001),)
+    for one in (rosters, Rosters(kept(rosters, {}, FREE_MS))):
+        one.use(branch({A: 2, B: 51, C: 401}), 51, 2)
+        assert (one.generation, one.since) == (2, 51)
+        assert one.earlier == (Earlier((A, C), 51), Earlier((A, B), 51), Earlier((A,), 51))
+        assert Rosters(kept(one, {}, FREE_MS)).generation == 2
+
+
+def test_the_same_roster_under_another_trust_generation_is_since_its_first_state() -> None:
+    rosters = Rosters(b"")
+    rosters.use(branch({A: 2, B: 401}), 401, 1)
+    rosters.use(branch({A: 2, B: 2}), 51, 2)
+    assert (rosters.since, rosters.nodes) == (51, (A, B))
+    assert rosters.earlier == (Earlier((A,), 51),)
+
+
 def test_a_document_that_is_damaged_is_none() -> None:
     rosters = Rosters(b"\xff")
     assert (rosters.nodes, rosters.earlier) == ((), ())
-    rosters.use(branch({A: 2, B: 3}), 3)
+    rosters.use(branch({A: 2, B: 3}), 3, 1)
     assert rosters.earlier == (Earlier((A,), 3),)
 
 
 def test_what_an_older_release_kept_is_of_the_keys_of_now() -> None:
     old = KeptRosters(nodes=["a", "c"], since=4, earlier=[EarlierRoster(nodes=["a", "b"], until=4)])
     rosters = Rosters(old.SerializeToString())
-    rosters.use(untold(A, C), 5)
+    rosters.use(untold(A, C), 5, 1)
     assert (rosters.nodes, rosters.since) == ((A, C), 4)
     assert rosters.earlier == (Earlier((A, Member("b", b"")), 4),)
 
