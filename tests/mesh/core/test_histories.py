@@ -10,7 +10,7 @@ import pytest
 from tests.sim.play import play
 
 NODES = 10
-MINUTES = float(os.environ.get("MINUTES", "3"))
+MINUTES = float(os.environ.get("MINUTES", "1"))
 FIRST = int(os.environ.get("FIRST", "1"))
 SEEDS = range(FIRST, FIRST + int(os.environ.get("SEEDS", "25")))
 
