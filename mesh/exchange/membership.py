@@ -16,10 +16,9 @@ from mesh.registers.liveness import (
     Action,
     Liveness,
     SendProbe,
-    current_suspects,
 )
 from mesh.registers.store import NodeKeys, Record, RegisterRefused, Registers
-from mesh.registers.watched import Verdict
+from mesh.registers.watched import Verdict, current_suspects
 from mesh.signed import Signer
 from protos.documents_pb2 import Boot, LoadRegister, StableRegister, Suspicion
 from protos.peer_pb2 import Probe, ProbeAnswer

@@ -23,7 +23,7 @@ A frozen one: probe 1.0 + direct 0.8 + indirect 0.7 + suspicion 1.5 s: about 4 s
 refuted on waking up, before anybody has drawn a conclusion.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from mesh.hashing import ranked
@@ -49,7 +49,9 @@ GRACE_MS = 3_000
 """For a node that was just heard of: after a power cut all start, each in its own time."""
 WATCHERS = 2
 ASK_AGAIN_MS = 5_000
-"""Between two questions to a node that says it lives, and that nobody here reaches."""
+"""Between two questions to a node that may live and that nobody here reaches: twice as long after
+each of the first `DOUBLED`, so that a site in two parts does not go on asking at that pace."""
+DOUBLED = 3
 STALL_MS = 400
 """A tick later than this says that our own loop stood still; ticks come every 100 to 200 ms."""
 DOUBT_MAX = 7
@@ -181,15 +183,20 @@ class Liveness:
     def _ask_soon(self, member: Member) -> None:
         """It may live: if it is dead here or suspected, it is asked at the next tick."""
         if member.verdict is not Verdict.ALIVE and not member.asked_again:
-            member.asked_again, member.probed_ms = True, self._ticked_ms - ASK_AGAIN_MS
+            member.asked_again, member.asks = True, 0
+            member.probed_ms = self._ticked_ms - ASK_AGAIN_MS
 
     def _is_to_be_asked(self, member: Member, now_ms: int) -> bool:
-        """Whether a node that is dead here or suspected is asked once more: if it says that it
-        lives, and by those whose suspicion the others go by."""
-        if member.verdict is Verdict.ALIVE or member.probe is not None:
+        """Whether a node is asked before what others say of it is believed: that it is suspect, or,
+        where it is dead here or suspected, that it lives, and by those whose suspicion others go
+        by, too."""
+        since_ms = now_ms - member.probed_ms
+        if member.probe is not None:
             return False
+        if member.verdict is Verdict.ALIVE:
+            return bool(member.suspected_ms) and not member.linked and since_ms >= PROBE_EVERY_MS
         is_mine = member.asked_again or self._node in member.suspected_ms
-        return is_mine and now_ms - member.probed_ms >= ASK_AGAIN_MS
+        return is_mine and since_ms >= ASK_AGAIN_MS << min(member.asks, DOUBLED)
 
     def goes_away(self, node: str, until_ms: int | None) -> None:
         """The node said that it is silent until then, and back afterwards; None: it is back, or
@@ -209,6 +216,8 @@ class Liveness:
             return []
         member.linked = up
         if up:
+            for other in self._members.values():
+                other.asks = 0  # whom nobody reached, this one may reach
             return self.heard(node, now_ms)
         return self._ask_others(node, member, now_ms)
 
@@ -234,6 +243,7 @@ class Liveness:
         if peer not in member.probe.asked:  # nobody else may speak for the target
             return []
         if alive:
+            member.heard_ms, member.through = now_ms, peer
             return self._reached(target, member, f"{peer} reaches it")
         member.probe.asked.discard(peer)
         return (
@@ -264,6 +274,7 @@ class Liveness:
             if member.suspected_ms:
                 actions += self._conclude(node, member, now_ms)
             if self._is_to_be_asked(member, now_ms):
+                member.asks += 1
                 actions += self._probe(node, member, now_ms)
         return actions + self._probe_watched(now_ms)
 
@@ -334,7 +345,8 @@ class Liveness:
 
     def _ask_others(self, node: str, member: Member, now_ms: int) -> list[Action]:
         helpers = [n for n in self._alive_members if n != node and self._members[n].linked]
-        asked = ranked(f"{node} {self._next_number}", helpers)[:INDIRECT_ASKED_MAX]
+        drawn = ranked(f"{node} {self._next_number}", helpers)
+        asked = sorted(drawn, key=lambda helper: helper != member.through)[:INDIRECT_ASKED_MAX]
         if not asked:
             return self._suspect(node, member, now_ms, "no answer, and nobody else to ask")
         member.probe = PendingProbe(self._number(), now_ms, indirect_ms=now_ms, asked=set(asked))
@@ -370,6 +382,7 @@ class Liveness:
     def _reached(self, node: str, member: Member, why: str) -> list[Action]:
         member.probe = None
         member.refuted = member.asked_again = False
+        member.asks = 0
         member.suspected_ms.pop(self._node, None)
         return self._alive(node, member, why)
 
@@ -383,10 +396,3 @@ class Liveness:
     def _number(self) -> int:
         self._next_number += 1
         return self._next_number - 1
-
-
-def current_suspects(
-    suspicions: Mapping[str, tuple[int, int]], versions: Mapping[str, tuple[int, int]]
-) -> set[str]:
-    """Of a register's suspicions (node -> boot counter, version), those that nothing refutes."""
-    return {node for node, order in suspicions.items() if versions.get(node, (0, 0)) <= order}

@@ -1,5 +1,6 @@
 """What a node keeps of each node that it watches over, for the verdict about it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -44,6 +45,8 @@ class Member:
     boot: int = 0  # of its newest register
     refuted: bool = False  # a suspicion of this node, and nobody reached it since
     asked_again: bool = False  # it may live, and is asked before that is believed
+    asks: int = 0  # how often it was asked so, in vain
+    through: str = ""  # who reached it last, of those that were asked
 
 
 def place_of(node: str) -> bytes:
@@ -53,3 +56,10 @@ def place_of(node: str) -> bytes:
 
 def is_away(member: Member, now_ms: int) -> bool:
     return member.away_until_ms is not None and now_ms < member.away_until_ms
+
+
+def current_suspects(
+    suspicions: Mapping[str, tuple[int, int]], versions: Mapping[str, tuple[int, int]]
+) -> set[str]:
+    """Of a register's suspicions (node -> boot counter, version), those that nothing refutes."""
+    return {node for node, order in suspicions.items() if versions.get(node, (0, 0)) <= order}

@@ -1,10 +1,13 @@
 """Liveness by itself: each event, and the verdicts that follow."""
 
+from itertools import pairwise
+
 import pytest
 
 from mesh.registers.liveness import (
     ASK_AGAIN_MS,
     DIRECT_MS,
+    DOUBLED,
     DOUBT_MAX,
     GRACE_MS,
     INDIRECT_MS,
@@ -15,9 +18,8 @@ from mesh.registers.liveness import (
     Changed,
     Liveness,
     SendProbe,
-    current_suspects,
 )
-from mesh.registers.watched import Verdict
+from mesh.registers.watched import Verdict, current_suspects
 
 STEP_MS = 100
 
@@ -142,15 +144,53 @@ def test_who_refuted_in_vain_is_asked_before_it_is_believed() -> None:
     assert liveness.suspected() == []
 
 
-def test_a_dead_node_that_says_it_lives_is_asked_now_and_then_until_somebody_reaches_it() -> None:
+def test_a_dead_node_that_says_it_lives_is_asked_ever_more_seldom_until_somebody_reaches_it() -> (
+    None
+):
     liveness, now_ms = suspected_twice()
     liveness.refuted("a", 0)
-    actions = run(liveness, now_ms + STEP_MS, now_ms + 4 * ASK_AGAIN_MS, "b")
-    assert verdicts(actions) == [("a", Verdict.DEAD)]
-    asked = asked_about(actions, "a")
-    assert len(asked) == 4
-    assert liveness.refuted("a", 0) == []
-    assert verdicts(liveness.heard("a", now_ms + 4 * ASK_AGAIN_MS)) == [("a", Verdict.ALIVE)]
+    times = [
+        at_ms
+        for at_ms in range(now_ms + STEP_MS, now_ms + 20 * ASK_AGAIN_MS, STEP_MS)
+        if asked_about(run(liveness, at_ms, at_ms, "b"), "a")
+    ]
+    assert liveness.dead() == ["a"]
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    assert gaps == [ASK_AGAIN_MS << min(1 + n, DOUBLED) for n in range(len(gaps))]
+    assert len(gaps) >= 3
+    liveness.link("b", True, now_ms + 20 * ASK_AGAIN_MS)  # a new link: it may reach others
+    at_ms = times[-1] + ASK_AGAIN_MS
+    (probe,) = asked_about(run(liveness, at_ms, at_ms + STEP_MS, "b"), "a")
+    (changed,) = liveness.answered("b", probe.number, "a", True, at_ms)
+    assert isinstance(changed, Changed)
+    assert changed.verdict is Verdict.ALIVE
+
+
+def test_who_was_reached_through_another_is_not_dead_by_what_others_said_before() -> None:
+    liveness = site("a", "b", "c", linked=False)
+    for helper in ("b", "c"):
+        liveness.link(helper, True, 0)
+    liveness.testimony("b", {"a"}, 0)
+    actions = []
+    for now_ms in range(0, 20_000, STEP_MS):
+        for action in run(liveness, now_ms, now_ms, "b", "c"):
+            actions.append(action)
+            if isinstance(action, SendProbe) and action.target and action.peer == "c":
+                actions += liveness.answered("c", action.number, "a", True, now_ms)
+    assert verdicts(actions) == []
+
+
+def test_whoever_reached_it_last_is_asked_first() -> None:
+    helpers = [f"h{number}" for number in range(9)]
+    liveness = site("a", *helpers)
+    run(liveness, 0, GRACE_MS, "a", *helpers)
+    first = asked_about(liveness.link("a", False, GRACE_MS), "a")
+    reaching = first[-1].peer
+    liveness.answered(reaching, first[-1].number, "a", True, GRACE_MS)
+    for _ in range(5):
+        probes = asked_about(liveness.unreachable("a", GRACE_MS), "a")
+        assert probes[0].peer == reaching
+        liveness.answered(reaching, probes[0].number, "a", True, GRACE_MS)
 
 
 def test_a_new_start_is_believed() -> None:
@@ -158,37 +198,45 @@ def test_a_new_start_is_believed() -> None:
     assert verdicts(liveness.refuted("a", 1)) == [("a", Verdict.ALIVE)]
 
 
+def with_a_stranger() -> tuple[Liveness, str]:
+    """A site of nine that are linked, and one that this node does not watch, and never hears."""
+    names = [f"n{number}" for number in range(8)]
+    liveness = site(*names)
+    return liveness, next(name for name in names if name not in liveness._watched)
+
+
 def test_a_dead_node_that_its_last_witness_reached_is_asked_by_the_others_too() -> None:
-    liveness = site("a", "b", "c", linked=False)
-    for witness in ("b", "c"):
-        liveness.link(witness, True, 0)
-        liveness.testimony(witness, {"a"}, 0)
-    run(liveness, 0, SUSPICION_TWO_MS, "b", "c")
-    assert liveness.dead() == ["a"]
-    liveness.testimony("b", set(), SUSPICION_TWO_MS)
-    assert asked_about(liveness.tick(SUSPICION_TWO_MS + STEP_MS), "a") == []
-    liveness.testimony("c", set(), SUSPICION_TWO_MS + STEP_MS)
-    probes = asked_about(liveness.tick(SUSPICION_TWO_MS + 2 * STEP_MS), "a")
-    assert sorted(probe.peer for probe in probes) == ["b", "c"]
+    liveness, stranger = with_a_stranger()
+    witnesses = [name for name in liveness.live() if name not in ("me", stranger)][:2]
+    for witness in witnesses:
+        liveness.testimony(witness, {stranger}, 0)
+    others = [name for name in liveness.live() if name not in ("me", stranger)]
+    run(liveness, 0, SUSPICION_TWO_MS, *others)
+    assert liveness.dead() == [stranger]
+    liveness.testimony(witnesses[0], set(), SUSPICION_TWO_MS)
+    assert not _asks(liveness.tick(SUSPICION_TWO_MS + STEP_MS), stranger)
+    liveness.testimony(witnesses[1], set(), SUSPICION_TWO_MS + STEP_MS)
+    assert _asks(liveness.tick(SUSPICION_TWO_MS + 2 * STEP_MS), stranger)
+
+
+def _asks(actions: list[Action], node: str) -> bool:
+    return any(isinstance(a, SendProbe) and node in (a.peer, a.target) for a in actions)
 
 
 def test_two_witnesses_are_faster_than_one() -> None:
-    def took(*witnesses: str) -> int:
-        liveness = site("a", "b", "c", "d")
-        for witness in witnesses:
-            liveness.testimony(witness, {"a"}, 0)
+    def took(count: int) -> int:
+        liveness, stranger = with_a_stranger()
+        others = [name for name in liveness.live() if name not in ("me", stranger)]
+        for witness in others[:count]:
+            liveness.testimony(witness, {stranger}, 0)
         for now_ms in range(0, 20_000, STEP_MS):
-            for speaker in ("b", "c", "d"):
-                liveness.heard(speaker, now_ms)
-            for action in liveness.tick(now_ms):
-                if isinstance(action, SendProbe) and action.target:
-                    liveness.answered(action.peer, action.number, "a", True, now_ms)
-            if "a" in liveness.dead():
+            run(liveness, now_ms, now_ms, *others)
+            if stranger in liveness.dead():
                 return now_ms
         raise AssertionError("never")
 
-    assert SUSPICION_TWO_MS <= took("b", "c") <= SUSPICION_TWO_MS + 2 * STEP_MS
-    assert SUSPICION_ONE_MS <= took("b") <= SUSPICION_ONE_MS + 2 * STEP_MS
+    assert SUSPICION_TWO_MS <= took(2) <= SUSPICION_TWO_MS + 2 * STEP_MS
+    assert SUSPICION_ONE_MS <= took(1) <= SUSPICION_ONE_MS + 2 * STEP_MS
 
 
 def test_who_is_heard_directly_is_not_dead_whatever_others_say() -> None:
