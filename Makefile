@@ -14,9 +14,9 @@ PYTEST ?= $(BIN)/python -m pytest
 demo: .venv/installed
 	$(BIN)/meshctl demo
 
-# Six lanes, see tests/conftest.py: what waits for daemons, single parts, what computes, histories.
+# Seven lanes, see tests/conftest.py: what waits for daemons, single parts, what computes.
 test: .venv/installed
-	$(PYTEST) --numprocesses 6 --dist loadgroup $(PYTEST_ARGS)
+	$(PYTEST) --numprocesses 7 --dist loadgroup $(PYTEST_ARGS)
 
 # As many drawn histories as are asked for: make sim SEEDS=1000 FIRST=26 MINUTES=10
 SEEDS ?= 100

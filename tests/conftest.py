@@ -1,10 +1,10 @@
-"""What holds for all tests: six lanes, and no skips where nothing may be skipped.
+"""What holds for all tests: seven lanes, and no skips where nothing may be skipped.
 
-Lanes: `make test` runs six processes of tests. Those that start daemons and kill them mostly wait,
+Lanes: `make test` runs seven processes of tests. Those that start daemons and kill them mostly wait,
 and run one after the other in each of three (tests/node/agent): what befalls one mesh, what
 operators do to another, and those with a mesh of their own. Those of single parts with their
-processes (the rest of tests/node) are the fourth. Those that only compute run beside, so do drawn
-histories and large sites, both in what time the others leave.
+processes (the rest of tests/node) are the fourth. Those that only compute run beside, simulated sites
+in one, large ones and drawn histories in another, all in what time the others leave.
 
 MESH_NO_SKIP: where nothing may be skipped, a skipped test fails, with the reason for the skip.
 
@@ -40,6 +40,7 @@ OWN = {"test_admission", "test_alarms", "test_asked_daemons", "test_leases", "te
 HISTORIES = Path(__file__).parent / "mesh" / "core" / "test_histories.py"
 LARGE = re.compile(r"\[[25]0\b")
 """Of the names of tests: on a site of twenty or fifty nodes."""
+COMPUTING = ("computing", "sites", "histories")
 BESIDE = 10
 """The niceness of the lanes that only compute."""
 
@@ -91,7 +92,9 @@ def _lane(item: pytest.Item) -> str:
     if AGENT in item.path.parents:
         lanes = {"operated": OPERATED, "own": OWN}
         return next((lane for lane, files in lanes.items() if item.path.stem in files), "daemons")
-    return "parts" if NODE in item.path.parents else "computing"
+    if NODE in item.path.parents:
+        return "parts"
+    return "sites" if item.path.stem.endswith("in_a_site") else "computing"
 
 
 @pytest.fixture(autouse=True)
@@ -107,7 +110,7 @@ def _measured(request: pytest.FixtureRequest) -> Iterator[None]:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """A process of a lane that computes gives way to daemons, and seldom looks for cycles."""
-    beside = "PYTEST_XDIST_WORKER" in os.environ and _lane(item) in ("computing", "histories")
+    beside = "PYTEST_XDIST_WORKER" in os.environ and _lane(item) in COMPUTING
     if beside and os.nice(0) < BESIDE:
         os.nice(BESIDE)
         gc.set_threshold(OBJECTS)
