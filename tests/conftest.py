@@ -1,10 +1,10 @@
 """What holds for all tests: seven lanes, and no skips where nothing may be skipped.
 
-Lanes: `make test` runs seven processes of tests. Those that start daemons and kill them mostly wait,
-and run one after the other in each of three (tests/node/agent): what befalls one mesh, what
+Lanes: `make test` runs seven processes of tests. Those that start daemons and kill them mostly
+wait, and run one after the other in each of three (tests/node/agent): what befalls one mesh, what
 operators do to another, and those with a mesh of their own. Those of single parts with their
-processes (the rest of tests/node) are the fourth. Those that only compute run beside, simulated sites
-in one, large ones and drawn histories in another, all in what time the others leave.
+processes (the rest of tests/node) are the fourth. Those that only compute run beside, simulated
+sites in one, large ones and drawn histories in another, all in what time the others leave.
 
 MESH_NO_SKIP: where nothing may be skipped, a skipped test fails, with the reason for the skip.
 
