@@ -219,6 +219,19 @@ def test_a_dead_node_that_its_last_witness_reached_is_asked_by_the_others_too() 
     assert _asks(liveness.tick(SUSPICION_TWO_MS + 2 * STEP_MS), stranger)
 
 
+def test_who_is_dead_by_what_others_say_and_says_that_it_lives_is_asked() -> None:
+    liveness, stranger = with_a_stranger()
+    others = [name for name in liveness.live() if name not in ("me", stranger)]
+    for witness in others[:2]:
+        liveness.testimony(witness, {stranger}, 0)
+    run(liveness, 0, SUSPICION_TWO_MS, *others)
+    assert liveness.dead() == [stranger]
+    assert liveness.refuted(stranger, 0) == []
+    assert liveness.suspected() == []
+    assert _asks(liveness.tick(SUSPICION_TWO_MS + STEP_MS), stranger)
+    assert liveness.dead() == [stranger]
+
+
 def _asks(actions: list[Action], node: str) -> bool:
     return any(isinstance(a, SendProbe) and node in (a.peer, a.target) for a in actions)
 
