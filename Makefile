@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST ?= $(BIN)/python -m pytest
+# Seven processes of tests and hundreds of daemons import the same files: compiled once, not each time.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test sim protos bench clean \
 	lint lint-style lint-format lint-types lint-imports lint-protos
