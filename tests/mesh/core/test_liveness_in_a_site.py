@@ -124,7 +124,7 @@ def test_a_node_that_was_away_for_long_is_taken_back_at_once() -> None:
     assert all(victim.name in n.core.membership.liveness.live() for n in others)
 
 
-@pytest.mark.parametrize(("nodes", "small"), [(3, 1), (5, 2), (20, 8)])
+@pytest.mark.parametrize(("nodes", "small"), [(3, 1), (5, 2), (12, 5)])
 def test_parts_of_a_split_that_hear_of_each_other_over_a_master_stand_still(
     nodes: int, small: int
 ) -> None:
