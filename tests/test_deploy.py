@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from node.agent.machine_marks import BOARD, HANDED_OVER
 from node.agent.main import _parser
 
 UNITS = Path(__file__).parent.parent / "deploy" / "systemd"
@@ -37,3 +38,11 @@ def test_a_unit_waits_for_no_network_and_gives_up_never(name: str) -> None:
 
 def test_a_restart_of_the_agent_leaves_its_runtime() -> None:
     assert unit("meshd-node.service")["Service"]["KillMode"] == "process"
+
+
+def test_the_units_user_is_handed_the_boards_uuid_and_a_machine_without_one_starts() -> None:
+    service = unit("meshd-node.service")["Service"]
+    command, *_, source, target = service["ExecStartPre"].split()
+    assert (source, target) == (f"/{BOARD}", f"/{HANDED_OVER}")
+    assert command.startswith("-+"), "as root, and whatever becomes of it"
+    assert f"-g {service['User']} " in service["ExecStartPre"]

@@ -5,14 +5,15 @@ grant the lease of an exclusive pipeline. So the folder remembers marks of its m
 the board's UUID, of its serial number and of the network cards' addresses. It was moved if this
 machine has some kind of mark that it has too, and none of these agrees; a card or a board that is
 replaced alone moves nothing. Cards by themselves say nothing: a machine with another card is as
-likely as another machine. So nothing can be told of an x86 machine whose agent is not root.
+likely as another machine. An x86 machine shows its board's UUID to root alone: an agent that is
+not root knows it where its unit hands it over, and can tell nothing where none does.
 
 `/etc/machine-id` is no mark: a copy of the disk has it too.
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,12 @@ from mesh.core.messages import Trouble
 
 MACHINE = "machine"
 """The document that holds the marks, as JSON: kind to digests."""
-ONE_LINE = {
-    "board": "sys/class/dmi/id/product_uuid",
-    "serial": "proc/device-tree/serial-number",
-}
-"""Files that hold one mark each; the first is for root's eyes alone."""
+BOARD = "sys/class/dmi/id/product_uuid"
+"""For root's eyes alone."""
+HANDED_OVER = "run/meshd-board"
+"""Its copy, which the unit makes at each start: see deploy/systemd/meshd-node.service."""
+ONE_LINE = {"board": (BOARD, HANDED_OVER), "serial": ("proc/device-tree/serial-number",)}
+"""Files that hold one mark each; the first one counts that holds anything."""
 CARDS = "sys/class/net"
 LOCALLY_GIVEN = frozenset("2367abef")
 """The second digit of an address that some program made up, and may make up anew: as for privacy on
@@ -36,9 +38,8 @@ Marks = dict[str, list[str]]
 
 def marks(root: Path = Path("/")) -> Marks:
     """The marks of this machine, as digests: what they are of is nobody's business."""
-    found = {
-        kind: [_digest(text)] for kind, path in ONE_LINE.items() if (text := _read(root, path))
-    }
+    texts = {kind: _first(root, paths) for kind, paths in ONE_LINE.items()}
+    found = {kind: [_digest(text)] for kind, text in texts.items() if text}
     cards = sorted(_digest(address) for address in _cards(root))
     return {**found, "cards": cards} if cards else found
 
@@ -50,6 +51,10 @@ def _cards(root: Path) -> Iterator[str]:
         given = address.strip("0:") and address[1:2] not in LOCALLY_GIVEN
         if given and (card / "device").exists():
             yield address
+
+
+def _first(root: Path, paths: Iterable[str]) -> str:
+    return next(filter(None, (_read(root, path) for path in paths)), "")
 
 
 def _read(root: Path, path: str) -> str:

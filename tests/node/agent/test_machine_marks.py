@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from node.agent.machine_marks import MACHINE, marks, moved, tell, written
+from node.agent.machine_marks import HANDED_OVER, MACHINE, marks, moved, tell, written
 
 
 def machine(root: Path, board: str = "", serial: str = "", cards: tuple[str, ...] = ()) -> Path:
@@ -31,6 +31,25 @@ def test_marks_are_digests_of_what_is_the_machines_own(tmp_path: Path) -> None:
     assert sorted(found) == ["board", "cards", "serial"]
     assert [len(one) for one in found.values()] == [1, 1, 1]
     assert "1-2-3" not in str(found)
+
+
+def test_a_board_that_is_for_root_alone_is_the_same_mark_where_the_unit_hands_it_over(
+    tmp_path: Path,
+) -> None:
+    as_root = marks(machine(tmp_path / "root", "ABC-1"))
+    (tmp_path / "user/run").mkdir(parents=True)
+    (tmp_path / "user" / HANDED_OVER).write_text("ABC-1\n")
+    assert marks(tmp_path / "user") == as_root
+    (tmp_path / "root/run").mkdir()
+    (tmp_path / "root" / HANDED_OVER).write_text("of another time\n")
+    assert marks(tmp_path / "root") == as_root
+
+
+@pytest.mark.parametrize("text", ["", "\n", "\0"])
+def test_an_empty_mark_that_is_handed_over_is_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / HANDED_OVER).write_text(text)
+    assert marks(tmp_path) == {}
 
 
 @pytest.mark.parametrize(
