@@ -7,6 +7,7 @@ instruction carries its cause.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from mesh.addresses import as_reached
 from mesh.core import notices, reports, view
@@ -56,7 +57,7 @@ from mesh.core.runtime_loss import RuntimeLoss
 from mesh.core.runtime_view import RuntimeView
 from mesh.core.share import Share
 from mesh.core.suppliers import Suppliers
-from mesh.core.troubles import Troubles
+from mesh.core.troubles import Troubles, of_node
 from mesh.events import Event, Notice, Received, SaveBatch, Tick
 from mesh.exchange.membership import Membership
 from mesh.hashing import first
@@ -253,7 +254,7 @@ class NodeCore:
         outputs += self.share.count(linked, now_ms)
         outputs += self.leases.tick(self, now_ms)
         outputs += self.alarms.tick(now_ms)
-        outputs += self.troubles.tick(self, now_ms)
+        outputs += self.troubles.tick(partial(of_node, self), now_ms)
         if self.helping.look(self, now_ms):
             self.stale = self.stale or "neighbours have no way to what they need, or have one now"
         if self.share.has_settled(now_ms):

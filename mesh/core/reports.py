@@ -2,6 +2,7 @@
 asked here by hand."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mesh.core.messages import (
@@ -20,6 +21,7 @@ from mesh.core.messages import (
     Trouble,
     WanPath,
 )
+from mesh.core.troubles import of_node
 from mesh.events import WriteJournal
 
 if TYPE_CHECKING:
@@ -92,7 +94,7 @@ def away(core: "NodeCore", event: Leaving | NeighbourSilent, now_ms: int) -> Seq
         cause = "its agent is away, and its runtime does not answer"
         return [WriteJournal("record", "node.silent", event.node, cause)]
     core.leaving = True
-    return [*core.troubles.save(core, now_ms), *core.publish(now_ms)]
+    return [*core.troubles.save(partial(of_node, core), now_ms), *core.publish(now_ms)]
 
 
 def artifact(

@@ -1,6 +1,7 @@
-"""What a node keeps of its troubles over a restart of its agent: alarms, quarantines, crashes, that
-it is drained, and that its runtime is gone."""
+"""What is kept of troubles over a restart: by a node its alarms, quarantines, crashes, that it is
+drained, and that its runtime is gone; by a master its own alarms."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from google.protobuf.message import DecodeError
@@ -24,6 +25,9 @@ TIMES_EVERY_MS = 60_000
 have lived so long after its last one: its quarantines may end earlier by that, and never last for
 ever where it dies again and again."""
 
+Body = Callable[[int], KeptTroubles]
+"""What is to be kept of an agent that ends at that time, in ms by the clock of its ticks."""
+
 
 class Troubles:
     """`document` is what the disk held at the start, or empty; `kept` is what it holds."""
@@ -37,31 +41,31 @@ class Troubles:
         except DecodeError:
             self.kept = KeptTroubles()  # of another release: all is counted anew
 
-    def tick(self, core: "NodeCore", now_ms: int) -> list[Instruction]:
+    def tick(self, body_of: Body, now_ms: int) -> list[Instruction]:
         """Keeps what is another by now, once in a while, and what is journalled at once."""
         if now_ms < self._next_ms:
             return []
         later_ms = now_ms + TIMES_EVERY_MS
-        body = _body(core, self._ended_ms if now_ms < self._ended_ms else later_ms)
+        body = body_of(self._ended_ms if now_ms < self._ended_ms else later_ms)
         is_time = now_ms - self._saved_ms >= SAVE_EVERY_MS
         if body == self.kept or not (is_time or _journalled(body) != _journalled(self.kept)):
             return []
-        return self._write(core, now_ms, later_ms)
+        return self._write(body_of, now_ms, later_ms)
 
-    def save(self, core: "NodeCore", now_ms: int) -> list[Instruction]:
+    def save(self, body_of: Body, now_ms: int) -> list[Instruction]:
         """Keeps what is another by now, of an agent that ends."""
-        return [] if _body(core, now_ms) == self.kept else self._write(core, now_ms, now_ms)
+        return [] if body_of(now_ms) == self.kept else self._write(body_of, now_ms, now_ms)
 
-    def _write(self, core: "NodeCore", now_ms: int, ended_ms: int) -> list[Instruction]:
+    def _write(self, body_of: Body, now_ms: int, ended_ms: int) -> list[Instruction]:
         burst_ms = (AT_ONCE - 1) * SAVE_EVERY_MS
         self._next_ms = max(self._next_ms, now_ms - burst_ms) + SAVE_EVERY_MS
-        self._saved_ms, self._ended_ms, self.kept = now_ms, ended_ms, _body(core, ended_ms)
+        self._saved_ms, self._ended_ms, self.kept = now_ms, ended_ms, body_of(ended_ms)
         document = self.kept.SerializeToString(deterministic=True)
         return [SaveDocument(TROUBLES, document, "alarms, quarantines and crashes")]
 
 
-def _body(core: "NodeCore", ended_ms: int) -> KeptTroubles:
-    """What is to be kept, of an agent that ends at `ended_ms`."""
+def of_node(core: "NodeCore", ended_ms: int) -> KeptTroubles:
+    """What a node keeps, whose agent ends at `ended_ms`."""
     active, counted = core.alarms.kept()
     quarantined, crashes = core.quarantine.kept(ended_ms)
     timed = quarantined or any(one.at_ms for one in crashes)

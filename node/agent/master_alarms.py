@@ -1,17 +1,20 @@
-"""What is wrong at a master itself: its disk, its journals, contradictions among its peers."""
+"""What is wrong at a master itself: its disk, its journals, contradictions among its peers. Like
+those of a node, its alarms go on over a restart: see mesh/core/troubles.py."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 import structlog
 
 from mesh.core.alarms import Alarms
 from mesh.core.conflicts import Conflicts
-from mesh.events import Notice
+from mesh.core.troubles import Troubles
+from mesh.events import Instruction, Notice
 from node.agent.drops import Drops
 from node.agent.edge import now_ms, wall_ms
 from node.disk.errors import DiskError
 from node.disk.journals import Dropped, Report, Unsynced
+from protos.troubles_pb2 import KeptTroubles
 
 LOOK_S = 5.0
 SHORT = (
@@ -24,19 +27,24 @@ InThread = Callable[..., Awaitable[Any]]
 
 
 class MasterAlarms:
-    """What is wrong at one master. `reports` and `is_short` ask its disk, in a thread."""
+    """What is wrong at one master. `reports` and `is_short` ask its disk, in a thread. `kept` is
+    what the disk held at the start, or empty; `carry` writes what it is to hold."""
 
     def __init__(
         self,
         reports: Callable[[], Iterable[Report]],
         is_short: Callable[[], bool],
         in_thread: InThread,
+        kept: bytes,
+        carry: Callable[[Sequence[Instruction]], None],
     ) -> None:
         self._reports = reports
         self._is_short = is_short
         self._in_thread = in_thread
         self._drops = Drops("Let pipelines journal less, or read them out earlier")
-        self.alarms = Alarms()
+        self._carry = carry
+        self._troubles = Troubles(kept, now_ms())
+        self.alarms = Alarms(self._troubles.kept, now_ms())
         self.conflicts = Conflicts(self.alarms)
 
     def noticed(self, notice: Notice) -> None:
@@ -63,6 +71,21 @@ class MasterAlarms:
         for report in await self._in_thread(self._reports):
             self._heard(report)
         self._set("Journal", "data", self._drops.message(now_ms() / 1000), "warning")
+        self.tick(now_ms())
+
+    def tick(self, now_ms: int) -> None:
+        """Ends what did not come again after the start, and keeps what is another by now."""
+        self.alarms.tick(now_ms)
+        self._carry(self._troubles.tick(self._kept, now_ms))
+
+    def ends(self) -> None:
+        """The master ends: keeps what is another by now."""
+        self._carry(self._troubles.save(self._kept, now_ms()))
+
+    def _kept(self, ended_ms: int) -> KeptTroubles:
+        """What is kept; none of it is bound to a time of this clock."""
+        active, counted = self.alarms.kept()
+        return KeptTroubles(active=active, counted=counted)
 
     def _heard(self, report: Report) -> None:
         subject = str(report.key)

@@ -13,6 +13,7 @@ from typing import Any
 import grpc
 import structlog
 
+from mesh.core.troubles import TROUBLES
 from mesh.events import (
     Acknowledge,
     AcknowledgementsSigned,
@@ -31,6 +32,7 @@ from node.agent.boxes import Boxes
 from node.agent.config import Config
 from node.agent.edge import Edge, now_ms, wall_ms
 from node.agent.folder_files import remove_ready, write_ready
+from node.agent.from_disk import FromDisk
 from node.agent.links import Links
 from node.agent.master_alarms import LOOK_S, MasterAlarms
 from node.agent.master_backend import MasterBackend
@@ -91,7 +93,14 @@ class MasterDaemon:
         self.history = LinkHistory(self.store)
         self.heard_ms: dict[str, int] = {}
         blobs, journals = self.stores.blobs, self.stores.journals
-        self.alarms = MasterAlarms(journals.reports, blobs.is_short, asyncio.to_thread)
+        kept = FromDisk(self.stores, "").document(TROUBLES) or b""
+        self.alarms = MasterAlarms(
+            journals.reports,
+            blobs.is_short,
+            asyncio.to_thread,
+            kept,
+            lambda instructions: self.edge.carry(instructions),
+        )
         self.ports = Ports(
             keys.identity,
             keys.tls,
@@ -178,6 +187,7 @@ class MasterDaemon:
                 edge.result()
         finally:
             remove_ready(self.folder.path)
+            self.alarms.ends()
             await self.enrolment.stop(1.0)
             await self.ports.stop()
             for task in (stopping, edge, *loops):

@@ -1,5 +1,6 @@
 """What a node keeps of its troubles over a restart of its agent, and how often it writes that."""
 
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from mesh.core.messages import Trouble
 from mesh.core.node import NodeCore
 from mesh.core.quarantine import WITHIN_MS
-from mesh.core.troubles import AT_ONCE, SAVE_EVERY_MS, TIMES_EVERY_MS, TROUBLES, Troubles
+from mesh.core.troubles import AT_ONCE, SAVE_EVERY_MS, TIMES_EVERY_MS, TROUBLES, Troubles, of_node
 from mesh.events import SaveDocument, WriteJournal
 from protos.documents_pb2 import Phase, ReplicaState
 from protos.runtime_pb2 import ReplicaStatus, RuntimeState
@@ -34,7 +35,11 @@ def journalled(node: SimNode, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def written(troubles: Troubles, core: NodeCore, first_ms: int, last_ms: int) -> list[int]:
     """When a document is written, of ticks between the two times."""
-    return [now_ms for now_ms in range(first_ms, last_ms, TICK_MS) if troubles.tick(core, now_ms)]
+    return [
+        now_ms
+        for now_ms in range(first_ms, last_ms, TICK_MS)
+        if troubles.tick(partial(of_node, core), now_ms)
+    ]
 
 
 def kept(instructions: list[Any]) -> KeptTroubles:
@@ -122,13 +127,13 @@ def test_an_agent_that_ends_as_planned_keeps_it_at_once() -> None:
 
 def test_what_is_journalled_is_written_at_once_and_counts_once_in_a_while(core: NodeCore) -> None:
     troubles = Troubles(b"", 0)
-    assert troubles.tick(core, 0) == []
+    assert troubles.tick(partial(of_node, core), 0) == []
     core.alarms.set("Disk", "a", "full", "critical", 1)
-    assert kept(troubles.tick(core, 1)).active[0].subject == "a"
+    assert kept(troubles.tick(partial(of_node, core), 1)).active[0].subject == "a"
     assert written(troubles, core, 2, WITHIN_MS) == []
     crashed(core, WITHIN_MS, 0)
     crashed(core, WITHIN_MS, 1)
-    assert troubles.tick(core, WITHIN_MS)
+    assert troubles.tick(partial(of_node, core), WITHIN_MS)
     crashed(core, WITHIN_MS, 2)
     (counted,) = written(troubles, core, WITHIN_MS, WITHIN_MS + TIMES_EVERY_MS)
     assert counted == WITHIN_MS + SAVE_EVERY_MS
@@ -139,7 +144,7 @@ def test_what_comes_and_goes_does_not_wear_the_disk(core: NodeCore) -> None:
     for now_ms in range(0, 10 * SAVE_EVERY_MS, TICK_MS):
         if not core.alarms.clear("Disk", "a", "room again"):
             core.alarms.set("Disk", "a", "full", "critical", 1)
-        times += [now_ms] if troubles.tick(core, now_ms) else []
+        times += [now_ms] if troubles.tick(partial(of_node, core), now_ms) else []
     first = [n * TICK_MS for n in range(AT_ONCE)]
     assert times == first + [n * SAVE_EVERY_MS for n in range(1, 10)]
 
@@ -160,8 +165,8 @@ def test_an_agent_that_dies_has_lived_until_it_would_have_written_again(core: No
     troubles = Troubles(b"", 0)
     crashed(core, 0, 0)
     crashed(core, 0, 1)
-    assert kept(troubles.tick(core, 5_000)).ended_ms == 5_000 + TIMES_EVERY_MS
-    assert kept(troubles.save(core, 7_000)).ended_ms == 7_000, "as planned"
+    assert kept(troubles.tick(partial(of_node, core), 5_000)).ended_ms == 5_000 + TIMES_EVERY_MS
+    assert kept(troubles.save(partial(of_node, core), 7_000)).ended_ms == 7_000, "as planned"
 
 
 def test_times_of_an_earlier_start_are_written_anew(core: NodeCore) -> None:
@@ -169,9 +174,12 @@ def test_times_of_an_earlier_start_are_written_anew(core: NodeCore) -> None:
     troubles = Troubles(b"", 0)
     crashed(core, 0, 0)
     crashed(core, 0, 1)
-    (saved,) = troubles.tick(core, 0)
+    (saved,) = troubles.tick(partial(of_node, core), 0)
     assert isinstance(saved, SaveDocument)
-    assert kept(Troubles(saved.data, 9_000).tick(core, 9_000)).ended_ms == 9_000 + TIMES_EVERY_MS
+    assert (
+        kept(Troubles(saved.data, 9_000).tick(partial(of_node, core), 9_000)).ended_ms
+        == 9_000 + TIMES_EVERY_MS
+    )
 
 
 def test_what_another_release_kept_says_nothing() -> None:
