@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from tests.sim.rough.bad_states import HOWS
 from tests.sim.rough.plans import Service, Wanted
 
 SETTLES_MS = 25_000
@@ -139,7 +140,7 @@ SINGLES = (
     "wan",
 )
 """After each of these alone a site is to be whole again within seconds."""
-STEERED = ("pause", "pin", "cordon", "drain", "local", "expiring")
+STEERED = ("pause", "pin", "cordon", "drain", "local", "expiring", "bad state")
 """What operators do, and take back after a while; what expires, nobody takes back."""
 
 WEIGHTS = {
@@ -174,6 +175,7 @@ WEIGHTS = {
     "local": 4,
     "expiring": 2,
     "revoke": 1,
+    "bad state": 2,
     "liar": 3,
 }
 
@@ -182,7 +184,7 @@ def _single(at_ms: int, names: list[str], services: "Services", dice: random.Ran
     kind = dice.choice(dice.choice((SINGLES, STEERED, ("plan",))))
     act = _make(kind, at_ms, names, services, dice)
     lasts_ms = dice.randint(*STEERED_MS if kind in STEERED else SINGLE_MS) if act.lasts_ms else 0
-    is_of_node = kind not in ("plan", "pause", "pin", "local", "expiring")
+    is_of_node = kind not in ("plan", "pause", "pin", "local", "expiring", "bad state")
     hit = is_of_node and len(act.who) == 1
     return replace(act, lasts_ms=lasts_ms, who=(SERVING,) if hit else act.who)
 
@@ -253,6 +255,10 @@ def _local(names: list[str], services: Services, dice: random.Random) -> Drawn:
     return (dice.choice(names),), f"{dice.choice(services).name} {field}"
 
 
+def _bad_state(_names: list[str], _: Services, dice: random.Random) -> Drawn:
+    return (), dice.choice(HOWS)
+
+
 def _lie(names: list[str], _: Services, dice: random.Random) -> Drawn:
     return (dice.choice(names),), dice.choice(LIES)
 
@@ -280,5 +286,6 @@ HOW: dict[str, How] = {
     "local": _local,
     "expiring": _local,
     "liar": _lie,
+    "bad state": _bad_state,
     "clock": _clock,
 }

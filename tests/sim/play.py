@@ -8,6 +8,7 @@ from tests.sim import faults
 from tests.sim.checks import CHECKS
 from tests.sim.checks.check import Broken
 from tests.sim.checks.facts import (
+    BadStateSigned,
     Fact,
     FaultBegan,
     FaultEnded,
@@ -18,7 +19,8 @@ from tests.sim.checks.facts import (
     Sample,
 )
 from tests.sim.draw import SERVING, Act, Story, draw
-from tests.sim.rough.master import RoughMaster
+from tests.sim.rough.bad_states import NEWER, bad_state
+from tests.sim.rough.master import RoughMaster, revocations_of
 from tests.sim.rough.node import RoughNode
 from tests.sim.rough.plans import Wanted, branch_of, model_of, plan_of
 from tests.sim.rough.sampling import sample_of
@@ -63,6 +65,7 @@ class Play:
         }
         self.wanted: Wanted = story.wanted
         self._branch = b""
+        self.is_state_bad = False
         self.active: dict[str, Act] = {}
         self.alone = 0
         self.changes = 0
@@ -104,9 +107,19 @@ class Play:
                 released.add(artifact)
         counter = self.master.counter + 1
         self._branch = branch_of(wanted, list(self.nodes), self._branch, counter)
-        self.master.sign(self._branch, wanted.revoked)
+        self.master.shut_out(wanted.revoked)
+        self.master.sign(self._branch, revocations_of(wanted.revoked).SerializeToString())
+        self.is_state_bad = False
         plans = tuple(plan_of(service) for service in wanted.services)
         self.watch(PlanSigned(self.world.now_ms, self.master.counter, plans, frozenset(released)))
+
+    def sign_bad_state(self, how: str) -> None:
+        """The master signs, by mistake, what no node may go by."""
+        revoking = revocations_of(self.wanted.revoked | {self.members()[0]})
+        branch, revocations = bad_state(how, self._branch, revoking)
+        self.master.sign(branch, revocations, reader=2 if how == NEWER else 1)
+        self.is_state_bad = True
+        self.watch(BadStateSigned(self.world.now_ms, self.master.counter))
 
     # ---- acts ----
 

@@ -109,6 +109,22 @@ def revoke(play: "Play", act: Act) -> None:
     play.watch(Revoked(play.world.now_ms, name, play.master.counter))
 
 
+def mistake(play: "Play", act: Act) -> None:
+    """The master signs what no node may go by."""
+    if _master_works(play):
+        play.sign_bad_state(act.how)
+
+
+def correct(play: "Play", act: Act) -> None:
+    """It signs what it wanted, unless it has done so meanwhile."""
+    if not play.is_state_bad:
+        return
+    if _master_works(play):
+        play.publish(play.wanted)
+    else:
+        play.world.after(RETRY_MS, lambda: correct(play, act))
+
+
 def _master_works(play: "Play") -> bool:
     return play.master.up and not play.master.frozen
 
@@ -235,6 +251,7 @@ BEGIN: dict[str, Step] = {
     "pause": pause,
     "pin": pin,
     "revoke": revoke,
+    "bad state": mistake,
     "cordon": hold_back,
     "drain": hold_back,
     "local": change,
@@ -244,6 +261,7 @@ BEGIN: dict[str, Step] = {
 END: dict[str, Step] = {
     "pause": let_on,
     "pin": let_on,
+    "bad state": correct,
     "cordon": let_go,
     "drain": let_go,
     "local": end_change,

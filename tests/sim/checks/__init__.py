@@ -6,6 +6,7 @@ from tests.sim.checks.exclusive import NeverTwice
 from tests.sim.checks.honesty import BadVersions, Bounded, HonestRegister, NeverRaises
 from tests.sim.checks.keeping import TwoHolders
 from tests.sim.checks.records import DurableBeforeAcknowledged, RecordsOnceInOrder
+from tests.sim.checks.refused import RefusedStates
 from tests.sim.checks.serving import (
     Minimum,
     Reconnection,
@@ -44,4 +45,5 @@ CHECKS = (
     DrainedIsEmpty,
     LocalChanges,
     OneAtATime,
+    RefusedStates,
 )

@@ -23,8 +23,8 @@ def differs(sample: Sample) -> str:
             said.setdefault(repr(getattr(node, what)), []).append(name)
         if len(said) > 1:
             return f"{what}: " + "; ".join(f"{who}: {value}" for value, who in said.items())
-    if {node.applied[1] for node in nodes.values()} != {sample.counter}:
-        return f"state {sample.counter} is not applied"
+    if {node.in_force[1] for node in nodes.values()} != {sample.counter}:
+        return f"state {sample.counter} is not in force"
     return ""
 
 

@@ -18,13 +18,23 @@ class PlanSigned:
 
 
 @dataclass(frozen=True)
+class BadStateSigned:
+    """A master signed, by mistake, a state that no node may go by."""
+
+    at_ms: int
+    counter: int
+
+
+@dataclass(frozen=True)
 class CoreStarted:
-    """An agent made its core from its disk: the floor that it starts with."""
+    """An agent made its core from its disk: the floor that it starts with, and the order of the
+    state that it goes by."""
 
     at_ms: int
     node: str
     state: tuple[int, int]
     trust: int
+    in_force: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -176,6 +186,7 @@ class NodeSample:
     pids: Mapping[ReplicaKey, int]
     pipelines: frozenset[str] = frozenset()
     applied: tuple[int, int] = (0, 0)
+    in_force: tuple[int, int] = (0, 0)
     trust: int = 0
     live: tuple[str, ...] = ()
     placement: object = None
@@ -234,6 +245,7 @@ class Raised:
 
 Fact = (
     PlanSigned
+    | BadStateSigned
     | CoreStarted
     | Died
     | DocumentSaved

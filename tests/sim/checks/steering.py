@@ -72,13 +72,13 @@ class DrainedIsEmpty(Check):
 
 class LocalChanges(Check):
     """A change that is alone counts at all nodes by whose own clocks its time is not over, while
-    nothing but the way to the master fails. Once all is quiet, none counts that has been ended, or
-    whose time is over."""
+    nothing but the way to the master, or what that one signs, fails. Once all is quiet, none counts
+    that has been ended, or whose time is over."""
 
     promise = "a local change outlives an outage and ends when it is ended or its time is over"
 
     MADE = frozenset({"local", "expiring"})
-    BESIDE = frozenset({"wan", "master", "master freeze"})
+    BESIDE = frozenset({"wan", "master", "master freeze", "bad state"})
 
     def __init__(self) -> None:
         super().__init__()

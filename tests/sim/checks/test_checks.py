@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from mesh.core.in_force import IN_FORCE
 from mesh.hashing import sha256
 from mesh.site.local import ReplicaKey, service_config
-from protos.documents_pb2 import ServicePlan, StateBody
+from protos.documents_pb2 import KeptInForce, ServicePlan, StateBody
 from tests.sim import identities
 from tests.sim.checks import CHECKS
 from tests.sim.checks.agreement import Agreement, AlarmsCleared, EqualRegisters, ServesInTheEnd
@@ -18,6 +19,7 @@ from tests.sim.checks.check import BROKEN_MAX, Check
 from tests.sim.checks.exclusive import NeverTwice
 from tests.sim.checks.facts import (
     Acknowledged,
+    BadStateSigned,
     ChangeEnded,
     ChangeSubmitted,
     Collected,
@@ -40,6 +42,7 @@ from tests.sim.checks.facts import (
 from tests.sim.checks.honesty import BadVersions, Bounded, HonestRegister, NeverRaises
 from tests.sim.checks.keeping import TwoHolders
 from tests.sim.checks.records import DurableBeforeAcknowledged, RecordsOnceInOrder
+from tests.sim.checks.refused import RefusedStates
 from tests.sim.checks.serving import (
     Minimum,
     Reconnection,
@@ -68,6 +71,7 @@ GOOD_NODE = NodeSample(
     serving={("faces", "1.0.0"): 1},
     pids={KEY: 7},
     applied=(1, 3),
+    in_force=(1, 3),
     trust=1,
     live=("a", "b"),
     placement="a and b",
@@ -103,7 +107,7 @@ OTHER = ServicePlan(
 OTHER_KEY = ReplicaKey("faces", 0, service_config(OTHER))
 LARGE = ServicePlan(name="faces", model_version="9.0.0", artifact=MODEL, cores=9)
 SEEN = DocumentSaved(1, "a", "state-seen", state(5))
-BEHIND = replace(GOOD_NODE, applied=(1, 2))
+BEHIND = replace(GOOD_NODE, applied=(1, 2), in_force=(1, 2))
 OLDER = replace(GOOD_NODE, registers={"a": (1, 5), "b": (1, 4)})
 ALARMED = replace(GOOD_NODE, alarms=frozenset({("Offline", "b")}))
 LASTING = replace(GOOD_NODE, alarms=frozenset({("Refused", "faces")}))
@@ -145,6 +149,11 @@ LATER_PLAN = [
     FaultBegan(0, "plan", "faces", alone=True),
     PlanSigned(0, 2, (LATER,), frozenset({MODEL})),
 ]
+BAD_STATE = BadStateSigned(0, 3)
+GOES_BY_IT = replace(GOOD_NODE, in_force=(1, 3))
+REFUSES = replace(GOOD_NODE, in_force=(1, 2))
+IN_FORCE_SAVED = DocumentSaved(1, "a", IN_FORCE, KeptInForce(counter=3).SerializeToString())
+REFUSED_ALONE = [sample(0), FaultBegan(20_000, "bad state", "", alone=True)]
 SERVES_BAD = replace(GOOD_NODE, serving={("faces", "2.0.0-golden"): 1})
 GONE = Collected(9, "c", MODEL, 1, good=frozenset(), holders=frozenset("a"))
 BOTH_HOLD = replace(GONE, holders=frozenset("ab"))
@@ -168,6 +177,7 @@ BROKEN: list[tuple[type[Check], str, Sequence[Fact]]] = [
     (RecordsOnceInOrder, "other", [RecordsAtEnd(0, LOG, WRITTEN, ((1, 2, b"z"), (3, 3, b"y")))]),
     (RecordsOnceInOrder, "lost", [RecordsAtEnd(0, LOG, WRITTEN, WRITTEN[:1])]),
     (Agreement, "state", [sample(0, BEHIND, quiet_ms=11_000)]),
+    (Agreement, "refused", [Sample(0, {"a": REFUSES, "b": REFUSES}, (FACES,), 3, 11_000)]),
     (Agreement, "asleep", [sample(0, replace(GOOD_NODE, awake=False), quiet_ms=11_000)]),
     (Agreement, "no more", [sample(0, quiet_ms=0),
         sample(0, replace(GOOD_NODE, live=("a",)), 11_000)]),
@@ -204,6 +214,12 @@ BROKEN: list[tuple[type[Check], str, Sequence[Fact]]] = [
     (LocalChanges, "after a wrong clock", [FaultBegan(0, "clock", "b", alone=True), *SCALED,
         sample(7_000, replace(AHEAD, unix_ms=59_000))]),
     (OneAtATime, "two", [*LATER_PLAN, TOGETHER]),
+    (RefusedStates, "in force", [BAD_STATE, sample(1, GOES_BY_IT)]),
+    (RefusedStates, "after a start", [IN_FORCE_SAVED, CoreStarted(2, "a", (1, 3), 1, (1, 2))]),
+    (RefusedStates, "a start", [*REFUSED_ALONE, STARTED]),
+    (RefusedStates, "a stop", [*REFUSED_ALONE, ReplicaStopped(1, "a", "faces", least=1)]),
+    (RefusedStates, "a pipeline", [*REFUSED_ALONE, DOOR]),
+    (RefusedStates, "another worker", [*REFUSED_ALONE, sample(1, NEW_PID)]),
 ]  # fmt: skip
 
 KEPT: list[tuple[type[Check], str, Sequence[Fact]]] = [
@@ -259,6 +275,15 @@ KEPT: list[tuple[type[Check], str, Sequence[Fact]]] = [
         quiet_ms=30_000)]),
     (LocalChanges, "another field", [*PIN_ENDED, sample(40_000, SCALES, quiet_ms=30_000)]),
     (OneAtATime, "one", [*LATER_PLAN, replace(TOGETHER, trying=frozenset())]),
+    (RefusedStates, "refused", [*REFUSED_ALONE, sample(1), sample(2)]),
+    (RefusedStates, "by what was in force", [IN_FORCE_SAVED, CoreStarted(2, "a", (1, 4), 1, (1, 3)),
+        CoreStarted(3, "b", (0, 0), 1)]),
+    (RefusedStates, "not alone", [*REFUSED_ALONE[:-1], replace(REFUSED_ALONE[-1], alone=False),
+        STARTED, sample(1, NEW_PID)]),
+    (RefusedStates, "under way", [replace(STARTED, at_ms=9_000), *REFUSED_ALONE,
+        replace(DOOR, at_ms=21_000)]),
+    (RefusedStates, "over", [*REFUSED_ALONE, FaultEnded(21_000, "bad state", "", True), STARTED]),
+    (RefusedStates, "of no node of the site", [*REFUSED_ALONE, replace(DOOR, node="c")]),
     (OneAtATime, "known", [*LATER_PLAN, CRASHED, *LATER_PLAN[1:], TOGETHER]),
 ]  # fmt: skip
 

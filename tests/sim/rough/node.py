@@ -95,7 +95,11 @@ class RoughNode(RoughRuntime):
             return  # it was doomed, and died of its first words
         heads = self.core.peer.heads
         started = CoreStarted(
-            self.world.now_ms, self.name, heads.state.floor, heads.trust.generation
+            self.world.now_ms,
+            self.name,
+            heads.state.floor,
+            heads.trust.generation,
+            (self.core.in_force.generation, self.core.in_force.counter),
         )
         self.world.watch(started)
         self.do_WriteJournal(_first_words(self.name))

@@ -34,6 +34,7 @@ def sample_of(node: RoughNode) -> NodeSample:
         pids=pids,
         pipelines=pipelines,
         applied=applied.order if applied is not None else (0, 0),
+        in_force=(core.in_force.generation, core.in_force.counter),
         trust=heads.trust.generation,
         live=tuple(core.membership.liveness.live()),
         placement=placement_of(placement),
