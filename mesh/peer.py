@@ -368,7 +368,8 @@ class Peer:
         instructions: list[Instruction] = []
         if self.membership is not None:
             instructions += self.membership.tick(now_ms)
-            instructions += self._registers.announce(None, again=False)
+            again = self.membership.is_to_answer(now_ms)
+            instructions += self._registers.announce(None, again)
         instructions += self._journals.acknowledge_due()
         instructions += self._comparison.wan_round(now_ms)
         instructions += self._comparison.lan_round(self._round, now_ms)

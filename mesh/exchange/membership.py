@@ -2,7 +2,7 @@
 
 This node's own register is made here: what the cores above want to say, plus whom this node
 suspects, under the next version. A suspicion about this node itself, from anywhere, is answered
-with a higher version at once.
+with a higher version, at once if it is the first for a while.
 """
 
 from collections.abc import Iterable
@@ -29,6 +29,11 @@ half of it. Whoever asks for more gets no more: a liar's work is missed for so l
 SUSPICIONS_MAX = 32
 """In a register, 90 bytes each: 3 of its 16 KiB. Where more die at once, each node still derives it
 by its own watch, a little later."""
+ANSWER_EVERY_MS = 500
+"""Between two answers to suspicions: the first is answered at once, and none waits for as long as
+nodes wait before they conclude anything from one."""
+ACCUSE_EVERY_MS = 1_000
+"""Between two suspicions of a node that answers, and is not reached all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,10 @@ class Membership:
         self._version = 0
         self._suspected: list[Suspicion] = []
         self._accused: dict[str, tuple[Suspicion, int]] = {}
+        self._renew_ms: int | None = None  # when the next of them is against a newer version
         self._now_ms = now_ms
+        self._answered_ms = now_ms - ANSWER_EVERY_MS
+        self._accused_in = -1  # the version of this node that is suspected and not answered for
         self._said_at = (-1, -1)
         self._watch(now_ms)
 
@@ -78,14 +86,19 @@ class Membership:
         nothing was ever said.
         """
         said = content if content is not None else self._content
-        if said is None or (content is None and not again and self._said_at == self._generations()):
+        if said is None or (content is None and not again and self._is_said()):
             return None
         record = self._publish(said, again)
         self._said_at = self._generations()
         return record
 
+    def _is_said(self) -> bool:
+        """Whether the suspicions are the same as they were said last."""
+        renewed = self._renew_ms is not None and self._now_ms >= self._renew_ms
+        return self._said_at == self._generations() and not renewed
+
     def _generations(self) -> tuple[int, int]:
-        """What suspicions rest on: as long as it is the same, so are they."""
+        """What suspicions rest on, but for time."""
         return (self.liveness.generation, self.registers.generation)
 
     def _publish(self, content: StableRegister, again: bool) -> Record | None:
@@ -120,7 +133,7 @@ class Membership:
 
     def _suspicions(self) -> list[Suspicion]:
         """Whom this node suspects: those first about whom nothing is decided here yet."""
-        suspicions = []
+        suspicions, self._renew_ms = [], None
         suspected = sorted(self.liveness.suspected(), key=self._is_dead)
         for node in suspected[:SUSPICIONS_MAX]:
             record = self.registers.get(node)
@@ -130,15 +143,19 @@ class Membership:
         return suspicions
 
     def _suspicion(self, record: Record) -> Suspicion:
-        """Against the version of now; of who is dead here, which may say one version after another
-        in the other part of a split site, against a newer one now and then: two parts that hear of
-        each other's suspicions over a master would else answer each other for ever."""
+        """Against the version of now, and against a newer one only now and then, of who is dead
+        here even more seldom: two parts of a split site that hear of each other's suspicions over
+        a master would else answer each other for ever, each answer a version."""
         body = record.body
         said, said_ms = self._accused.get(body.node, (None, 0))
-        is_old = said is None or said.boot != body.boot or self._now_ms >= said_ms + ASK_AGAIN_MS
-        if said is None or is_old or not self._is_dead(body.node):
+        is_dead = self._is_dead(body.node)
+        every_ms = ASK_AGAIN_MS if is_dead else ACCUSE_EVERY_MS
+        if said is None or said.boot != body.boot or self._now_ms >= said_ms + every_ms:
             said = Suspicion(node=body.node, boot=body.boot, version=body.version)
             self._accused[body.node] = (said, self._now_ms)
+        elif said.version < body.version and not is_dead:
+            due_ms = said_ms + every_ms
+            self._renew_ms = due_ms if self._renew_ms is None else min(due_ms, self._renew_ms)
         return said
 
     def _is_dead(self, node: str) -> bool:
@@ -158,6 +175,8 @@ class Membership:
             held = self.registers.get(witness)
             suspects = set() if held is None else self._suspects(held.body)
             self.liveness.testimony(witness, suspects, now_ms)
+        if self._accuses_me(record):
+            self._accused_in = self._version
         return self.carry(actions)
 
     def _suspects(self, body: StableRegister) -> set[str]:
@@ -177,7 +196,16 @@ class Membership:
         self.registers.forget(nodes)
         self._watch(now_ms)
 
-    def accuses_me(self, record: Record) -> bool:
+    def is_to_answer(self, now_ms: int) -> bool:
+        """Whether this node is to say now that it lives, since somebody suspects it as it is. Not
+        each time that somebody does: in a split both of whose parts reach a master everybody there
+        suspects everybody here, and each answer, which is doubted, would have an answer of each."""
+        if self._accused_in < self._version or now_ms - self._answered_ms < ANSWER_EVERY_MS:
+            return False
+        self._answered_ms = now_ms
+        return True
+
+    def _accuses_me(self, record: Record) -> bool:
         """Whether the register, of a node that is not dead here itself, suspects this node in its
         current version."""
         if self._is_dead(record.body.node):

@@ -77,7 +77,7 @@ class RegisterFlow:
         instructions: list[Instruction] = [Notice("register", node, f"from {peer}", record)]
         if self._membership is not None:
             instructions += self._membership.accepted(record, now_ms)
-            if self._membership.accuses_me(record):
+            if self._membership.is_to_answer(now_ms):
                 instructions += self.announce(None, again=True)
             instructions += self._relay(record, peer)
         return instructions

@@ -1,11 +1,17 @@
 """The members of a site: own registers, suspicions within their limit, probes for others."""
 
 from mesh.events import Notice, Send
-from mesh.exchange.membership import SUSPICIONS_MAX, Membership, Self
+from mesh.exchange.membership import (
+    ACCUSE_EVERY_MS,
+    ANSWER_EVERY_MS,
+    SUSPICIONS_MAX,
+    Membership,
+    Self,
+)
 from mesh.exchange.relayed_probes import ANSWER_WITHIN_MS, PENDING_MAX
 from mesh.registers.liveness import GRACE_MS
-from mesh.registers.store import Registers
-from protos.documents_pb2 import Boot, StableRegister
+from mesh.registers.store import Record, Registers
+from protos.documents_pb2 import Boot, StableRegister, Suspicion
 from protos.peer_pb2 import Frame, Probe, ProbeAnswer
 from tests.sim import identities
 from tests.sim.nodes import keys_in
@@ -22,14 +28,27 @@ def me(registers: Registers) -> Membership:
 def known(count: int) -> Registers:
     registers = Registers("south", keys_in)
     for number in range(count):
-        identity = identities.node_identity("south", f"n{number}")
-        certificate = identities.certificate(identity).der
-        body = StableRegister(
-            node=identity.name, site="south", boot=BOOT, version=1, certificate=certificate
-        )
-        data = body.SerializeToString()
-        registers.accept(identities.signer(identity.uri).sign("register", data))
+        said_by(f"n{number}", registers)
     return registers
+
+
+def said_by(node: str, registers: Registers, version: int = 1, suspects: str = "") -> Record:
+    """A register of another node, which suspects `me`, or whom it says, in its present version."""
+    identity = identities.node_identity("south", node)
+    body = StableRegister(
+        node=node,
+        site="south",
+        boot=BOOT,
+        version=version,
+        certificate=identities.certificate(identity).der,
+    )
+    suspect = registers.get(suspects)
+    if suspect is not None:
+        said = Suspicion(node=suspects, boot=suspect.body.boot, version=suspect.body.version)
+        body.suspicions.append(said)
+    data = body.SerializeToString()
+    _, record = registers.accept(identities.signer(identity.uri).sign("register", data))
+    return record
 
 
 def answers(instructions: list) -> list[ProbeAnswer]:
@@ -64,6 +83,40 @@ def test_suspicions_are_bounded_and_the_undecided_come_first() -> None:
     record = membership.publish(StableRegister())
     assert record is not None
     assert len(record.body.suspicions) == SUSPICIONS_MAX
+
+
+def test_whoever_is_suspected_by_many_answers_at_once_and_then_now_and_then() -> None:
+    membership = me(known(5))
+    membership.publish(StableRegister())
+    said_ms = []
+    for now_ms in range(0, 2 * ANSWER_EVERY_MS, 10):
+        accuser = f"n{now_ms // 10 % 5}"
+        record = said_by(accuser, membership.registers, 2 + now_ms, "me")
+        membership.accepted(record, now_ms)
+        if membership.is_to_answer(now_ms):
+            said_ms.append(now_ms)
+            membership.publish(again=True)
+    assert said_ms == [0, ANSWER_EVERY_MS]
+    late_ms = 3 * ANSWER_EVERY_MS
+    assert membership.is_to_answer(late_ms), "to the last of them"
+    membership.publish(again=True)
+    assert not membership.is_to_answer(late_ms + ANSWER_EVERY_MS), "nobody suspects it as it is"
+
+
+def test_whoever_answers_again_and_again_and_is_not_reached_is_suspected_now_and_then() -> None:
+    membership = me(known(1))
+    membership.publish(StableRegister())
+    for version in (2, 3):
+        membership.tick(GRACE_MS)
+        membership.unreachable("n0", GRACE_MS)
+        membership.publish()
+        membership.accepted(said_by("n0", membership.registers, version), GRACE_MS)
+    said = []
+    for now_ms in range(GRACE_MS, GRACE_MS + ACCUSE_EVERY_MS + 200, 200):
+        membership.tick(now_ms)
+        record = membership.publish()
+        said += [(now_ms, one.version) for one in record.body.suspicions] if record else []
+    assert said == [(GRACE_MS + ACCUSE_EVERY_MS, 3)], "against what it says by then, with no cause"
 
 
 def test_a_suspect_that_is_forgotten_is_suspected_no_more() -> None:
