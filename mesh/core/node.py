@@ -69,6 +69,8 @@ from protos.documents_pb2 import Capacity, ServicePlan, SiteBranch, StableRegist
 
 DECIDE_GAP_MS = 50
 """Between two decisions: what comes in a burst is decided about together, a tick later at most."""
+LOOK_EVERY_MS = 1_000
+"""Between two looks at what lasts for minutes: a state that does not come, a clock, a change."""
 RUNTIME_MS = 1_000
 """After the start, the longest wait for the first word of the runtime or that there is none: it
 comes in 0.1 s, and of a runtime that is frozen not for three."""
@@ -145,6 +147,7 @@ class NodeCore:
         self.grounds = Grounds()
         self._quiet = Quiet(now_ms)
         self._begun_ms = self._decide_ms = now_ms
+        self._looked_ms = now_ms - LOOK_EVERY_MS
         self.stale = "start"  # why there is to be decided anew; "" where nothing changed
         self.authority = Authority(self)
         self.authority.start(self, kept.in_force, now_ms)
@@ -248,13 +251,15 @@ class NodeCore:
         linked = self.peer.neighbours()
         outputs += self.loads.tick(self.runtime, linked, now_ms)
         outputs += self.refusals.tick(now_ms)
-        self._compare(now_ms)
         outputs += self.authority.look_at_boxes(self, now_ms)
-        outputs += self._end_changes()
+        if now_ms - self._looked_ms >= LOOK_EVERY_MS:
+            self._looked_ms = now_ms
+            self._compare(now_ms)
+            outputs += self._end_changes()
         outputs += self.share.count(linked, now_ms)
         outputs += self.leases.tick(self, now_ms)
         outputs += self.alarms.tick(now_ms)
-        outputs += self.troubles.tick(partial(of_node, self), now_ms)
+        outputs += self.troubles.tick(partial(of_node, self), self.alarms.generation, now_ms)
         if self.helping.look(self, now_ms):
             self.stale = self.stale or "neighbours have no way to what they need, or have one now"
         if self.share.has_settled(now_ms):

@@ -60,11 +60,11 @@ def _verdict(core: "NodeCore", notice: Notice, now_ms: int) -> list[NodeOutput]:
 def _register_changed(core: "NodeCore", notice: Notice, now_ms: int) -> list[NodeOutput]:
     if notice.subject == core.name:
         return core.suppliers.tell(core, now_ms)
-    if core.grounds.changed(notice.data):
-        core.stale = f"the register of {notice.subject}"
     core.admissions.heard(notice.data.body.admissions)
     changes = notice.data.body.local_changes
     made = core.changes.heard(changes, notice.subject, core.unix_ms()) if changes else []
+    if core.grounds.changed(notice.data) or made:
+        core.stale = f"the register of {notice.subject}"
     return [*made, *core.conflicts.heard(notice.data), *core.suppliers.tell(core, now_ms)]
 
 

@@ -44,7 +44,7 @@ def _untold(core: "NodeCore") -> object:
     """What decisions rest on and nobody tells of, to be compared."""
     membership = core.membership
     return (
-        membership.registers.generation,
+        core.register.version,
         membership.registers.load_generation,
         membership.liveness.generation,
         core.peer.heads.state.floor,

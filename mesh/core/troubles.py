@@ -17,6 +17,8 @@ TROUBLES = "troubles"
 SAVE_EVERY_MS = 10_000
 """Between two writes, in the long run, so that what comes and goes does not wear the disk. An agent
 that dies loses so much of its counts at most; one that ends as planned, nothing."""
+LOOK_EVERY_MS = 1_000
+"""Between two looks while no alarm changes."""
 AT_ONCE = 6
 """Writes after a quiet minute that do not wait for that: of what is journalled, or the next agent
 would journal it once more."""
@@ -34,6 +36,7 @@ class Troubles:
 
     def __init__(self, document: bytes, now_ms: int) -> None:
         self._ended_ms = now_ms  # as the disk has it
+        self._alarms, self._looked_ms = -1, now_ms
         self._saved_ms = now_ms - SAVE_EVERY_MS
         self._next_ms = now_ms - (AT_ONCE - 1) * SAVE_EVERY_MS
         try:
@@ -41,10 +44,13 @@ class Troubles:
         except DecodeError:
             self.kept = KeptTroubles()  # of another release: all is counted anew
 
-    def tick(self, body_of: Body, now_ms: int) -> list[Instruction]:
-        """Keeps what is another by now, once in a while, and what is journalled at once."""
-        if now_ms < self._next_ms:
+    def tick(self, body_of: Body, alarms: int, now_ms: int) -> list[Instruction]:
+        """Keeps what is another by now, once in a while, and what is journalled at once. `alarms`
+        is the generation of the alarms: all else is looked at once a second."""
+        is_seen = alarms == self._alarms and now_ms - self._looked_ms < LOOK_EVERY_MS
+        if now_ms < self._next_ms or is_seen:
             return []
+        self._alarms, self._looked_ms = alarms, now_ms
         later_ms = now_ms + TIMES_EVERY_MS
         body = body_of(self._ended_ms if now_ms < self._ended_ms else later_ms)
         is_time = now_ms - self._saved_ms >= SAVE_EVERY_MS

@@ -269,6 +269,8 @@ class Liveness:
             return self._doubt_myself(now_ms)
         actions: list[Action] = []
         for node, member in self._members.items():
+            if member.is_well:
+                continue  # nearly all, nearly always
             if member.probe is not None:
                 actions += self._overdue(node, member, member.probe, now_ms)
             if member.suspected_ms:

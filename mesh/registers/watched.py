@@ -48,6 +48,11 @@ class Member:
     asks: int = 0  # how often it was asked so, in vain
     through: str = ""  # who reached it last, of those that were asked
 
+    @property
+    def is_well(self) -> bool:
+        """Whether nothing is asked and nothing is said against it: nothing is due."""
+        return self.probe is None and not self.suspected_ms and not self.asked_again
+
 
 def place_of(node: str) -> bytes:
     """A node's place on the ring."""

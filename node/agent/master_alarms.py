@@ -76,7 +76,7 @@ class MasterAlarms:
     def tick(self, now_ms: int) -> None:
         """Ends what did not come again after the start, and keeps what is another by now."""
         self.alarms.tick(now_ms)
-        self._carry(self._troubles.tick(self._kept, now_ms))
+        self._carry(self._troubles.tick(self._kept, self.alarms.generation, now_ms))
 
     def ends(self) -> None:
         """The master ends: keeps what is another by now."""

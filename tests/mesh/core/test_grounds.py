@@ -8,7 +8,10 @@ from mesh.core.quiet import LOOK_EVERY_MS
 from mesh.core.share import Share
 from mesh.registers.store import Record
 from protos.documents_pb2 import AlarmState, ReplicaState, StableRegister, Suspicion
+from tests.mesh.core.changing import settled, submit
 from tests.sim import identities
+from tests.sim.nodes import SimNode
+from tests.sim.operators import local_change
 from tests.sim.site import Site
 
 
@@ -27,6 +30,10 @@ def said(**fields: object) -> Record:
         {"alarms": [AlarmState(kind="Disk", subject="state")]},
         {"copy_holder": "third"},
         {"seen_counter": 5},
+        {"applied_counter": 5},
+        {"in_force_counter": 5},
+        {"in_force_generation": 2},
+        {"local_changes": [b"change"]},
     ],
     ids=lambda fields: next(iter(fields)),
 )
@@ -54,22 +61,36 @@ def test_whatever_a_node_says_after_its_death_is_a_ground() -> None:
     grounds.doubted("nobody")
 
 
-def test_an_alarm_of_a_neighbour_is_no_reason_to_decide_before_the_next_look(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    site = Site(nodes=3).settle()
-    site.world.run(5_000)
-    one, other = site.nodes[:2]
-    decided: list[str] = []
+def causes(node: SimNode, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Why the node decides, from now on."""
+    causes: list[str] = []
     decide = Share.decide
 
     def note(share: Share, cause: str, now_ms: int) -> object:
-        if share is one.core.share:
-            decided.append(cause)
+        if share is node.core.share:
+            causes.append(cause)
         return decide(share, cause, now_ms)
 
     monkeypatch.setattr(Share, "decide", note)
+    return causes
+
+
+def test_an_alarm_of_a_neighbour_is_no_reason_to_decide(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Site(nodes=3).settle()
+    site.world.run(5_000)
+    one, other = site.nodes[:2]
+    decided, said = causes(one, monkeypatch), other.core.register.version
     other.feed(Trouble("DataFolder", "disk", "full", "critical"))
-    site.world.run_until(lambda: bool(decided), 2 * LOOK_EVERY_MS + 500, "both have looked")
-    assert decided == ["time"]
-    assert one.core.membership.registers.get(other.name).body.alarms  # type: ignore[union-attr]
+    site.world.run(2 * LOOK_EVERY_MS + 500)
+    assert one.core.membership.registers.get(other.name).body.version > said  # type: ignore[union-attr]
+    assert decided == []
+
+
+def test_a_local_change_that_is_new_here_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = settled(3)
+    site.world.run(5_000)
+    one, other = site.nodes[:2]
+    decided = causes(one, monkeypatch)
+    submit(other, local_change(other, value="2"))
+    site.world.run(LOOK_EVERY_MS // 4)
+    assert decided[:1] == [f"the register of {other.name}"]
