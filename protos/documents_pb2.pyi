@@ -148,16 +148,22 @@ class KeptRosters(_message.Message):
     def __init__(self, nodes: _Optional[_Iterable[str]] = ..., since: _Optional[int] = ..., earlier: _Optional[_Iterable[_Union[EarlierRoster, _Mapping]]] = ..., tls_keys: _Optional[_Iterable[bytes]] = ..., over: _Optional[_Iterable[bytes]] = ..., trust_generation: _Optional[int] = ...) -> None: ...
 
 class KeptInForce(_message.Message):
-    __slots__ = ("counter", "branch", "revocations", "trust_generation")
+    __slots__ = ("counter", "branch", "revocations", "trust_generation", "state", "branches", "released")
     COUNTER_FIELD_NUMBER: _ClassVar[int]
     BRANCH_FIELD_NUMBER: _ClassVar[int]
     REVOCATIONS_FIELD_NUMBER: _ClassVar[int]
     TRUST_GENERATION_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    BRANCHES_FIELD_NUMBER: _ClassVar[int]
+    RELEASED_FIELD_NUMBER: _ClassVar[int]
     counter: int
     branch: bytes
     revocations: bytes
     trust_generation: int
-    def __init__(self, counter: _Optional[int] = ..., branch: _Optional[bytes] = ..., revocations: _Optional[bytes] = ..., trust_generation: _Optional[int] = ...) -> None: ...
+    state: bytes
+    branches: _containers.RepeatedCompositeFieldContainer[Branch]
+    released: bytes
+    def __init__(self, counter: _Optional[int] = ..., branch: _Optional[bytes] = ..., revocations: _Optional[bytes] = ..., trust_generation: _Optional[int] = ..., state: _Optional[bytes] = ..., branches: _Optional[_Iterable[_Union[Branch, _Mapping]]] = ..., released: _Optional[bytes] = ...) -> None: ...
 
 class LocalChange(_message.Message):
     __slots__ = ("mesh", "site", "base_counter", "base", "workload", "field", "value", "artifact", "counter", "made_unix_ms", "until_unix_ms", "reason", "operator")

@@ -3,7 +3,7 @@ revoked, and looks anew at what its operators changed."""
 
 from typing import TYPE_CHECKING
 
-from mesh.core.in_force import NO_STATE, Order
+from mesh.core.in_force import NO_PROOF, NO_STATE, Order, Proof
 from mesh.core.messages import NodeOutput
 from mesh.events import Drop, Notice, WriteJournal
 
@@ -75,10 +75,13 @@ def _rests_on(core: "NodeCore") -> object:
     return core.peer.heads.trust.generation, core.revoked.tls_keys, boxes
 
 
-def _applied(core: "NodeCore") -> tuple[dict[str, bytes], Order]:
-    """The branches of the state applied last, and its order."""
-    applied = core.peer.heads.state.applied
-    return core.peer.heads.contents(), applied.order if applied else NO_STATE
+def _applied(core: "NodeCore") -> tuple[dict[str, bytes], Order, Proof]:
+    """The branches of the state applied last, its order, and what proves them."""
+    heads = core.peer.heads
+    applied = heads.state.applied
+    if applied is None:
+        return heads.contents(), NO_STATE, NO_PROOF
+    return heads.contents(), applied.order, (applied.envelope, heads.branches)
 
 
 def _go_by(core: "NodeCore") -> None:

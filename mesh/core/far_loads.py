@@ -18,8 +18,6 @@ from protos.peer_pb2 import Want
 
 ASKED = 2
 """Neighbours that are asked at once, others each time: one may be cut off from it as well."""
-
-
 CONFIRMED_MS = 5 * LOAD_EVERY_MS
 """For how long a load counts since somebody said that it is the last one: with few neighbours that
 are linked with its writer, one of them is asked among others."""

@@ -13,11 +13,12 @@ from collections.abc import Mapping
 from google.protobuf.message import DecodeError
 
 from mesh.events import SaveDocument
-from mesh.heads.branches import REVOCATIONS, open_site_branch, site_branch_name
+from mesh.heads.branches import RELEASED, REVOCATIONS, open_site_branch, site_branch_name
 from mesh.heads.revocations import Revoked
+from mesh.heads.snapshot import branches_of
 from mesh.heads.tree import BranchRefused
 from mesh.site.changes import Change, Key, changed
-from protos.documents_pb2 import KeptInForce, Plan, SiteBranch
+from protos.documents_pb2 import Branch, KeptInForce, Plan, SiteBranch, SiteSnapshot
 
 IN_FORCE = "in-force"
 """The document: a KeptInForce."""
@@ -30,6 +31,10 @@ Order = tuple[int, int]
 NO_STATE = (0, 0)
 FIRST = 1
 """The trust generation that is meant where an older release says none: a mesh begins with it."""
+
+Proof = tuple[bytes, Mapping[str, Branch]]
+"""What shows whose a state is: its head's envelope, and its branches by name with their proofs."""
+NO_PROOF: Proof = (b"", {})
 
 
 class InForce:
@@ -44,13 +49,20 @@ class InForce:
         self.planned = Plan()
         self.counter = self.generation = 0
         self.revoked = Revoked()
-        self._blob = self._revocations = b""
+        self._blob = self._revocations = self._released = self._head = b""
+        self._branches: list[Branch] = []
         self.held_back: HeldBack = {}
         self.refused = ""
         self._saved = b""
         self._is_new = False
 
-    def start(self, document: bytes, contents: Mapping[str, bytes], order: Order) -> None:
+    def start(
+        self,
+        document: bytes,
+        contents: Mapping[str, bytes],
+        order: Order,
+        proof: Proof = NO_PROOF,
+    ) -> None:
         """Goes by what the disk holds: the state of the document, or that of the branches applied
         last, if they are whole (`order` is not NO_STATE) and hold."""
         self._saved = document
@@ -58,13 +70,18 @@ class InForce:
             kept = KeptInForce.FromString(document)
         except DecodeError:
             kept = KeptInForce()  # of another release
-        branches = {site_branch_name(self._site): kept.branch, REVOCATIONS: kept.revocations}
-        if not self.use(branches, (kept.trust_generation or FIRST, kept.counter)):
+        branches = {
+            site_branch_name(self._site): kept.branch,
+            REVOCATIONS: kept.revocations,
+            RELEASED: kept.released,
+        }
+        shown = kept.state, {branch.name: branch for branch in kept.branches}
+        if not self.use(branches, (kept.trust_generation or FIRST, kept.counter), shown):
             self.refused = ""  # there is none
         if order != NO_STATE:
-            self.use(contents, order)
+            self.use(contents, order, proof)
 
-    def use(self, contents: Mapping[str, bytes], order: Order) -> bool:
+    def use(self, contents: Mapping[str, bytes], order: Order, proof: Proof = NO_PROOF) -> bool:
         """Takes the branches of the state that was applied; whether they are in force now, with no
         local change made of them yet."""
         blob = contents.get(site_branch_name(self._site))
@@ -80,6 +97,9 @@ class InForce:
             return False
         self.branch, self.revoked, self.refused = branch, revoked, ""
         self._blob, self._revocations = blob, revocations
+        self._released = contents.get(RELEASED, b"")
+        self._head, shown = proof
+        self._branches = [shown[name] for name in branches_of(self._site) if name in shown]
         self.generation, self.counter = order
         self.planned, self._is_new = branch.plan, True
         self.held_back = {
@@ -100,11 +120,25 @@ class InForce:
             branch=self._blob,
             revocations=self._revocations,
             trust_generation=self.generation,
+            state=self._head,
+            branches=self._branches,
+            released=self._released,
         ).SerializeToString(deterministic=True)
         if kept == self._saved:
             return []
         self._saved = kept
         return [SaveDocument(IN_FORCE, kept, f"state {self.counter} is in force")]
+
+    def snapshot(self) -> SiteSnapshot:
+        """The state in force with its proofs, for a box that begins with it; empty where there is
+        none, or an older release kept it."""
+        blobs = {
+            site_branch_name(self._site): self._blob,
+            REVOCATIONS: self._revocations,
+            RELEASED: self._released,
+        }
+        held = [blobs[branch.name] for branch in self._branches]
+        return SiteSnapshot(state=self._head, branches=self._branches, blobs=held)
 
     def use_replaced(self, replaced: Mapping[bytes, str]) -> None:
         """Makes `revoked` name the nodes of this site as well whose place another has taken: their

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from mesh.addresses import AddressRefused, split_address
 from mesh.heads.certificates import check_certificate, pem
 from mesh.heads.identity import Identity, check_name
 from mesh.heads.outcome import HeadRefused
@@ -66,7 +67,7 @@ async def join(master: str, token_text: str, data: Path, node: str = "") -> Iden
     token = parse_token(token_text)
     name = check_name("the node ID", node or socket.gethostname().split(".")[0].lower())
     check_free(data)
-    fetched = await fetch_trust(master, TIMEOUT_S)
+    fetched = await _fetched_trust(master)
     root_key, trust = fetched.root_key, fetched.envelope
     _check_pin(token, root_key, master)
     try:
@@ -84,11 +85,10 @@ async def join(master: str, token_text: str, data: Path, node: str = "") -> Iden
         reply = await enrol(master, fetched.master, authorities, request, TIMEOUT_S)
     except DialFailed as failed:
         if failed.kind == "unreachable":
-            text = (
-                f"{failed.detail.removesuffix('; it is tried again')}. It may have admitted this "
-                "machine all the same: join again with the same token and folder"
-            )
-            raise DialFailed("unreachable", text) from None
+            raise _not_again(
+                failed, "It may have admitted this machine all the same: join again with the same "
+                "token and folder"
+            ) from None  # fmt: skip
         if written is not None:
             shutil.rmtree(written)
         raise
@@ -98,7 +98,30 @@ async def join(master: str, token_text: str, data: Path, node: str = "") -> Iden
     return identity
 
 
+async def _fetched_trust(master: str) -> FetchedTrust:
+    try:
+        split_address(master)
+    except AddressRefused as refused:
+        raise JoinRefused(f"--master: {refused}") from None
+    try:
+        return await fetch_trust(master, TIMEOUT_S)
+    except DialFailed as failed:
+        if failed.kind == "unreachable":
+            raise _not_again(failed, "Is the master running, and the network up? The token was not "
+                             "used: join again with the same token") from None  # fmt: skip
+        raise
+
+
+def _not_again(failed: DialFailed, what_next: str) -> DialFailed:
+    """Nobody tries again by itself here, as a daemon does."""
+    return DialFailed(
+        "unreachable", f"{failed.detail.removesuffix('; it is tried again')}. {what_next}"
+    )
+
+
 def check_free(data: Path) -> None:
+    if data.exists() and not data.is_dir():
+        raise JoinRefused(f"{data} is no folder: name another with --data")
     if (data / "keys").exists():
         raise JoinRefused(
             f"{data} already holds a node's keys: this machine is enrolled. To enrol it anew, stop "

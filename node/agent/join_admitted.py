@@ -73,14 +73,18 @@ def join_admitted(file: Path, data: Path) -> Joined:
 
 
 def _read(file: Path) -> AdmissionBundle:
-    with file.open("rb") as stream:
-        data = stream.read(BUNDLE_BYTES_MAX + 1)
+    name = "name the file that `meshctl admit` wrote"
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(BUNDLE_BYTES_MAX + 1)
+    except OSError as error:
+        raise JoinRefused(f"{file}: {error.strerror}; {name}") from None
     try:
         if len(data) <= BUNDLE_BYTES_MAX:
             return AdmissionBundle.FromString(data)
     except DecodeError:
         pass  # told below, as what is too large
-    raise JoinRefused(f"{file} is no admission: name the file that `meshctl admit` wrote")
+    raise JoinRefused(f"{file} is no admission: {name}")
 
 
 def _of_these_keys(bundle: AdmissionBundle, keys: Keys) -> Certified:

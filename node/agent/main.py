@@ -153,6 +153,8 @@ def _join(options: argparse.Namespace, config: Config) -> int:
         return _complain(
             str(error), EXIT_UNREACHABLE if error.kind == "unreachable" else EXIT_REFUSED
         )
+    except OSError as error:
+        return _complain(str(error), EXIT_FAILED)
     print(f"{identity.name} is a node of the site {identity.site} in the mesh {identity.mesh}.")
     print(f"Start it: meshd node --data {options.data}")
     return 0

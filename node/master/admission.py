@@ -8,7 +8,7 @@ one kept; no two nodes share a key. The token is used up in the same commit that
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from mesh.desired.problems import ResourcesRefused
@@ -61,11 +61,17 @@ class Admission:
     """Makes tokens and redeems them. Its methods are for one thread at a time."""
 
     def __init__(
-        self, store: Store, publisher: Publisher, keys: MasterKeys, clock: Callable[[], int]
+        self,
+        store: Store,
+        publisher: Publisher,
+        keys: MasterKeys,
+        masters: Collection[str],
+        clock: Callable[[], int],
     ) -> None:
         self._store = store
         self._publisher = publisher
         self._keys = keys
+        self._masters = masters
         self._clock = clock
         self._pin = pin(keys.root_key)
 
@@ -154,6 +160,8 @@ class Admission:
     def _check_free(self, node: str, site: str, keys: ProvenKeys) -> NodeRecord | None:
         """The machine's own record, if it is a node already. Raises EnrolRefused."""
         content = self._publisher.content
+        if node in self._masters:  # peers and journals are told apart by their IDs
+            raise EnrolRefused(f"{node!r} is the ID of a master; give another with --id")
         for one in content.revocations.values():
             if keys.tls_key == one.tls_key or keys.signing_key == one.signing_key:
                 raise EnrolRefused(

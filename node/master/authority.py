@@ -84,7 +84,7 @@ class Authority:
         self._lock = threading.Lock()
         self.trust = Trust(keys.root_key, keys.trust_envelope)
         self._publisher = Publisher(store, keys.state_signer, self.trust, clock)
-        self._admission = Admission(store, self._publisher, keys, clock)
+        self._admission = Admission(store, self._publisher, keys, self.trust.masters, clock)
         self._book = EventBook(store, clock)
         self._steering = Steering(self._publisher, self._book, clock)
         self._delegating = Delegating(self._publisher, self._book, keys.mesh, clock)
@@ -248,6 +248,7 @@ class Authority:
             after, gone = without_keys(after, self.trust.mesh, revoked, self._clock(), next_counter)
             writes = [put_node(revoked), gone]
             writes.append(Write(ALARMS, f"Clone/{node}", None))
+            writes += self._book.writes(Told("node.revoked", node, reason, [present.site]))
             return self._publisher.commit(self._publisher.draft(after), writes)
 
     def cordon(self, node: str, cordoned: bool, draining: bool, reason: str) -> int:

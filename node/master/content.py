@@ -5,7 +5,7 @@ and only then puts it in place. So what is in memory is always what is on disk.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 
@@ -17,6 +17,7 @@ from mesh.desired.parse import from_json, to_json
 from mesh.desired.resources import Pipeline, Resource, Service
 from mesh.heads.certificates import read_certificate
 from mesh.heads.identity import Identity
+from mesh.heads.limits import NUMBER_MAX
 from node.master.records import (
     DelegationRecord,
     HoldRecord,
@@ -24,7 +25,7 @@ from node.master.records import (
     ReleaseRecord,
     RevocationRecord,
 )
-from node.master.store import Store, Write
+from node.master.store import Store, StoreRefused, Write
 from protos.documents_pb2 import (
     Delegation,
     DelegationUse,
@@ -162,11 +163,12 @@ class Content:
 
 def load_content(store: Store) -> Content:
     """What the store holds. Of a service whose versions nobody noted, the one of now is known; of a
-    delegation that does not say whose places its boxes took, what their certificates say."""
+    delegation that does not say whose places its boxes took, what their certificates say. Raises
+    StoreRefused."""
     releases = [ReleaseRecord.decode(data) for _, data in store.scan(RELEASES)]
     revocations = [RevocationRecord.decode(data) for _, data in store.scan(REVOCATIONS)]
     resources = Resources.of(from_json(data) for _, data in store.scan(RESOURCES))
-    generations = {_pair(name): int(data) for name, data in store.scan(GENERATIONS)}
+    generations = {_pair(name): count for name, count in _numbers(store, GENERATIONS)}
     noted = {name: _history(data) for name, data in store.scan(VERSIONS)}
     nodes = {name: NodeRecord.decode(data) for name, data in store.scan(NODES)}
     delegations = [DelegationRecord.decode(data) for _, data in store.scan(DELEGATIONS)]
@@ -176,7 +178,7 @@ def load_content(store: Store) -> Content:
         generations=generations,
         nodes=nodes,
         releases={(one.name, one.version): one for one in releases},
-        restarts={_pair(name): int(data) for name, data in store.scan(RESTARTS)},
+        restarts={_pair(name): count for name, count in _numbers(store, RESTARTS)},
         revocations={one.tls_key: one for one in revocations},
         pauses=_holds(store, PAUSES),
         pins=_holds(store, PINS),
@@ -185,8 +187,20 @@ def load_content(store: Store) -> Content:
             one.id: replace(one, replaced={**places.get(one.id, {}), **one.replaced})
             for one in delegations
         },
-        continued=int(store.get(CONTINUED, COUNTER) or 0),
+        continued=dict(_numbers(store, CONTINUED)).get(COUNTER, 0),
     )
+
+
+def _numbers(store: Store, table: str) -> Iterator[tuple[str, int]]:
+    """The names of a table and their numbers. One that is damaged is not taken as 0: who goes by
+    too little counts knowledge of another history, and an exclusive pipeline may run twice."""
+    for name, data in store.scan(table):
+        if not (data.isdigit() and len(data) <= len(str(NUMBER_MAX)) and int(data) <= NUMBER_MAX):
+            raise StoreRefused(
+                f"the number {table}/{name} in the master's store (master.sqlite) is damaged "
+                f"({data[:24]!r}); nothing was changed; restore the store from a backup"
+            )
+        yield name, int(data)
 
 
 def _places_taken(nodes: Iterable[NodeRecord]) -> dict[str, dict[str, str]]:

@@ -5,10 +5,12 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
+from mesh.hashing import sha256
 from mesh.heads.certificates import Certified, issue, make_authority, read_certificate
 from mesh.heads.delegations import delegation_id
 from mesh.signed import Signer
 from protos.documents_pb2 import Delegation
+from protos.peer_pb2 import Documents
 from tests.sim import identities
 from tests.sim.nodes import SimNode
 from tests.sim.world import World
@@ -66,10 +68,16 @@ class SimBox(SimNode):
         self._admitted = admitted
         identity = admitted[0].identity
         super().__init__(world, identity.site, identity.name, sources)
-        for name in ("trust", "state-seen", "state-applied", "branches"):
-            if name in like.disk.documents:
-                self.disk.documents[name] = like.disk.documents[name]
-        self.disk.blobs = dict(like.disk.blobs)
+        told = like.core.in_force.snapshot()
+        documents = {
+            "state-seen": told.state,
+            "state-applied": told.state,
+            "branches": Documents(branches=told.branches).SerializeToString(),
+        }
+        if "trust" in like.disk.documents:
+            documents["trust"] = like.disk.documents["trust"]
+        self.disk.documents |= documents
+        self.disk.blobs = {sha256(blob): blob for blob in told.blobs}
 
     def identity(self) -> tuple[Certified, Signer]:
         """Who it is, by its certificate, and what it signs with."""

@@ -2,6 +2,7 @@
 a network."""
 
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -160,12 +161,20 @@ def admit(
                 _keep(held, client.snapshot(held.site), session.keys.root_key)
         now_ms = int(datetime.now(UTC).timestamp() * 1000)
         done = Desk(held, held.snapshot(), now_ms).admit(asked, number, replaces)
-        out.write_bytes(done.bundle.SerializeToString())
+        _write(out, done.bundle.SerializeToString())
     except (FolderRefused, RequestRefused, SnapshotRefused) as error:
         raise bad_input(str(error)) from None
     except (OSError, DiskError) as error:
-        raise Failure(f"{error}; nothing was admitted") from None
+        text = f"{error}; no admission is there: once that is mended the box gets the same again"
+        raise Failure(text) from None
     print_one(_document(done, out), session.options.output, lambda _: _tell_admitted(done, out))
+
+
+def _write(out: Path, admission: bytes) -> None:
+    """Writes it whole or not at all. No secret: the agent of the box may be another user."""
+    replace_file(Disk(), out, admission)
+    with suppress(OSError):  # a stick may know no modes
+        out.chmod(0o644)
 
 
 def _keep(folder: DelegationFolder, snapshot: SiteSnapshot, root_key: bytes) -> None:

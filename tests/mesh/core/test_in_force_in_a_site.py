@@ -7,6 +7,8 @@ import pytest
 
 from mesh.core.in_force import IN_FORCE
 from protos.documents_pb2 import SiteBranch
+from tests.sim import identities
+from tests.sim.boxes import SimBox, admit, delegation
 from tests.sim.nodes import SimNode
 from tests.sim.site import Site
 
@@ -62,6 +64,25 @@ def test_a_good_state_ends_it() -> None:
     start_anew_alone(site)
     site.world.run(5_000)
     assert [counters(node) for node in site.nodes] == [(3, 3)] * 2
+
+
+def test_a_box_that_is_admitted_meanwhile_goes_by_the_state_before_too_and_keeps_it() -> None:
+    site = Site(3)
+    site.delegations = [delegation()]
+    site.settle()
+    publish_bad(site)
+    site.world.run(5_000)
+    site.cut_wan()
+    box = SimBox(site.world, admit("south-9"), site.nodes[0])
+    site.nodes.append(box)
+    site.world.cut_off(box.name, identities.MASTER)
+    box.boot()
+    site.world.run(10_000)
+    assert counters(box) == (2, 1)
+    start_anew_alone(site)
+    site.world.run(5_000)
+    assert counters(box) == (2, 1)
+    assert box.core.branch.plan == site.nodes[0].core.branch.plan
 
 
 def test_what_is_quarantined_stays_so() -> None:

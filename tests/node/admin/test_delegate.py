@@ -148,6 +148,28 @@ async def test_a_box_is_admitted_by_what_a_node_knows_and_the_pin_is_said(place:
     assert place.folder().snapshot() == now
 
 
+async def test_an_admission_is_written_whole_or_not_at_all(place: Place) -> None:
+    await place.delegate()
+    place.admission.write_bytes(b"another box's")
+    before = place.world.folder / "before"
+    before.hardlink_to(place.admission)
+    assert (await place.admit("d")).exit_code == 0
+    assert before.read_bytes() == b"another box's", "it was written over, byte by byte"
+    assert place.admission.stat().st_mode & 0o777 == 0o644, "the box's agent may be another user"
+    assert not place.admission.with_name("admission.new").exists()
+
+
+async def test_an_admission_that_cannot_be_written_is_the_same_the_next_time(place: Place) -> None:
+    await place.delegate()
+    place.admission.mkdir()
+    done = await place.admit("d")
+    assert (done.exit_code, "the box gets the same again" in done.stderr) == (1, True), done.output
+    (given,) = place.folder().admitted()
+    place.admission.rmdir()
+    assert (await place.admit("d")).exit_code == 0
+    assert list(place.folder().admitted()) == [given]
+
+
 @pytest.mark.parametrize("kept", [True, False])
 async def test_a_stolen_node_cannot_put_a_box_under_a_root_of_its_own(
     place: Place, thief: Fleet, kept: bool

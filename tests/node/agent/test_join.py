@@ -8,6 +8,7 @@ import grpc
 import pytest
 
 from node.agent.join import PENDING, join
+from node.agent.main import main
 from node.disk.authority_folder import initialise
 from node.disk.authority_keys import NodeKeys
 from node.master.enrolment import EnrolmentServicer
@@ -77,3 +78,38 @@ async def test_kept_keys_that_are_damaged_are_made_anew(
     (data / PENDING / "tls-key.pem").write_bytes(b"")
     identity = await join(address, fleet.authority.create_token("north").text, data, "node-2")
     assert identity.name == "node-2"
+
+
+def _meshd(*arguments: object) -> int:
+    return main([str(one) for one in arguments])
+
+
+def _token(fleet: Fleet) -> str:
+    return fleet.authority.create_token("north").text
+
+
+def test_a_file_in_the_place_of_a_folder_or_of_an_admission_is_bad_input(
+    fleet: Fleet, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("x")
+    there, data = tmp_path / "file", tmp_path / "node"
+    joins = ("node", "join", "--master", "127.0.0.1:1", "--token", _token(fleet))
+    assert _meshd(*joins, "--data", there) == 2
+    assert _meshd("node", "request", "--site", "north", "--data", there) == 2
+    assert _meshd("node", "join", "--admission", there, "--data", there) == 2
+    assert capfd.readouterr().err.count(f"{there} is no folder: name another with --data") == 3
+    assert _meshd("node", "join", "--admission", tmp_path / "none", "--data", data) == 2
+    assert "none: No such file or directory; name the file" in capfd.readouterr().err
+
+
+def test_who_joins_once_is_not_told_that_it_is_tried_again(
+    fleet: Fleet, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    joins = ("node", "join", "--token", _token(fleet), "--data", tmp_path / "node", "--master")
+    assert _meshd(*joins, "127.0.0.1:1") == 3
+    said = capfd.readouterr().err
+    assert "Connection refused" in said
+    assert "tried again" not in said
+    assert "join again with the same token" in said
+    assert _meshd(*joins, "headquarters") == 2
+    assert "give HOST:PORT" in capfd.readouterr().err

@@ -143,6 +143,12 @@ def test_a_taken_id_is_refused_and_the_first_is_kept(fleet: Fleet) -> None:
     assert fleet.authority.alarms() == []
 
 
+def test_the_id_of_a_master_is_no_nodes(fleet: Fleet) -> None:
+    token = fleet.authority.create_token("north").text
+    refuse(fleet, token, "master-1", Machine(), "'master-1' is the ID of a master")
+    fleet.authority.redeem(Machine().request(token, "node-1"))
+
+
 def test_the_same_machine_may_join_again_with_a_fresh_token(fleet: Fleet) -> None:
     machine = fleet.join("node-1", "north")
     state = fleet.authority.state()

@@ -214,6 +214,9 @@ def test_revoke(fleet: Fleet) -> None:
     (entry,) = open_revocations(revocations[1]).entries
     assert (entry.subject, entry.reason) == ("spiffe://acme/site/north/node/node-1", "stolen")
     assert entry.tls_key == fleet.authority.content.nodes["node-1"].tls_key
+    (event,) = fleet.authority.events()
+    assert (event.event, event.subject) == ("node.revoked", "node-1")
+    assert (event.cause, event.sites) == ("stolen", ["north"])
 
 
 def test_a_site_whose_last_node_is_revoked_keeps_its_branch(fleet: Fleet) -> None:

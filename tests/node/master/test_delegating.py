@@ -300,4 +300,4 @@ def test_an_ended_delegation_stands_for_those_that_were_taken_in_alone(operator:
         fleet.authority.take_in(operator.box(2, "e"))
     fleet.authority.revoke("d", "gone")
     assert branch(fleet)[1] == []  # nobody is left who needs it
-    assert events(fleet)[-1] == ("delegation.ended", name)
+    assert events(fleet)[-2:] == [("delegation.ended", name), ("node.revoked", "d")]
