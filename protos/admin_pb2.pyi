@@ -36,12 +36,14 @@ class ApplyRequest(_message.Message):
     def __init__(self, yaml: _Optional[bytes] = ..., dry_run: _Optional[bool] = ..., source: _Optional[str] = ...) -> None: ...
 
 class ApplyReply(_message.Message):
-    __slots__ = ("changes", "counter")
+    __slots__ = ("changes", "counter", "warnings")
     CHANGES_FIELD_NUMBER: _ClassVar[int]
     COUNTER_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     changes: _containers.RepeatedCompositeFieldContainer[ResourceChange]
     counter: int
-    def __init__(self, changes: _Optional[_Iterable[_Union[ResourceChange, _Mapping]]] = ..., counter: _Optional[int] = ...) -> None: ...
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, changes: _Optional[_Iterable[_Union[ResourceChange, _Mapping]]] = ..., counter: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ResourceChange(_message.Message):
     __slots__ = ("kind", "name", "change")

@@ -49,10 +49,12 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The changes, and the counter of the state head that says so (the old one if none)."""
+    """The changes, the counter of the state head that says so (the old one if none), and what was
+    taken all the same but should be looked at."""
 
     changes: Sequence[Change]
     counter: int
+    warnings: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,10 @@ class Failure(Exception):
         self.exit_code = exit_code
 
 
+class NotThere(Failure):
+    """What was named is not there: nothing was done."""
+
+
 def bad_input(text: str) -> Failure:
     return Failure(text, BAD_INPUT)
 
@@ -53,6 +57,8 @@ def from_rpc(error: grpc.RpcError, who: str) -> Failure:
     """The failure that a call to `who` (an identity and address) ended with."""
     code: grpc.StatusCode = error.code()
     text = (error.details() or "").strip() or code.name
+    if code is grpc.StatusCode.NOT_FOUND:
+        return NotThere(text)
     if code not in NEXT:
         return Failure(text, EXIT_CODES.get(code, OTHER))
     return Failure(f"{who}: {text}\n{NEXT[code]}", EXIT_CODES.get(code, OTHER))

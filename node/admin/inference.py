@@ -96,7 +96,11 @@ def picture_input(
     The longer side fits the tensor, the picture stands at the top left, the rest is black: a
     length in the picture is one in the tensor divided by the scale. Raises Failure.
     """
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    try:
+        data = np.frombuffer(path.read_bytes(), np.uint8)
+    except OSError as error:
+        raise bad_input(f"cannot read {path}: {error.strerror}") from None
+    picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
     if picture is None:
         raise bad_input(f"{path} is no picture that OpenCV can read")
     height, width, channels, channels_last = _picture_shape(wanted)

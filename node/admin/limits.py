@@ -27,8 +27,12 @@ NAME_CHARACTERS_MAX = 256
 REASON_CHARACTERS_MAX = 1_024
 """Of the reason of a revocation or a restart: it ends up in signed state and in journals."""
 
-TOKEN_VALID_S_MAX = 30 * 24 * 3600
-"""A join token is a secret that lies about; 30 days is a long delivery."""
+TOKEN_VALID_S_MAX = 7 * 24 * 3600
+"""A join token is a secret that lies about; a week is for a box that is sent by post."""
+
+WARNINGS_MAX = 100
+WARNING_CHARACTERS_MAX = 500
+"""Of what is told of one input: a person reads no more."""
 
 DIGEST_BYTES = 32
 """SHA-256."""

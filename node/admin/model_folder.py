@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from node.admin.failures import Failure, bad_input
+from node.admin.failures import bad_input
 from node.admin.golden_checks import not_finite, unnamed
 
 COMPANIONS = {"xml": "bin", "onnx": "", "tflite": "", "pdmodel": "pdiparams"}
@@ -196,7 +196,7 @@ def _check_not_empty(path: Path) -> None:
     try:
         size = path.stat().st_size
     except OSError as error:
-        raise Failure(f"cannot read {path}: {error.strerror}") from None
+        raise bad_input(f"cannot read {path}: {error.strerror}") from None
     if size == 0:
         raise bad_input(f"{path} is empty; was it copied whole?")
 
@@ -208,7 +208,7 @@ def _read(path: Path, size: int, from_end: bool = False) -> bytes:
                 file.seek(max(0, path.stat().st_size - size))
             return file.read(size)
     except OSError as error:
-        raise Failure(f"cannot read {path}: {error.strerror}") from None
+        raise bad_input(f"cannot read {path}: {error.strerror}") from None
 
 
 def _check_xml(path: Path) -> None:

@@ -224,7 +224,8 @@ def joined(values: Sequence[str]) -> str:
 
 
 def pairs(values: dict[str, str]) -> str:
-    return " ".join(f"{key}={value}" for key, value in values.items())
+    """By name: a map comes in another order each time."""
+    return " ".join(f"{key}={value}" for key, value in sorted(values.items()))
 
 
 def _local(value: int) -> datetime:

@@ -40,6 +40,8 @@ from node.admin.limits import (
     REASON_CHARACTERS_MAX,
     REPLY_BYTES_MAX,
     TOKEN_VALID_S_MAX,
+    WARNING_CHARACTERS_MAX,
+    WARNINGS_MAX,
     YAML_BYTES_MAX,
 )
 from protos import admin_pb2 as pb
@@ -82,7 +84,8 @@ class AdminServicer(Generated):
             _at_most(len(request.yaml), YAML_BYTES_MAX, "the input", "apply it in several files")
             _check_name("source", request.source)
             done = await self._backend.apply(request.yaml, request.source, request.dry_run)
-            return pb.ApplyReply(changes=_changes(done), counter=done.counter)
+            warnings = [one[:WARNING_CHARACTERS_MAX] for one in done.warnings[:WARNINGS_MAX]]
+            return pb.ApplyReply(changes=_changes(done), counter=done.counter, warnings=warnings)
 
     async def Delete(self, request: pb.DeleteRequest, context: Context) -> pb.DeleteReply:  # noqa: N802
         async with Refusals(context):
@@ -97,7 +100,7 @@ class AdminServicer(Generated):
         async with Refusals(context):
             _check_name("site", request.site, needed=True)
             if request.valid_s > TOKEN_VALID_S_MAX:
-                raise BadInput(f"a token is valid for at most {TOKEN_VALID_S_MAX} s (30 days)")
+                raise BadInput(f"a token is valid for at most {TOKEN_VALID_S_MAX} s (a week)")
             made = await self._backend.create_token(request.site, request.valid_s)
             return pb.CreateTokenReply(token=made.token, expires_unix_ms=made.expires_unix_ms)
 

@@ -4,10 +4,12 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from mesh.blobs.manifest import Artifact
 from mesh.core.site_plan import site_plan
+from mesh.desired.problems import ResourcesRefused
 from mesh.heads.branches import site_branch_name
 from mesh.journals.keys import RECORD
 from mesh.registers.store import Record
@@ -249,8 +251,17 @@ class MasterBackend(MasterDelegations):
 
     async def apply(self, yaml: bytes, source: str, dry_run: bool) -> Applied:
         """All of the documents or none."""
-        applied = await self._change(self._p.authority.apply, yaml, dry_run)
-        return _applied(applied)
+
+        def apply() -> Any:
+            try:
+                return self._p.authority.apply(yaml, dry_run)
+            except ResourcesRefused as refused:
+                lines = [problem.text(source) for problem in refused.problems]
+                raise BadInput("\n".join([*lines, "nothing was applied"])) from None
+
+        applied = await self._change(apply)
+        warnings = [problem.text(source) for problem in applied.warnings]
+        return replace(_applied(applied), warnings=warnings)
 
     async def delete(self, kind: str, name: str) -> Applied:
         """Deletes one resource."""

@@ -12,7 +12,7 @@ from node.admin.columns import RESOURCE_KINDS
 from node.admin.command import command
 from node.admin.commands.look import checked_kind, complete_kind
 from node.admin.failures import bad_input
-from node.admin.limits import YAML_BYTES_MAX
+from node.admin.limits import TOKEN_VALID_S_MAX, YAML_BYTES_MAX
 from node.admin.output import (
     Column,
     note,
@@ -65,6 +65,8 @@ def apply(
     with session.master() as client:
         reply = client.apply(data, source, dry_run)
     _print_changes(session, reply.changes, reply.counter)
+    for warning in reply.warnings:
+        note(f"warning: {warning}")
     if dry_run:
         note("dry run: nothing was changed")
 
@@ -90,7 +92,10 @@ def create_token(
     session: Session,
     site: Annotated[str, typer.Option(help="The site that the new node is to be in.")],
     valid: Annotated[
-        int, typer.Option(metavar="SECONDS", help="How long it can be used.", min=1)
+        int,
+        typer.Option(
+            metavar="SECONDS", help="How long it can be used.", min=1, max=TOKEN_VALID_S_MAX
+        ),
     ] = TOKEN_VALID_S,
 ) -> None:
     """Makes a token with which one machine can join the mesh, once."""

@@ -13,6 +13,7 @@ from mesh.desired.units import UnitRefused, parse_duration
 from mesh.heads.admission_request import REQUEST_MAX, RequestRefused, open_request
 from mesh.heads.certificates import read_certificate
 from mesh.heads.identity import IdentityRefused
+from mesh.heads.limits import DELEGATED_MAX
 from mesh.heads.snapshot import (
     Foundation,
     SnapshotRefused,
@@ -23,7 +24,7 @@ from mesh.heads.snapshot import (
 from mesh.heads.trust import pin
 from node.admin.admission import Admitted, Desk
 from node.admin.command import command
-from node.admin.failures import BAD_INPUT, REFUSED, Failure, bad_input, refused
+from node.admin.failures import BAD_INPUT, REFUSED, Failure, NotThere, bad_input, refused
 from node.admin.output import note, print_one, say, time
 from node.admin.session import Session
 from node.disk.authority_folder import KEYS, FolderRefused
@@ -42,7 +43,7 @@ def register(app: typer.Typer) -> None:
 def delegate(
     session: Session,
     site: Annotated[str, typer.Option(help="Where boxes may be admitted.")] = "",
-    count: Annotated[int, typer.Option(help="How many.")] = 1,
+    count: Annotated[int, typer.Option(help="How many.", min=1, max=DELEGATED_MAX)] = 1,
     until: Annotated[str, typer.Option(help="For how long: 12h, 90d.")] = "90d",
     out: Annotated[
         Path | None,
@@ -100,7 +101,7 @@ def delegate(
 
 def _tell_not_delegated(session: Session, folder: DelegationFolder, failure: Failure) -> None:
     """A master that refuses has done nothing; one whose answer is lost may have done it all."""
-    if failure.exit_code in (BAD_INPUT, REFUSED):
+    if isinstance(failure, NotThere) or failure.exit_code in (BAD_INPUT, REFUSED):
         note(f"{folder.path} holds a key that no master knows of: it is of no use, remove it")
         return
     _remember(session, folder)

@@ -25,6 +25,9 @@ INFERENCE_ADDRESS = "127.0.0.1:7410"
 THRESHOLD = 0.5
 """Of a detection's score where neither the user nor the model says."""
 
+TIMEOUT_S_MAX = 3600.0
+"""Longer than any model takes to load and answer."""
+
 BOXES = (
     Column("X", "x"),
     Column("Y", "y"),
@@ -62,9 +65,13 @@ def infer(
         Path | None, typer.Option(help="Folder of golden.json: send all, compare the answers.")
     ] = None,
     threshold: Annotated[
-        float | None, typer.Option(help="Of detections; the model's own if not given.")
+        float | None,
+        typer.Option(help="Of detections; the model's own if not given.", min=0.0, max=1.0),
     ] = None,
-    timeout: Annotated[float, typer.Option(help="Deadline of each request, in seconds.")] = 2.0,
+    timeout: Annotated[
+        float,
+        typer.Option(help="Deadline of each request, in seconds.", min=0.001, max=TIMEOUT_S_MAX),
+    ] = 2.0,
 ) -> None:
     """Asks a service: any node of its site answers for it."""
     from node.admin.inference import InferenceClient  # OpenCV takes 0.2 s to import

@@ -13,7 +13,7 @@ from node.admin.command import command
 from node.admin.dialling import identify
 from node.admin.documents import Document
 from node.admin.failures import Failure, bad_input
-from node.admin.output import print_documents, print_one, say
+from node.admin.output import print_documents, print_one, say, seconds
 from node.admin.session import Session
 from protos.documents_pb2 import LocalChange
 
@@ -159,12 +159,12 @@ def _document(body: LocalChange, digest: bytes) -> Document:
 
 
 def _tell(body: LocalChange) -> None:
-    minutes = (body.until_unix_ms - body.made_unix_ms) // 60_000
+    lasts = seconds((body.until_unix_ms - body.made_unix_ms) / 1000)
     if body.field == RESTART and body.value:
         say(f"{body.workload} restarts at {body.site}, node by node")
         return
     what = "is as planned again" if not body.value else f"has {body.field} = {body.value}"
-    until = "" if not body.value else f" for {minutes} min, or until a plan says something else"
+    until = "" if not body.value else f" for {lasts}, or until a plan says something else"
     say(f"{body.workload} {what} at {body.site}{until}")
 
 

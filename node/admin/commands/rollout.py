@@ -74,6 +74,8 @@ def rollout_history(
         say("")
     about = [one for one in found if one.get("subject") == service and _of_a_rollout(one)]
     empty = f"nothing is known of rollouts of {service!r} here; ask a master, or its site's nodes"
+    if not (known or about):
+        raise Failure(empty)
     print_documents(about[-limit:], COLUMNS["events"], session.options.output, empty)
 
 

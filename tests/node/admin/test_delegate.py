@@ -13,7 +13,7 @@ import pytest
 from mesh.heads.snapshot import branches_of
 from mesh.heads.trust import pin
 from node.admin import client
-from node.admin.backend import DelegationMade, Refused
+from node.admin.backend import DelegationMade, NotFound, Refused
 from node.agent.join_admitted import ask
 from node.disk.delegation_folder import DelegationFolder
 from protos.documents_pb2 import SiteSnapshot
@@ -62,6 +62,8 @@ class Delegating(MemoryBackend):
         if self.refuses == "delegate":
             raise Refused("the site is closed")
         assert self.fleet is not None
+        if site not in self.fleet.authority.content.rosters():
+            raise NotFound(f"there is no site {site!r}")
         self.fleet.authority.delegating(lambda d: d.delegate(site, count, valid_ms, authority, "x"))
         (one,) = self.fleet.authority.content.delegations.values()
         self.made.append(one.id)
@@ -235,6 +237,14 @@ async def test_a_delegation_that_was_refused_leaves_a_key_of_no_use(place: Place
     place.master.refuses = "delegate"
     done = await place.delegate()
     assert (done.exit_code, "no master knows of" in done.stderr) == (REFUSED, True), done.output
+
+
+async def test_a_delegation_for_a_site_that_is_not_there_does_not_stand(place: Place) -> None:
+    out = str(place.world.folder / "key")
+    done = await place.world.run("delegate", "--site", "moon", "--out", out)
+    assert (done.exit_code, "no site 'moon'" in done.stderr) == (1, True), done.output
+    assert "no master knows of" in done.stderr
+    assert "may stand" not in done.stderr
 
 
 async def test_a_delegation_whose_answer_is_lost_may_stand(

@@ -104,7 +104,9 @@ async def test_golden_requests_are_compared(world, at, tmp_path, score, code):
     ("arguments", "code", "text"),
     [
         pytest.param(["faces"], 2, "give one of --image", id="nothing to send"),
-        pytest.param(["faces", "--image", "no.png"], 2, "no picture", id="no such picture"),
+        pytest.param(["faces", "--image", "no.png"], 2, "cannot read no.png", id="no such picture"),
+        pytest.param(["faces", "--image", __file__], 2, "no picture", id="no picture"),
+        pytest.param(["faces", "--golden", "no"], 2, "cannot read no/golden.json", id="no folder"),
         pytest.param(["cats", "--image", "no.png"], 1, "no service 'cats'", id="unknown service"),
     ],
 )

@@ -177,6 +177,14 @@ async def test_what_the_master_refuses_names_the_file_too(world, master, tmp_pat
     assert "faces.yaml:6:10: spec.model: no model unknown-model" in result.stderr
 
 
+async def test_what_was_applied_with_a_warning_says_so(world, master, tmp_path):
+    file = tmp_path / "faces.yaml"
+    file.write_bytes(SERVICE.replace(b"face-detector", b"warned"))
+    result = await world.run("apply", "-f", str(file))
+    assert result.exit_code == 0
+    assert "warning: faces.yaml: no node is enrolled in site 'moon' yet" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
@@ -187,6 +195,26 @@ async def test_what_the_master_refuses_names_the_file_too(world, master, tmp_pat
         pytest.param(["--context", "x", "get", "nodes"], "no context 'x'", id="no such context"),
         pytest.param(["get", "nodes", "--address", "x"], "HOST:PORT", id="no address"),
         pytest.param(["get"], "Missing argument", id="a missing argument"),
+        pytest.param(
+            ["token", "create", "--site", "north", "--valid", "99999999999"],
+            "less than or equal to 604800",
+            id="a token for ever",
+        ),
+        pytest.param(
+            ["delegate", "--site", "north", "--out", "key", "--count", "99999999999"],
+            "less than or equal to 16",
+            id="a delegation for everybody",
+        ),
+        pytest.param(
+            ["infer", "faces", "--image", "no.png", "--timeout", "nan"],
+            "less than or equal to 3600",
+            id="a deadline that is no number",
+        ),
+        pytest.param(
+            ["infer", "faces", "--image", "no.png", "--threshold", "nan"],
+            "less than or equal to 1",
+            id="a threshold that is no number",
+        ),
     ],
 )
 async def test_bad_input_ends_with_2_and_says_what_is_wrong(world, master, arguments, text):

@@ -42,7 +42,7 @@ def test_an_operator_scales_a_service_at_its_site_without_a_master(lab: Lab) -> 
     try:
         command = ("local", "scale", SERVICE, "3", "--reason", "a queue", "--for", "2h")
         out = lab.meshctl(*command, *lab.at("b"))
-        assert out == f"{SERVICE} has scale = 3 at north for 120 min, or until a plan says " \
+        assert out == f"{SERVICE} has scale = 3 at north for 2 h, or until a plan says " \
             "something else\n"  # fmt: skip
         lab.wait_serving("a", 3)
         out = lab.meshctl("explain", SERVICE, *lab.at("b"))
@@ -131,7 +131,7 @@ def test_an_operator_restarts_and_rolls_back_at_the_site_without_a_master(lab: L
         after = pids(lab)
         lab.meshctl("local", "end", SERVICE, "restart", "--reason", "it is done", *at)
         out = lab.meshctl("local", "rollback", SERVICE, "--reason", "it sees ghosts", *at)
-        assert out.startswith(f"{SERVICE} has rollback = 1.0.0 at north for 120 min")
+        assert out.startswith(f"{SERVICE} has rollback = 1.0.0 at north for 2 h")
         assert pids(lab) >= after, "the end of a restart restarts nothing"
         wait_for("the old version serves", lambda: versions() == {"1.0.0"})
         refused = lab.run("meshctl", "local", "pin", SERVICE, "3.0.0", "--reason", "x", *at)
