@@ -33,7 +33,7 @@ class Boot(_message.Message):
     def __init__(self, counter: _Optional[int] = ..., nonce: _Optional[bytes] = ...) -> None: ...
 
 class StableRegister(_message.Message):
-    __slots__ = ("node", "site", "boot", "version", "certificate", "peer_address", "inference_address", "labels", "capacity", "wan", "replicas", "artifacts", "suspicions", "sources", "seen_counter", "applied_counter", "copy_holder", "pipelines", "alarms", "min_reader", "counts", "verdicts", "last_good", "cordoned", "draining", "local_changes", "away_ms", "leases", "admissions", "wanted", "cannot_lease", "in_force_counter", "runtime_gone", "in_force_generation")
+    __slots__ = ("node", "site", "boot", "version", "certificate", "peer_address", "inference_address", "labels", "capacity", "wan", "replicas", "artifacts", "suspicions", "sources", "seen_counter", "applied_counter", "copy_holder", "pipelines", "alarms", "min_reader", "counts", "verdicts", "last_good", "cordoned", "draining", "local_changes", "away_ms", "leases", "admissions", "wanted", "cannot_lease", "in_force_counter", "runtime_gone", "in_force_generation", "inherited_good")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -75,6 +75,7 @@ class StableRegister(_message.Message):
     IN_FORCE_COUNTER_FIELD_NUMBER: _ClassVar[int]
     RUNTIME_GONE_FIELD_NUMBER: _ClassVar[int]
     IN_FORCE_GENERATION_FIELD_NUMBER: _ClassVar[int]
+    INHERITED_GOOD_FIELD_NUMBER: _ClassVar[int]
     node: str
     site: str
     boot: Boot
@@ -109,7 +110,8 @@ class StableRegister(_message.Message):
     in_force_counter: int
     runtime_gone: bool
     in_force_generation: int
-    def __init__(self, node: _Optional[str] = ..., site: _Optional[str] = ..., boot: _Optional[_Union[Boot, _Mapping]] = ..., version: _Optional[int] = ..., certificate: _Optional[bytes] = ..., peer_address: _Optional[str] = ..., inference_address: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., capacity: _Optional[_Union[Capacity, _Mapping]] = ..., wan: _Optional[bool] = ..., replicas: _Optional[_Iterable[_Union[ReplicaState, _Mapping]]] = ..., artifacts: _Optional[_Iterable[bytes]] = ..., suspicions: _Optional[_Iterable[_Union[Suspicion, _Mapping]]] = ..., sources: _Optional[_Iterable[str]] = ..., seen_counter: _Optional[int] = ..., applied_counter: _Optional[int] = ..., copy_holder: _Optional[str] = ..., pipelines: _Optional[_Iterable[_Union[PipelineState, _Mapping]]] = ..., alarms: _Optional[_Iterable[_Union[AlarmState, _Mapping]]] = ..., min_reader: _Optional[int] = ..., counts: _Optional[_Iterable[_Union[ServiceCount, _Mapping]]] = ..., verdicts: _Optional[_Iterable[_Union[ServiceVerdict, _Mapping]]] = ..., last_good: _Optional[_Iterable[_Union[ServicePlan, _Mapping]]] = ..., cordoned: _Optional[bool] = ..., draining: _Optional[bool] = ..., local_changes: _Optional[_Iterable[bytes]] = ..., away_ms: _Optional[int] = ..., leases: _Optional[_Iterable[_Union[LeaseState, _Mapping]]] = ..., admissions: _Optional[_Iterable[bytes]] = ..., wanted: _Optional[_Iterable[str]] = ..., cannot_lease: _Optional[_Iterable[str]] = ..., in_force_counter: _Optional[int] = ..., runtime_gone: _Optional[bool] = ..., in_force_generation: _Optional[int] = ...) -> None: ...
+    inherited_good: _containers.RepeatedCompositeFieldContainer[ServicePlan]
+    def __init__(self, node: _Optional[str] = ..., site: _Optional[str] = ..., boot: _Optional[_Union[Boot, _Mapping]] = ..., version: _Optional[int] = ..., certificate: _Optional[bytes] = ..., peer_address: _Optional[str] = ..., inference_address: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., capacity: _Optional[_Union[Capacity, _Mapping]] = ..., wan: _Optional[bool] = ..., replicas: _Optional[_Iterable[_Union[ReplicaState, _Mapping]]] = ..., artifacts: _Optional[_Iterable[bytes]] = ..., suspicions: _Optional[_Iterable[_Union[Suspicion, _Mapping]]] = ..., sources: _Optional[_Iterable[str]] = ..., seen_counter: _Optional[int] = ..., applied_counter: _Optional[int] = ..., copy_holder: _Optional[str] = ..., pipelines: _Optional[_Iterable[_Union[PipelineState, _Mapping]]] = ..., alarms: _Optional[_Iterable[_Union[AlarmState, _Mapping]]] = ..., min_reader: _Optional[int] = ..., counts: _Optional[_Iterable[_Union[ServiceCount, _Mapping]]] = ..., verdicts: _Optional[_Iterable[_Union[ServiceVerdict, _Mapping]]] = ..., last_good: _Optional[_Iterable[_Union[ServicePlan, _Mapping]]] = ..., cordoned: _Optional[bool] = ..., draining: _Optional[bool] = ..., local_changes: _Optional[_Iterable[bytes]] = ..., away_ms: _Optional[int] = ..., leases: _Optional[_Iterable[_Union[LeaseState, _Mapping]]] = ..., admissions: _Optional[_Iterable[bytes]] = ..., wanted: _Optional[_Iterable[str]] = ..., cannot_lease: _Optional[_Iterable[str]] = ..., in_force_counter: _Optional[int] = ..., runtime_gone: _Optional[bool] = ..., in_force_generation: _Optional[int] = ..., inherited_good: _Optional[_Iterable[_Union[ServicePlan, _Mapping]]] = ...) -> None: ...
 
 class LeaseState(_message.Message):
     __slots__ = ("workload", "acknowledged", "acknowledgements")

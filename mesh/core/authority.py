@@ -61,6 +61,7 @@ class Authority:
             records = core.membership.registers.records()
             gone = [r.body.node for r in records if core.revoked.is_revoked(r.keys.tls_key)]
             gone += core.peer.recheck_registers()
+            core.share.rollouts.inherit(records, gone)
             core.membership.forget([node for node in gone if node != core.name], now_ms)
         return [
             Drop(peer, f"revoked: {reason}")

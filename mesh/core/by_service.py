@@ -84,7 +84,8 @@ class ByService:
 def _read(body: StableRegister) -> _Said:
     serving = {(r.workload, r.index) for r in body.replicas if r.phase == Phase.SERVING}
     refused = {(verdict.workload, verdict.config) for verdict in body.verdicts}
-    good = {(service.name, service_config(service)) for service in body.last_good}
+    known = (*body.last_good, *body.inherited_good)
+    good = {(service.name, service_config(service)) for service in known}
     return _Said(
         counts={count.workload: count.replicas for count in body.counts},
         serving=Counter(workload for workload, _ in serving),

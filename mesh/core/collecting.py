@@ -145,7 +145,8 @@ class Collecting:
 
 def _named_by(record: Record) -> _Named:
     body = record.body
-    return _Named(frozenset(body.artifacts), frozenset(good.artifact for good in body.last_good))
+    known = (*body.last_good, *body.inherited_good)
+    return _Named(frozenset(body.artifacts), frozenset(good.artifact for good in known))
 
 
 def _unknown(core: "NodeCore") -> str:

@@ -8,13 +8,15 @@ the case that the site refuses a version that had passed here. A node that has r
 itself takes the one that most registers name (ties: the greatest bytes, so that all agree). A liar
 may so name an old version to such a node, or odd resources for it. That harm is bounded: it runs
 only what a release key signed, for as long as the rollout lasts, and only where the liars outnumber
-those who ran a good version.
+those who ran a good version. What nobody names but nodes that are shut out of the site, the others
+go on naming as inherited: that counts where nobody says that he ran a good version himself.
 
 A node that serves counts as passed once it says `soaked`. A node of an older release cannot say it:
 where the gate asks for no soak, serving is enough; else those behind it wait, with the last good
 version, until it is upgraded.
 """
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 from google.protobuf.message import DecodeError
@@ -64,6 +66,7 @@ class Rollouts:
         # Between the two, as many of each: the last good ones of another version.
         ends = len(self._before)
         self._earlier = {s.name: s for s in kept.last_good[ends : len(kept.last_good) - ends]}
+        self.inherited = {s.name: s for s in kept.inherited_good}
         self.turns: dict[str, Turn] = {}
         self._told: dict[str, str] = {}
         self._refused: dict[str, str] = {}
@@ -74,6 +77,7 @@ class Rollouts:
         self.coming = Turns()
         self._stages = Stages()
         self._named: dict[str, list[ServicePlan]] = {}
+        self._handed_on: dict[str, list[ServicePlan]] = {}
         self._named_generation = -1
 
     def good_artifacts(self) -> set[bytes]:
@@ -113,14 +117,24 @@ class Rollouts:
             own = known.get(service.name)
             if own is not None and _is_other(own, service):
                 return own
-        named: dict[bytes, int] = {}
-        for good in self._named_by_registers(service.name):
-            if _is_other(good, service):
-                key = good.SerializeToString(deterministic=True)
-                named[key] = named.get(key, 0) + 1
-        if not named:
-            return None
-        return ServicePlan.FromString(max(named, key=lambda key: (named[key], key)))
+        named = [g for g in self._named_by_registers(service.name) if _is_other(g, service)]
+        return _most_named(named) if named else None
+
+    # ---- who is shut out ----
+
+    def inherit(self, records: Sequence[Record], gone: Collection[str]) -> None:
+        """Goes on knowing the last good versions that of `records` only those of nodes name that
+        are shut out of the site (`gone`)."""
+        left, taken = set(self.last_good), dict[str, list[ServicePlan]]()
+        for record in records:
+            if record.body.node not in gone:
+                left |= {good.name for good in record.body.last_good}
+                continue
+            for good in (*record.body.last_good, *record.body.inherited_good):
+                taken.setdefault(good.name, []).append(good)
+        for name in sorted(taken.keys() - left):
+            self.inherited[name] = _most_named(taken[name])
+        self._named_generation = -1
 
     # ---- what runs says ----
 
@@ -147,7 +161,7 @@ class Rollouts:
 
     def _forget_but(self, names: set[str]) -> None:
         """A service that was deleted begins anew if it is created again."""
-        for known in (self.last_good, self._before, self._earlier):
+        for known in (self.last_good, self._before, self._earlier, self.inherited):
             for gone in sorted(known.keys() - names):
                 del known[gone]
 
@@ -195,7 +209,8 @@ class Rollouts:
     def _save(self) -> list[Instruction]:
         goods = (self._before, self._earlier, self.last_good)
         ordered = [good[name] for good in goods for name in sorted(good)]
-        kept = StableRegister(verdicts=self.verdicts, last_good=ordered)
+        inherited = [good for _, good in sorted(self.inherited.items())]
+        kept = StableRegister(verdicts=self.verdicts, last_good=ordered, inherited_good=inherited)
         document = kept.SerializeToString(deterministic=True)
         if document == self._document:
             return []
@@ -317,14 +332,17 @@ class Rollouts:
             stages[self._node] = Stage.TRYING if known is Stage.OLD else known
 
     def _named_by_registers(self, name: str) -> list[ServicePlan]:
-        """The last good versions of a service that registers name, in the nodes' order."""
+        """The last good versions of a service that registers name, in the nodes' order; those that
+        were inherited where no node ran one."""
         if self._named_generation != self._registers.generation:
             self._named_generation = self._registers.generation
-            self._named = {}
+            self._named, self._handed_on = {}, {n: [g] for n, g in self.inherited.items()}
             for record in self._registers.records():
                 for good in record.body.last_good:
                     self._named.setdefault(good.name, []).append(good)
-        return self._named.get(name, [])
+                for good in record.body.inherited_good:
+                    self._handed_on.setdefault(good.name, []).append(good)
+        return self._named.get(name) or self._handed_on.get(name, [])
 
     def _good(self, service: ServicePlan, refused: bool) -> ServicePlan | None:
         """The last good version: this node's own, or the one that most registers name. What the
@@ -332,14 +350,14 @@ class Rollouts:
         if service.name in self.last_good:
             return self.last_good[service.name]
         bad = service_config(service) if refused else None
-        named: dict[bytes, int] = {}
-        for good in self._named_by_registers(service.name):
-            if service_config(good) != bad:
-                key = good.SerializeToString(deterministic=True)
-                named[key] = named.get(key, 0) + 1
-        if not named:
-            return None
-        return ServicePlan.FromString(max(named, key=lambda key: (named[key], key)))
+        named = [g for g in self._named_by_registers(service.name) if service_config(g) != bad]
+        return _most_named(named) if named else None
+
+
+def _most_named(goods: Sequence[ServicePlan]) -> ServicePlan:
+    """The one of them that is there most often; ties: the greatest bytes."""
+    named = Counter(good.SerializeToString(deterministic=True) for good in goods)
+    return ServicePlan.FromString(max(named, key=lambda key: (named[key], key)))
 
 
 def _is_other(good: ServicePlan, service: ServicePlan) -> bool:

@@ -24,8 +24,8 @@ READER_MIN = 1
 CONTENT_BYTES_MAX = 12 * 1024
 """Of the register's 16 KiB; the rest is room for suspicions, 3 KiB, and the envelope. Above it,
 the names of those who acknowledge leases are left out (how many they are stays), then alarms, the
-last first, the verdicts' reasons, the artifacts held, the last good versions and the oldest
-verdicts: the journal and the disk have all of them."""
+last first, the verdicts' reasons, the artifacts held, the last good versions, inherited
+ones first, and the oldest verdicts: the journal and the disk have all of them."""
 REASON_CHARACTERS_MAX = 200
 """Of the reason of a replica or a pipeline: 32 replicas take 6 KiB."""
 
@@ -63,6 +63,7 @@ def register_content(core: "NodeCore") -> StableRegister:
         in_force_generation=core.in_force.generation,
         runtime_gone=core.runtime_loss.said,
         last_good=[good for _, good in sorted(core.share.rollouts.last_good.items())],
+        inherited_good=[good for _, good in sorted(core.share.rollouts.inherited.items())],
     )
     _shorten(content)
     return content
@@ -81,6 +82,7 @@ def _shorten(content: StableRegister) -> None:
         _a_reason,
         _a_cause,
         _artifacts,
+        _an_inherited_good,
         _a_last_good,
         _a_verdict,
         _a_box,
@@ -127,6 +129,10 @@ def _artifacts(content: StableRegister) -> bool:
     held = bool(content.artifacts)
     content.ClearField("artifacts")
     return held
+
+
+def _an_inherited_good(content: StableRegister) -> bool:
+    return bool(content.inherited_good) and bool(content.inherited_good.pop())
 
 
 def _a_last_good(content: StableRegister) -> bool:

@@ -336,6 +336,7 @@ def _check_counts(body: StableRegister) -> None:
     services = {
         "counts": len(body.counts),
         "last good versions": len(body.last_good),
+        "inherited good versions": len(body.inherited_good),
         "wanted services": len(body.wanted),
     }
     for found, most in ((counts, ITEMS_MAX), (services, SERVICES_MAX)):

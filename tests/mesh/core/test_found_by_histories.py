@@ -3,6 +3,7 @@
 from mesh.core.at_start import artifacts_at_start
 from protos.documents_pb2 import ModelPlan, Plan, ServicePlan, StableRegister
 from tests.mesh.core.rolling import SOAK_MS, settled
+from tests.sim.nodes import SimNode
 from tests.sim.site import Site
 
 
@@ -38,3 +39,39 @@ def test_a_node_that_starts_knows_the_models_of_the_plan_of_what_ran_and_of_what
     assert artifacts_at_start(plan, ran, good) == [b"1", b"2", b"3", b"4"]
     assert artifacts_at_start(plan, b"\xff", b"\xff") == [b"1", b"3"]
     assert artifacts_at_start(Plan(), b"", b"") == []
+
+
+def revoked_beside_a_bad_version() -> tuple[Site, str]:
+    """The only node that ever ran the service is lost and revoked while a bad version is rolled
+    out, which failed there. And which node that was."""
+    site = settled(nodes=4, replicas=1)
+    site.world.faulty["2.0.0"] = "golden"
+    site.publish(1, version="2.0.0", soak_ms=SOAK_MS)
+    site.world.run(10_000)
+    lost = next(node for node in site.nodes if node.serving("faces"))
+    lost.power_off()
+    site.nodes.remove(lost)
+    site.publish(1, version="2.0.0", soak_ms=SOAK_MS, revoked={lost.name: "burnt"})
+    return site, lost.name
+
+
+def test_the_last_good_version_outlives_the_only_node_that_ran_it_and_was_revoked() -> None:
+    site, _ = revoked_beside_a_bad_version()
+    site.world.run_until(lambda: site.serving() == 1, 10_000, "the last good version elsewhere")
+    assert [v for versions in site.versions().values() for v in versions] == ["1.0.0"]
+
+
+def test_that_version_outlives_a_power_cut_and_is_known_to_a_node_that_is_enrolled() -> None:
+    site, lost = revoked_beside_a_bad_version()
+    site.world.run(2_000)
+    for node in site.nodes:
+        node.power_off()
+    first, new = site.nodes[0], SimNode(site.world, "south", "south-9")
+    site.nodes.append(new)
+    site.publish(1, version="2.0.0", soak_ms=SOAK_MS, revoked={lost: "burnt"})
+    first.boot()
+    new.boot()
+    site.world.run(10_000)
+    first.power_off()
+    site.world.run_until(lambda: new.serving("faces") == 1, 15_000, "at the new node")
+    assert new.versions("faces") == ["1.0.0"]

@@ -83,6 +83,19 @@ def test_artifacts_are_left_out_before_any_last_good_version() -> None:
     assert 0 < len(content.last_good) < 40
 
 
+def test_what_was_inherited_is_left_out_before_what_ran_here() -> None:
+    site = Site(1)
+    site.nodes[0].boot()
+    core = site.nodes[0].core
+    many = {str(n): faces(name=str(n), match_labels={"l": "x" * 400}) for n in range(40)}
+    core.share.rollouts.last_good = {"1": many["1"]}
+    core.share.rollouts.inherited = many
+    content = register_content(core)
+    assert 0 < len(content.inherited_good) < 40
+    core.share.rollouts.last_good = many
+    assert not register_content(core).inherited_good
+
+
 def test_of_many_leases_the_names_of_those_who_acknowledge_go_first() -> None:
     """24 exclusive pipelines in a site of 50: each lease would name 50 nodes."""
     site = Site(1)

@@ -164,6 +164,11 @@ def test_the_own_register_is_judged_and_never_replaced(registers: Registers) -> 
             id="last good versions",
         ),
         pytest.param(
+            signed(body("b", inherited_good=[ServicePlan()] * (SERVICES_MAX + 1))),
+            "inherited good versions",
+            id="inherited good versions",
+        ),
+        pytest.param(
             signed(body("b", local_changes=[b""] * (ITEMS_MAX + 1))), "local changes", id="changes"
         ),
         pytest.param(
