@@ -1,10 +1,11 @@
 """Histories in which a master signs what no node may go by, while nodes start anew and die."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
-from mesh.core.in_force import InForce, Order
+from mesh.core.in_force import InForce, Order, Proof
 from tests.sim.checks.facts import BadStateSigned, Fact
 from tests.sim.checks.refused import RefusedStates
 from tests.sim.draw import Act, Story, draw
@@ -55,8 +56,8 @@ def promises(how: str) -> set[str]:
 def test_a_node_that_takes_what_it_cannot_check_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """The check can see what it is there for."""
 
-    def use(self: InForce, contents: Mapping[str, bytes], order: Order) -> bool:
-        taken = checked(self, contents, order)
+    def use(self: InForce, contents: Mapping[str, bytes], order: Order, proof: Proof) -> bool:
+        taken = checked(self, contents, order, proof)
         if not taken and self.counter:
             self.generation, self.counter = order
         return taken
@@ -69,8 +70,8 @@ def test_a_node_that_takes_what_it_cannot_check_is_found(monkeypatch: pytest.Mon
 def test_a_node_that_starts_anew_by_nothing_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     begin = InForce.start
 
-    def start(self: InForce, _: bytes, contents: Mapping[str, bytes], order: Order) -> None:
-        begin(self, b"", contents, order)
+    def start(self: InForce, _: bytes, *applied: Any) -> None:
+        begin(self, b"", *applied)
 
     monkeypatch.setattr(InForce, "start", start)
     assert RefusedStates.promise in promises("format")
