@@ -36,6 +36,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("PHASE", "phase"),
         Column("MODEL", "model"),
         Column("VERSION", "version"),
+        Column("HEARD", "heard", lambda heard: "" if heard == "now" else heard),
         Column("RESTARTS", "restarts"),
         Column("REASON", "reason"),
     ),

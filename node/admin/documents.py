@@ -197,6 +197,7 @@ class Replica(TypedDict, total=False):
     restarts: int  # since the agent's boot; known to the node itself only
     reason: str
     config: str  # digest of what it was told to run
+    heard: str  # at a master: now; last known, of a node that is not known to live
 
 
 class Rollout(TypedDict, total=False):
@@ -262,7 +263,7 @@ class Node(TypedDict, total=False):
 
     node: str
     site: str
-    live: str  # live, suspect, dead, unknown (a master that hears nothing of it)
+    live: str  # live, suspect, dead, revoked, unknown (a master that hears nothing of it)
     revoked: str  # the reason; absent or "" if not revoked
     boot: int
     address: str  # peer and admin address
@@ -286,7 +287,7 @@ class Site(TypedDict, total=False):
     wan: str  # up, down, unknown
     since: int  # when `wan` last changed
     gateway: str
-    applied: int  # the lowest state counter that a live node of the site has applied
+    applied: int  # the lowest state counter that a live node of the site has applied, if any lives
     seen: int
     out_of_sync: list[str]  # live nodes that do not go by the newest state known here yet
     alarms: int

@@ -136,7 +136,7 @@ def cell(document: Document, column: Column) -> Text:
     if value is None or value == "":
         return Text(NOTHING, style="dim")
     try:
-        text = column.show(value)
+        text = column.show(value) or NOTHING
     except (TypeError, ValueError, OverflowError, OSError):
         text = str(value)
     return Text(plain(text), style=STYLES.get(text, ""))
@@ -158,6 +158,7 @@ STYLES = {
     "warning": "yellow",
     "down": "red",
     "dead": "red",
+    "revoked": "red",
     "failed": "red",
     "refused": "red",
     "quarantined": "red",

@@ -5,8 +5,9 @@ from typing import Any
 
 from mesh.heads.revocations import Revoked
 from mesh.registers.store import Record
+from node.agent.alarm_documents import LAST_KNOWN, NOW
 from node.agent.cordon import cordon_document
-from node.agent.site_documents import node_document
+from node.agent.site_documents import node_document, workload_documents
 from node.master.records import NodeRecord
 from protos.documents_pb2 import StableRegister
 
@@ -31,13 +32,25 @@ def fleet_documents(
             live = _live(record.body, offline, sites)
             heard = heard_ms.get(name, 0)
             document = node_document(record, live, name in linked, Revoked(), heard)
+            if live == "unknown":
+                del document["wan"]  # it has none, whatever it said last
         if node.admitted:
             document["admitted"] = node.admitted
         if node.revoked:
-            document["revoked"] = node.revoked
+            document |= {"live": "revoked", "revoked": node.revoked}
         said = node.draining if node.cordoned else None
         found.append(document | cordon_document(record.body if record else None, said))
     return found
+
+
+def fleet_workloads(records: Sequence[Record], live: Collection[str]) -> list[Document]:
+    """Each replica and pipeline as its node said last, and whether that node is heard of: `live`
+    are."""
+    found = []
+    for record in records:
+        heard = NOW if record.body.node in live else LAST_KNOWN
+        found += [one | {"heard": heard} for one in workload_documents(record.body)]
+    return sorted(found, key=lambda d: (d["workload"], d["site"], d["node"], d["index"]))
 
 
 def undead(records: Sequence[Record], linked: Mapping[str, str]) -> list[StableRegister]:

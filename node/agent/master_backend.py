@@ -32,7 +32,7 @@ from node.agent.alarm_documents import count_now
 from node.agent.cordon import begun, check_at_master
 from node.agent.event_log import events
 from node.agent.fleet_alarms import Fleet, fleet_alarms
-from node.agent.fleet_documents import fleet_documents, undead
+from node.agent.fleet_documents import fleet_documents, fleet_workloads, undead
 from node.agent.local_changes import change_documents, reported_changes
 from node.agent.looks import VERSION, Document, kinds_of, named, watch_by_looking
 from node.agent.master_delegations import MasterDelegations
@@ -137,25 +137,24 @@ class MasterBackend(MasterDelegations):
         for site in sorted(content.known_sites()):
             members = [d for d in nodes if d["site"] == site and not d.get("revoked")]
             live = [d for d in members if d["live"] == "live"]
-            found.append(
-                {
-                    "site": site,
-                    "nodes": len(members),
-                    "live": len(live),
-                    "wan": "up" if site in linked else "down",
-                    "gateway": gateways.get(site, ""),
-                    "applied": min((d.get("applied", 0) for d in live), default=0),
-                    "seen": max((d.get("seen", 0) for d in live), default=0),
-                    "out_of_sync": documents.behind(live, self._p.authority.counter),
-                    "alarms": count_now(a for a in alarms if a["site"] == site),
-                }
-            )
+            document = {
+                "site": site,
+                "nodes": len(members),
+                "live": len(live),
+                "wan": "up" if site in linked else "down",
+                "gateway": gateways.get(site, ""),
+                "out_of_sync": documents.behind(live, self._p.authority.counter),
+                "alarms": count_now(a for a in alarms if a["site"] == site),
+            }
+            if live:
+                document["applied"] = min(d.get("applied", 0) for d in live)
+                document["seen"] = max(d.get("seen", 0) for d in live)
+            found.append(document)
         return found
 
     def workloads(self) -> list[Document]:
         """Each replica and pipeline that nodes report."""
-        found = [d for r in self._records() for d in documents.workload_documents(r.body)]
-        return sorted(found, key=lambda d: (d["workload"], d["site"], d["node"], d["index"]))
+        return fleet_workloads(self._records(), self._live())
 
     def rollouts(self) -> list[Document]:
         """How far each node was with its site's plan when it was heard of last."""
