@@ -17,6 +17,8 @@ from protos.documents_pb2 import SiteSnapshot
 
 CALL_TIMEOUT_S = 15.0
 """Of a call that reads or changes a little."""
+RESTART_TIMEOUT_S = 65.0
+"""A node restarts one replica after another, each of which loads its model."""
 
 PUSH_TIMEOUT_S = 3_600.0
 """Of one stream of chunks: 5 GiB, the largest artifact, at 12 Mbit/s. Broken off, it goes on."""
@@ -97,7 +99,7 @@ class Client:
 
     def restart(self, workload: str, site: str, reason: str) -> pb.RestartReply:
         request = pb.RestartRequest(workload=workload, site=site, reason=reason)
-        return cast(pb.RestartReply, self._call("Restart", request))
+        return cast(pb.RestartReply, self._call("Restart", request, RESTART_TIMEOUT_S))
 
     def rollout(self, service: str, site: str, action: str, reason: str) -> pb.SteerReply:
         self.must_be_master(f"{action} rollouts")
@@ -149,9 +151,9 @@ class Client:
         if self.identity.role != "master":
             raise refused(f"{self.target} is a node; only a master can {what}: use its address")
 
-    def _call(self, name: str, request: object) -> object:
+    def _call(self, name: str, request: object, timeout_s: float | None = None) -> object:
         try:
-            return getattr(self._stub, name)(request, timeout=CALL_TIMEOUT_S)
+            return getattr(self._stub, name)(request, timeout=timeout_s or CALL_TIMEOUT_S)
         except grpc.RpcError as error:
             raise from_rpc(error, str(self.target)) from None
 

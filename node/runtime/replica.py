@@ -131,8 +131,10 @@ class Replica:
     async def restart(self) -> None:
         """Drains the worker and starts another; ends a back-off or a refusal.
 
-        Returns once the new one serves, or has failed or was refused.
+        Returns once the new one serves, or has failed or was refused, or the replica has ended.
         """
+        if self._stopping:
+            return
         self._settled.clear()
         if self._worker is not None:
             self._leave.set()
@@ -148,6 +150,7 @@ class Replica:
                 continue
             await self._pause(served_s)
             self.restarts += 1
+        self._settled.set()
 
     async def _pause(self, served_s: float) -> None:
         """Waits before the next start: for the back-off, or when refused until asked."""

@@ -321,6 +321,20 @@ async def test_a_restart_goes_through_one_replica_after_the_other(
         assert not before & {replica(state, n).pid for n in (0, 1)}
 
 
+async def test_a_restart_waits_for_no_replica_that_is_taken_away_meanwhile(
+    tmp_path: Path, model: Built
+) -> None:
+    async with runtime_here(tmp_path) as runtime:
+        await runtime.apply(model.spec, second(model))
+        await runtime.until(lambda state: phases(state) == [SERVING] * 2)
+        asked = RestartWorkloadRequest(workload="faces")
+        restarting = asyncio.ensure_future(runtime.control.Restart(asked, timeout=WAIT_S))
+        await runtime.until(lambda state: LOADING in phases(state))
+        await runtime.control.Apply(RuntimeSpec(), timeout=WAIT_S)
+        await runtime.until(lambda state: not state.replicas)
+        assert (await restarting).restarted == 2
+
+
 async def test_what_the_spec_no_longer_names_is_drained(tmp_path: Path, model: Built) -> None:
     async with runtime_here(tmp_path) as runtime:
         await runtime.apply(model.spec)
