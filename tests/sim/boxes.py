@@ -12,6 +12,7 @@ from mesh.signed import Signer
 from protos.documents_pb2 import Delegation
 from protos.peer_pb2 import Documents
 from tests.sim import identities
+from tests.sim.disk import Disk
 from tests.sim.nodes import SimNode
 from tests.sim.world import World
 
@@ -54,6 +55,20 @@ def admit(
     return read_certificate(der), identities.signer(name)
 
 
+def begin_like(disk: Disk, like: SimNode) -> None:
+    """Puts on the disk of a box what is in force at the node `like`, as `meshd node join` does."""
+    told = like.core.in_force.snapshot()
+    documents = {
+        "state-seen": told.state,
+        "state-applied": told.state,
+        "branches": Documents(branches=told.branches).SerializeToString(),
+    }
+    if "trust" in like.disk.documents:
+        documents["trust"] = like.disk.documents["trust"]
+    disk.documents |= documents
+    disk.blobs = {sha256(blob): blob for blob in told.blobs}
+
+
 class SimBox(SimNode):
     """A node that was admitted: `admitted` is what `admit` gave."""
 
@@ -68,16 +83,7 @@ class SimBox(SimNode):
         self._admitted = admitted
         identity = admitted[0].identity
         super().__init__(world, identity.site, identity.name, sources)
-        told = like.core.in_force.snapshot()
-        documents = {
-            "state-seen": told.state,
-            "state-applied": told.state,
-            "branches": Documents(branches=told.branches).SerializeToString(),
-        }
-        if "trust" in like.disk.documents:
-            documents["trust"] = like.disk.documents["trust"]
-        self.disk.documents |= documents
-        self.disk.blobs = {sha256(blob): blob for blob in told.blobs}
+        begin_like(self.disk, like)
 
     def identity(self) -> tuple[Certified, Signer]:
         """Who it is, by its certificate, and what it signs with."""

@@ -16,6 +16,8 @@ CALM_MS = (14_000, 25_000)
 """Around a fault that is to be alone."""
 RELEASE_MS = (6_000, 16_000)
 """Between two versions, where they follow each other quickly."""
+SPLIT_MS = (15_000, 30_000)
+"""Of a split in which the roster changes: longer than a lease lasts."""
 STORM_MS = (20_000, 70_000)
 SINGLE_MS = (7_500, 16_000)
 """Of a fault that is to be alone: long enough that the site must have healed meanwhile."""
@@ -90,6 +92,29 @@ def draw_releases(seed: int, nodes: int, minutes: float) -> Story:
     return replace(story, acts=tuple(acts))
 
 
+def draw_rosters(seed: int, nodes: int, minutes: float) -> Story:
+    """Another history of a seed: the roster changes while the site is split in halves, one of which
+    hears of nothing, again and again, and a pipeline must never run twice."""
+    story = draw(seed, nodes, minutes)
+    dice = random.Random(f"rosters {seed}")
+    names, services = list(story.cores), story.wanted.services
+    last_ms = story.ends_ms - min(QUIET_MS, story.ends_ms * 3 // 10)
+    acts, at_ms = [], SETTLES_MS
+    while at_ms < last_ms - SPLIT_MS[1]:
+        lasts_ms = dice.randint(*SPLIT_MS)
+        shuffled = dice.sample(names, nodes)
+        halves = shuffled[: nodes // 2], shuffled[nodes // 2 :]
+        groups = tuple("+".join(sorted(half)) for half in halves)
+        acts.append(Act(at_ms, "partition", lasts_ms, groups, "broken alone"))
+        change = _make(dice.choice(ROSTERS), at_ms + 2_000, list(halves[1]), services, dice)
+        acts.append(replace(change, lasts_ms=dice.randint(1, lasts_ms)))
+        if dice.random() < 0.5:
+            acts.append(_make("agent", at_ms + lasts_ms // 2, names, services, dice))
+        at_ms += lasts_ms + dice.randint(*CALM_MS) // 2
+    wanted = replace(story.wanted, exclusive=True)
+    return replace(story, acts=tuple(acts), wanted=wanted)
+
+
 def _service(name: str, nodes: int, dice: random.Random) -> Service:
     least = dice.randint(1, min(3, nodes))
     return Service(
@@ -142,6 +167,7 @@ SINGLES = (
 """After each of these alone a site is to be whole again within seconds."""
 STEERED = ("pause", "pin", "cordon", "drain", "local", "expiring", "bad state")
 """What operators do, and take back after a while; what expires, nobody takes back."""
+ROSTERS = ("enrol", "replace", "admit")
 
 WEIGHTS = {
     "power": 4,
@@ -176,15 +202,18 @@ WEIGHTS = {
     "expiring": 2,
     "revoke": 1,
     "bad state": 2,
+    "enrol": 1,
+    "replace": 2,
+    "admit": 2,
     "liar": 3,
 }
 
 
 def _single(at_ms: int, names: list[str], services: "Services", dice: random.Random) -> Act:
-    kind = dice.choice(dice.choice((SINGLES, STEERED, ("plan",))))
+    kind = dice.choice(dice.choices((SINGLES, STEERED, ("plan",), ROSTERS), (3, 3, 3, 1))[0])
     act = _make(kind, at_ms, names, services, dice)
     lasts_ms = dice.randint(*STEERED_MS if kind in STEERED else SINGLE_MS) if act.lasts_ms else 0
-    is_of_node = kind not in ("plan", "pause", "pin", "local", "expiring", "bad state")
+    is_of_node = kind not in ("plan", "pause", "pin", "local", "expiring", "bad state", "enrol")
     hit = is_of_node and len(act.who) == 1
     return replace(act, lasts_ms=lasts_ms, who=(SERVING,) if hit else act.who)
 
@@ -200,7 +229,7 @@ def _make(
     lasts_ms = int(dice.choice((800, 3_000, 8_000, 20_000)) * dice.uniform(0.5, 1.5))
     one = (dice.choice(names),)
     who, how = HOW.get(kind, lambda *_: (one, ""))(names, services, dice)
-    at_once = kind in ("plan", "clock", "forgery", "revoke")
+    at_once = kind in ("plan", "clock", "forgery", "revoke", "enrol")
     return Act(at_ms, kind, 0 if at_once else lasts_ms, who, how)
 
 
@@ -227,7 +256,7 @@ def _groups(names: list[str], _: Services, dice: random.Random) -> Drawn:
     for edge in [*edges, len(names)]:
         groups.append("+".join(sorted(shuffled[before:edge])))
         before = edge
-    return tuple(groups), dice.choice(("broken", "silent"))
+    return tuple(groups), dice.choice(("broken", "silent", "broken alone", "silent alone"))
 
 
 def _steps(names: list[str], _: Services, dice: random.Random) -> Drawn:
@@ -259,6 +288,15 @@ def _bad_state(_names: list[str], _: Services, dice: random.Random) -> Drawn:
     return (), dice.choice(HOWS)
 
 
+def _enrol(_names: list[str], _: Services, dice: random.Random) -> Drawn:
+    return (), dice.choice(("4", "8", "2 camera", "4 camera"))
+
+
+def _lost(names: list[str], _: Services, dice: random.Random) -> Drawn:
+    how = dice.choice(("off", "away", "away silent", "there"))
+    return (dice.choice(names),), how
+
+
 def _lie(names: list[str], _: Services, dice: random.Random) -> Drawn:
     return (dice.choice(names),), dice.choice(LIES)
 
@@ -287,5 +325,8 @@ HOW: dict[str, How] = {
     "expiring": _local,
     "liar": _lie,
     "bad state": _bad_state,
+    "enrol": _enrol,
+    "replace": _lost,
+    "admit": _lost,
     "clock": _clock,
 }

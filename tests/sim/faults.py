@@ -1,16 +1,16 @@
 """What each act of a history does to the simulated site, and how it is undone."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import permutations
 from typing import TYPE_CHECKING
 
 from mesh.events import Received
 from mesh.exchange.frames import pack
 from protos.documents_pb2 import StateBody
-from tests.sim import identities, steering
+from tests.sim import identities, rostering, steering
 from tests.sim.draw import Act
 from tests.sim.rough.node import RoughNode
-from tests.sim.rough.world import Pair
+from tests.sim.rough.world import both
 from tests.sim.world import LATENCY_MS
 
 if TYPE_CHECKING:
@@ -135,11 +135,6 @@ def _runtime(frozen: bool) -> Step:
 # ---- the network ----
 
 
-def _both(one: Iterable[str], other: Iterable[str]) -> set[Pair]:
-    right = list(other)
-    return {pair for a in one for b in right for pair in ((a, b), (b, a))}
-
-
 def _cut(play: "Play", act: Act) -> None:
     pairs = {act.who} if act.how.startswith("one way") else set(permutations(act.who, 2))
     play.world.begin_cut(act.name, pairs, "silent" in act.how)  # type: ignore[arg-type]
@@ -147,17 +142,22 @@ def _cut(play: "Play", act: Act) -> None:
 
 def _isolate(play: "Play", act: Act) -> None:
     others = [name for name in play.world.hosts if name not in act.who]
-    play.world.begin_cut(act.name, _both(act.who, others), act.how == "silent")
+    play.world.begin_cut(act.name, both(act.who, others), act.how == "silent")
 
 
 def _partition(play: "Play", act: Act) -> None:
     groups = [group.split("+") for group in act.who]
-    pairs = {p for one, other in permutations(groups, 2) for p in _both(one, other)}
-    play.world.begin_cut(act.name, pairs, act.how == "silent")
+    drawn = {name for group in groups for name in group}
+    for place, name in enumerate(sorted(play.nodes.keys() - drawn)):  # who came later
+        groups[place % len(groups)].append(name)
+    pairs = {p for one, other in permutations(groups, 2) for p in both(one, other)}
+    if "alone" in act.how:
+        pairs |= both(groups[-1], [identities.MASTER])
+    play.world.begin_cut(act.name, pairs, "silent" in act.how)
 
 
 def _wan(play: "Play", act: Act) -> None:
-    pairs = _both(play.nodes, [identities.MASTER])
+    pairs = both(play.nodes, [identities.MASTER])
     play.world.begin_cut(act.name, pairs, act.how == "silent")
 
 
@@ -265,9 +265,11 @@ BEGIN: dict[str, Step] = {
     "load": _load(BUSY_MS),
     "forgery": _forgery,
     **steering.BEGIN,
+    **rostering.BEGIN,
 }
 END: dict[str, Step] = {
     **steering.END,
+    **rostering.END,
     "power": _start,
     "agent": _start,
     "doomed agent": _spare,

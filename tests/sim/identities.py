@@ -51,6 +51,15 @@ def certificate(identity: Identity) -> Certified:
     return read_certificate(der)
 
 
+def renewed(identity: Identity, keys: str) -> tuple[Certified, Signer]:
+    """The certificate of an identity with other keys, and what signs with them; `keys` tells them
+    apart."""
+    name = f"{identity.uri} {keys}"
+    tls, signs = tls_key(name).public_key(), signer(name)
+    der = issue(tls_key("authority"), authority(), identity, tls, signs.public_key, SERIAL)
+    return read_certificate(der), signs
+
+
 def node_identity(site: str, node: str) -> Identity:
     """The identity of a node of the test mesh."""
     return Identity(MESH, "node", node, site)

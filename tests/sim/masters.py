@@ -10,6 +10,7 @@ from mesh.heads.tree import Tree
 from mesh.heads.trust import Trust
 from mesh.journals.logs import Logs
 from mesh.peer import Peer, PeerConfig
+from mesh.registers.store import NodeKeys
 from protos.documents_pb2 import Boot, StateBody
 from protos.peer_pb2 import Documents
 from tests.sim import identities
@@ -54,8 +55,12 @@ class SimMaster(Host):
         trust = Trust(identities.signer("root").public_key, identities.trust_envelope())
         heads = HeadsFlow(trust, State(), (), {}, {})
         boot = Boot(counter=1, nonce=b"mmmmmmmm")
-        config = PeerConfig(identities.MASTER, "master", "", boot, keys_in, archive=True)
+        config = PeerConfig(identities.MASTER, "master", "", boot, self.check, archive=True)
         return Peer(config, heads, Logs(self.disk.tails(), archive=True), None, self.clock_ms())
+
+    def check(self, der: bytes) -> NodeKeys:
+        """What a certificate says. Raises ValueError if it does not count."""
+        return keys_in(der)
 
     def do_Notice(self, i: Any) -> None:  # noqa: N802
         self.notices.append(i)

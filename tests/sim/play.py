@@ -1,10 +1,11 @@
 """Plays a history: builds its site, lets its acts begin and end, and shows all to the checks."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from mesh.hashing import sha256
-from tests.sim import faults
+from tests.sim import faults, rostering
 from tests.sim.checks import CHECKS
 from tests.sim.checks.check import Broken
 from tests.sim.checks.facts import (
@@ -12,6 +13,7 @@ from tests.sim.checks.facts import (
     Fact,
     FaultBegan,
     FaultEnded,
+    PipelineStarted,
     PlanSigned,
     Raised,
     RecordsAtEnd,
@@ -20,8 +22,8 @@ from tests.sim.checks.facts import (
 )
 from tests.sim.draw import SERVING, Act, Story, draw
 from tests.sim.rough.bad_states import NEWER, bad_state
-from tests.sim.rough.master import RoughMaster, revocations_of
-from tests.sim.rough.node import RoughNode
+from tests.sim.rough.master import RoughMaster
+from tests.sim.rough.node import RoughNode, Who
 from tests.sim.rough.plans import Wanted, branch_of, model_of, plan_of
 from tests.sim.rough.sampling import sample_of
 from tests.sim.rough.world import RoughWorld
@@ -58,11 +60,19 @@ class Play:
         self.checks = [check() for check in CHECKS]
         self.world = RoughWorld(story.seed, self.watch)
         self.world.line = line
-        self.master = RoughMaster(self.world)
-        self.nodes = {
-            name: RoughNode(self.world, name, cores, ("camera",) if name in story.cameras else ())
-            for name, cores in story.cores.items()
-        }
+        self.nodes: dict[str, RoughNode] = {}
+        """All machines, also those that are no nodes any more."""
+        self.places: dict[str, str] = {}
+        """Machines, and those that took their places."""
+        self.acted: Counter[str] = Counter()
+        """How often the roster was changed, by the kind of act."""
+        for name, cores in story.cores.items():
+            self.add(name, cores, ("camera",) if name in story.cameras else ())
+        self.master = RoughMaster(
+            self.world,
+            [node.me for node in self.nodes.values()],
+            lambda record: rostering.take_in(self, record),
+        )
         self.wanted: Wanted = story.wanted
         self._branch = b""
         self.is_state_bad = False
@@ -90,6 +100,13 @@ class Play:
         in_order = sorted(broken, key=lambda one: one.at_ms)
         return Outcome(self.story, self.world.digest, tuple(in_order), self.alone)
 
+    def add(
+        self, name: str, cores: int, sources: tuple[str, ...], who: Who | None = None
+    ) -> RoughNode:
+        """Another machine, switched off."""
+        self.nodes[name] = RoughNode(self.world, name, cores, sources, who)
+        return self.nodes[name]
+
     def publish(self, wanted: Wanted) -> None:
         """The master signs this."""
         self.wanted = wanted
@@ -106,16 +123,15 @@ class Play:
             if kind != "unsigned":
                 released.add(artifact)
         counter = self.master.counter + 1
-        self._branch = branch_of(wanted, list(self.nodes), self._branch, counter)
-        self.master.shut_out(wanted.revoked)
-        self.master.sign(self._branch, revocations_of(wanted.revoked).SerializeToString())
+        self._branch = branch_of(wanted, self.master.roster, self._branch, counter)
+        self.master.sign(self._branch, self.master.roster.revocations().SerializeToString())
         self.is_state_bad = False
         plans = tuple(plan_of(service) for service in wanted.services)
         self.watch(PlanSigned(self.world.now_ms, self.master.counter, plans, frozenset(released)))
 
     def sign_bad_state(self, how: str) -> None:
         """The master signs, by mistake, what no node may go by."""
-        revoking = revocations_of(self.wanted.revoked | {self.members()[0]})
+        revoking = self.master.roster.revocations(self.nodes[self.members()[0]].me)
         branch, revocations = bad_state(how, self._branch, revoking)
         self.master.sign(branch, revocations, reader=2 if how == NEWER else 1)
         self.is_state_bad = True
@@ -124,11 +140,18 @@ class Play:
     # ---- acts ----
 
     def _found(self, act: Act) -> Act:
-        """The act with a node that serves something, where it asks for one."""
+        """The act with the machines that have the places of those that were drawn, and with a node
+        that serves something where it asks for one."""
         if act.who != (SERVING,):
-            return act
+            return replace(act, who=tuple(self._in_place(group) for group in act.who))
         serving = [name for name in self.members() if self.nodes[name].runs]
         return replace(act, who=(self.world.random.choice(serving or self.members()),))
+
+    def _in_place(self, group: str) -> str:
+        names = group.split("+")
+        while moved := self.places.keys() & set(names):
+            names = [self.places[name] if name in moved else name for name in names]
+        return "+".join(names)
 
     def _begin(self, act: Act) -> None:
         now, act = self.world.now_ms, self._found(act)
@@ -155,12 +178,14 @@ class Play:
     # ---- watching ----
 
     def members(self) -> list[str]:
-        """The nodes that are not revoked."""
-        return sorted(self.nodes.keys() - self.wanted.revoked)
+        """The machines that are nodes, or were admitted as such."""
+        return sorted(self.nodes.keys() - self.world.former)
 
     def watch(self, fact: Fact) -> None:
-        """Shows a fact to all checks; what a revoked node does is no business of theirs."""
-        if not isinstance(fact, Revoked) and getattr(fact, "node", "") in self.wanted.revoked:
+        """Shows a fact to all checks; what a machine does that is no node any more is no business
+        of theirs, but that it must not act beside one that is."""
+        is_always_told = isinstance(fact, Revoked | PipelineStarted)
+        if not is_always_told and getattr(fact, "node", "") in self.world.former:
             return
         for check in self.checks:
             check.saw(fact)
@@ -187,7 +212,7 @@ class Play:
         """What lies where at the end."""
         for name in self.members():
             for key, batches in sorted(self.nodes[name].disk.logs.items()):
-                if key.node != name or key.kind != "record":
+                if key.nonce not in self.nodes[name].nonces or key.kind != "record":
                     continue
                 archive = self.master.disk.logs.get(key, [])
                 written, archived = (

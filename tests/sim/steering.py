@@ -8,7 +8,7 @@ from mesh.core.cordon import CORDON, document
 from mesh.core.messages import ChangeMade, CordonAsked
 from mesh.site.changes import PIN, ChangeRefused
 from protos.documents_pb2 import ServicePlan
-from tests.sim.checks.facts import ChangeEnded, ChangeSubmitted, Revoked
+from tests.sim.checks.facts import ChangeEnded, ChangeSubmitted
 from tests.sim.draw import Act
 from tests.sim.operators import HOUR_MS, local_change
 from tests.sim.rough.node import RoughNode
@@ -63,7 +63,7 @@ CHANGES: dict[str, Callable[[Service], Service]] = {
 
 def plan(play: "Play", act: Act) -> None:
     """Applies a changed plan. Nobody can without a master."""
-    if not _master_works(play):
+    if not play.master.works:
         return
     if act.how == "pipeline":
         play.publish(replace(play.wanted, pipeline=not play.wanted.pipeline))
@@ -74,7 +74,7 @@ def plan(play: "Play", act: Act) -> None:
 
 def pause(play: "Play", act: Act) -> None:
     """Holds the rollout of a service, and perhaps changes its version in the same breath."""
-    if _master_works(play):
+    if play.master.works:
         service = CHANGES[act.how](_service(play, act.who[0]))
         play.publish(play.wanted.change(replace(service, paused=True)))
 
@@ -83,7 +83,7 @@ def pin(play: "Play", act: Act) -> None:
     """Keeps the version that a service has, or had before, whatever is applied meanwhile."""
     service = _service(play, act.who[0])
     version = service.before if act.how == "before" else (service.release, service.kind)
-    if _master_works(play) and version[1] != "unsigned":
+    if play.master.works and version[1] != "unsigned":
         play.publish(play.wanted.change(replace(service, pinned=version)))
 
 
@@ -94,24 +94,15 @@ def let_on(play: "Play", act: Act) -> None:
     free = replace(service, pinned=None) if is_pin else replace(service, paused=False)
     if free == service:
         return
-    if _master_works(play):
+    if play.master.works:
         play.publish(play.wanted.change(free))
     else:
         play.world.after(RETRY_MS, lambda: let_on(play, act))
 
 
-def revoke(play: "Play", act: Act) -> None:
-    """A node's key is revoked, once in a history."""
-    if not _master_works(play) or play.wanted.revoked:
-        return
-    name = act.who[0]
-    play.publish(replace(play.wanted, revoked=frozenset({name})))
-    play.watch(Revoked(play.world.now_ms, name, play.master.counter))
-
-
 def mistake(play: "Play", act: Act) -> None:
     """The master signs what no node may go by."""
-    if _master_works(play):
+    if play.master.works:
         play.sign_bad_state(act.how)
 
 
@@ -119,14 +110,10 @@ def correct(play: "Play", act: Act) -> None:
     """It signs what it wanted, unless it has done so meanwhile."""
     if not play.is_state_bad:
         return
-    if _master_works(play):
+    if play.master.works:
         play.publish(play.wanted)
     else:
         play.world.after(RETRY_MS, lambda: correct(play, act))
-
-
-def _master_works(play: "Play") -> bool:
-    return play.master.up and not play.master.frozen
 
 
 def _service(play: "Play", name: str) -> Service:
@@ -191,7 +178,9 @@ def end_change(play: "Play", act: Act) -> None:
     others = [a.how.split() for a in play.active.values() if a.kind == "local"]
     if any(other[:2] == [workload, field] for other in others):
         return
-    awake = [name for name in (*act.who, *play.members()) if _listens(play.nodes[name])]
+    members = play.members()
+    here = [name for name in act.who if name in members]
+    awake = [name for name in (*here, *members) if _listens(play.nodes[name])]
     if not awake:
         play.world.after(OPERATOR_AGAIN_MS, lambda: end_change(play, act))
         return
@@ -205,7 +194,7 @@ def end_change(play: "Play", act: Act) -> None:
 
 def _planned(play: "Play", node: RoughNode, workload: str) -> ServicePlan | None:
     """The service as the node knows it; None where nobody can say it to the node."""
-    if not _listens(node) or node.name in play.wanted.revoked:
+    if not _listens(node) or node.name in play.world.former:
         return None
     planned = node.core.in_force.planned.services
     return next((service for service in planned if service.name == workload), None)
@@ -250,7 +239,6 @@ BEGIN: dict[str, Step] = {
     "plan": plan,
     "pause": pause,
     "pin": pin,
-    "revoke": revoke,
     "bad state": mistake,
     "cordon": hold_back,
     "drain": hold_back,

@@ -167,13 +167,16 @@ class World:
 class Host:
     """The edge of one peer: carries out instructions. `core` has `handle(event, now_ms)`.
 
-    `name` is the machine's, `contact` says who it is: two machines may have one disk.
+    `name` is the machine's, `contact` says who it is: two machines may have one disk, or one ID.
     """
+
+    place = ""
+    """Where the machine is, if that is not named as who it is; to be set first."""
 
     def __init__(self, world: World, contact: Contact, disk: Any) -> None:
         self.world = world
         self.contact = contact
-        self.name = contact.name
+        self.name = self.place or contact.name
         self.disk = disk
         self.core: Any = None
         self.pipelines: dict[str, Any] = {}

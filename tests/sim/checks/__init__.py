@@ -14,12 +14,8 @@ from tests.sim.checks.serving import (
     RolloutsTakeNothing,
     UnknownIsNotAbsent,
 )
-from tests.sim.checks.steering import (
-    DrainedIsEmpty,
-    LocalChanges,
-    OneAtATime,
-    RevokedShutOut,
-)
+from tests.sim.checks.shut_out import RevokedShutOut
+from tests.sim.checks.steering import DrainedIsEmpty, LocalChanges, OneAtATime
 
 CHECKS = (
     TwoSignatures,

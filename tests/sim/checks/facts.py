@@ -139,7 +139,7 @@ class FaultEnded:
 
 @dataclass(frozen=True)
 class Revoked:
-    """A state was signed that revokes a node."""
+    """A state was signed that revokes a machine."""
 
     at_ms: int
     node: str
@@ -177,7 +177,10 @@ class NodeSample:
     that serve, by replica. `pipelines`: those that run. What follows is the core's view, where it
     is awake. `stays`: the services that fit on no other node than on it, which is being drained.
     `changes`: local ones that count, by service, field and value; `unix_ms`: the time by which they
-    end there. `lies`: it says what is not so.
+    end there. `lies`: it says what is not so. `links`: the machines with which it has a link;
+    `hears`: those of them that are awake, with nothing cut between. Of the machines that are no
+    nodes any more, `shuns` are those whose keys it refuses, `counts` those whose registers it
+    holds. `able`: it is awake, and its disk takes what it writes.
     """
 
     up: bool
@@ -198,6 +201,10 @@ class NodeSample:
     sent: int = 0
     sent_bytes: int = 0
     links: frozenset[str] = frozenset()
+    hears: frozenset[str] = frozenset()
+    shuns: frozenset[str] = frozenset()
+    counts: frozenset[str] = frozenset()
+    able: bool = False
     stays: frozenset[str] = frozenset()
     changes: frozenset[tuple[str, str, str]] = frozenset()
     unix_ms: int = 0

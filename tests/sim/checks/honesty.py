@@ -67,7 +67,7 @@ class Bounded(Check):
             return
         seconds = (fact.at_ms - self._window.at_ms) / 1000
         for name, node in fact.nodes.items():
-            before = self._window.nodes[name]
+            before = self._window.nodes.get(name, node)  # who is new is looked at from now on
             messages = (node.sent - before.sent) / seconds
             size = (node.sent_bytes - before.sent_bytes) / seconds
             self.most = (max(self.most[0], messages), max(self.most[1], size))

@@ -72,5 +72,6 @@ class RefusedStates(Check):
         for name, node in sample.nodes.items():
             if node.in_force[1] in self._bad:
                 self.breaks(sample.at_ms, f"{name} goes by state {node.in_force[1]}")
-            if self._judged and self._runs[name] != self._before[name]:
-                self.breaks(sample.at_ms, f"{name} ran {self._before[name]}: {self._runs[name]}")
+            before, now = self._before.get(name), self._runs[name]
+            if self._judged and before not in (None, now):
+                self.breaks(sample.at_ms, f"{name} ran {before}, and now {now}")

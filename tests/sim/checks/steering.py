@@ -9,42 +9,16 @@ from tests.sim.checks.facts import (
     FaultBegan,
     FaultEnded,
     PlanSigned,
-    Revoked,
     Sample,
     WorkerStarted,
 )
 
-SHUT_OUT_MS = 5_000
 DRAINED_MS = 14_000
 """For a drain that is alone: fetch, load and soak elsewhere, and a second of handover."""
 TOLD_MS = 6_000
 """Until a change at one node counts at all, with the dials after an outage."""
 ENDED_MS = 20_000
 """Until all know that it has ended, after whatever went wrong."""
-
-
-class RevokedShutOut(Check):
-    """Judged at each node by what it knows: a split keeps what it has not heard of."""
-
-    promise = "who knows of a revocation for 5 s has no link with that node"
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._revoked: dict[str, int] = {}
-        self._known_ms: dict[tuple[str, str], int] = {}
-
-    def saw(self, fact: Fact) -> None:
-        if isinstance(fact, Revoked):
-            self._revoked[fact.node] = fact.counter
-        elif isinstance(fact, Sample):
-            for name, node in fact.nodes.items():
-                for revoked, counter in self._revoked.items():
-                    if not node.awake or node.applied[1] < counter:
-                        self._known_ms.pop((name, revoked), None)
-                        continue
-                    since = self._known_ms.setdefault((name, revoked), fact.at_ms)
-                    if revoked in node.links and fact.at_ms - since > SHUT_OUT_MS:
-                        self.breaks(fact.at_ms, f"{name} has a link with {revoked}")
 
 
 class DrainedIsEmpty(Check):

@@ -50,12 +50,8 @@ from tests.sim.checks.serving import (
     RolloutsTakeNothing,
     UnknownIsNotAbsent,
 )
-from tests.sim.checks.steering import (
-    DrainedIsEmpty,
-    LocalChanges,
-    OneAtATime,
-    RevokedShutOut,
-)
+from tests.sim.checks.shut_out import RevokedShutOut
+from tests.sim.checks.steering import DrainedIsEmpty, LocalChanges, OneAtATime
 
 ROW = re.compile(r"^\| ([^|]+) \| [\d, ]+ \| `(\w+)` \|$", re.MULTILINE)
 MODEL = sha256(b"a model")
@@ -85,6 +81,11 @@ BARE = NodeSample(True, True, {}, {})
 def sample(at_ms: int, a: NodeSample = GOOD_NODE, quiet_ms: int | None = None) -> Sample:
     """Two nodes, the second of them well."""
     return Sample(at_ms, {"a": a, "b": GOOD_NODE}, (FACES,), 3, quiet_ms)
+
+
+def heard(at_ms: int, a: NodeSample) -> Sample:
+    """Two nodes, the second of which knows of a revocation."""
+    return Sample(at_ms, {"a": a, "b": KNOWS}, (FACES,), 3, None)
 
 
 def state(counter: int) -> bytes:
@@ -129,7 +130,11 @@ def tries(nodes: str) -> list[WorkerStarted]:
 
 DOOR = PipelineStarted(9, "a", "door", leased=True, beside=())
 REVOKED = Revoked(0, "c", 3)
-LINKED = replace(GOOD_NODE, links=frozenset("bc"))
+KNOWS = replace(GOOD_NODE, able=True, shuns=frozenset("c"))
+LINKED = replace(KNOWS, links=frozenset("bc"))
+SHUNS_NOT = replace(GOOD_NODE, able=True)
+COUNTS = replace(KNOWS, counts=frozenset("c"))
+KNOWS_NOT = replace(GOOD_NODE, able=True, in_force=(1, 2), hears=frozenset("b"))
 DRAIN = FaultBegan(0, "drain", "a", alone=True)
 SCALED = [
     FaultBegan(0, "local", "a", alone=True),
@@ -206,6 +211,9 @@ BROKEN: list[tuple[type[Check], str, Sequence[Fact]]] = [
     (NeverTwice, "beside another", [replace(DOOR, beside=("b",))]),
     (NeverRaises, "raised", [Raised(0, "a", "ValueError")]),
     (RevokedShutOut, "linked", [REVOKED, sample(0, LINKED), sample(6_000, LINKED)]),
+    (RevokedShutOut, "counted", [REVOKED, sample(0, COUNTS), sample(6_000, COUNTS)]),
+    (RevokedShutOut, "not refused", [REVOKED, sample(0, SHUNS_NOT), sample(6_000, SHUNS_NOT)]),
+    (RevokedShutOut, "not told on", [heard(0, KNOWS_NOT), heard(6_000, KNOWS_NOT)]),
     (DrainedIsEmpty, "serves", [DRAIN, sample(20_000)]),
     (LocalChanges, "forgotten", [*SCALED, sample(7_000, SCALES)]),
     (LocalChanges, "left over", [*ENDED, sample(40_000, SCALES, quiet_ms=30_000)]),
@@ -258,9 +266,16 @@ KEPT: list[tuple[type[Check], str, Sequence[Fact]]] = [
     (TwoHolders, "held by two", [SIGNED, replace(BOTH_HOLD, good=frozenset("b"))]),
     (NeverTwice, "alone, or as it may", [DOOR, replace(DOOR, leased=False, beside=("b",))]),
     (NeverRaises, "nothing", [sample(0)]),
-    (RevokedShutOut, "in time", [REVOKED, sample(0, LINKED), sample(4_000, LINKED), sample(9_000)]),
-    (RevokedShutOut, "not known", [replace(REVOKED, counter=4), sample(0, LINKED),
-        sample(9_000, LINKED)]),
+    (RevokedShutOut, "in time", [REVOKED, sample(0, LINKED), sample(4_000, LINKED),
+        sample(9_000, KNOWS)]),
+    (RevokedShutOut, "known", [REVOKED, sample(0, KNOWS), sample(9_000, KNOWS)]),
+    (RevokedShutOut, "not known", [replace(REVOKED, counter=4), sample(0, SHUNS_NOT),
+        sample(9_000, SHUNS_NOT)]),
+    (RevokedShutOut, "cut off meanwhile", [heard(0, KNOWS_NOT), sample(3_000, KNOWS_NOT),
+        heard(6_000, KNOWS_NOT), heard(9_000, KNOWS_NOT)]),
+    (RevokedShutOut, "its disk is full", [heard(0, KNOWS_NOT), heard(6_000, replace(KNOWS_NOT,
+        able=False))]),
+    (RevokedShutOut, "a bad state", [BAD_STATE, heard(0, KNOWS_NOT), heard(9_000, KNOWS_NOT)]),
     (DrainedIsEmpty, "in time", [DRAIN, sample(9_000), sample(20_000, replace(BARE, awake=True))]),
     (DrainedIsEmpty, "no room", [DRAIN, sample(20_000, replace(GOOD_NODE,
         stays=frozenset({"faces"})))]),

@@ -140,6 +140,9 @@ class Daemon(Host):
         self.world.note(self.name, f"{kind} {who}", data if isinstance(data, bytes) else b"")
         getattr(self, "do_" + kind)(instruction)
 
+    def do_Drop(self, i: Any) -> None:  # noqa: N802
+        self.world.break_link(self.name, self.world.machine(self.name, i.peer))
+
     def do_SaveDocument(self, i: Any) -> None:  # noqa: N802
         self.disk.documents[i.name] = i.data
         self.world.watch(DocumentSaved(self.world.now_ms, self.name, i.name, i.data))

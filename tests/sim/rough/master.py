@@ -1,16 +1,20 @@
 """A master on a rough machine: it signs plans, dies, and starts from its disk."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from mesh.events import Send
 from mesh.exchange.frames import encode
-from protos.documents_pb2 import Revocation, Revocations
+from mesh.heads.certificates import Certified, UnknownIssuer
+from mesh.heads.delegations import shown
+from mesh.registers.store import NodeKeys, Record
 from protos.peer_pb2 import Documents
 from tests.sim import identities
 from tests.sim.checks.facts import Acknowledged
 from tests.sim.masters import SimMaster, sealed
+from tests.sim.nodes import keys_in, keys_of
 from tests.sim.rough.daemon import Daemon
+from tests.sim.rough.roster import Roster
 from tests.sim.rough.world import RoughWorld
 from tests.sim.world import Host
 
@@ -21,10 +25,14 @@ class RoughMaster(Daemon, SimMaster):
 
     world: RoughWorld
 
-    def __init__(self, world: RoughWorld) -> None:
+    def __init__(
+        self, world: RoughWorld, nodes: Iterable[Certified], heard: Callable[[Record], None]
+    ) -> None:
+        """`nodes` are those of the site; `heard` takes each register that is news here."""
         self.make_rough()
         self.on = True
-        self.revoked: frozenset[str] = frozenset()
+        self.roster = Roster(nodes)
+        self._heard = heard
         self.reader = 1
         self.published: tuple[bytes, Documents] | None = None
         SimMaster.__init__(self, world)
@@ -39,18 +47,37 @@ class RoughMaster(Daemon, SimMaster):
         """The machine dies."""
         self.crash()
 
+    @property
+    def works(self) -> bool:
+        """Whether it can be told something."""
+        return self.up and not self.frozen
+
+    def check(self, der: bytes) -> NodeKeys:
+        """As node/agent/welcome.py: what the certificate of a node, or of a box, says."""
+        try:
+            keys = keys_in(der)
+        except UnknownIssuer:
+            delegations = [self.roster.delegation()]
+            keys = keys_of(shown(der, delegations, identities.MESH, "south").certified)
+        if keys.tls_key in self.roster.revoked:
+            raise ValueError(f"{keys.node} is revoked")
+        return keys
+
     def refuses(self, other: Host) -> bool:
         """The other end is revoked."""
-        return other.name in self.revoked
+        return other.contact.tls_key in self.roster.revoked
 
-    def shut_out(self, revoked: frozenset[str]) -> None:
-        """Who is revoked has no link with it from now on."""
-        self.revoked = revoked
-        for name in sorted(revoked):
-            self.world.break_link(self.name, name)
+    def do_Notice(self, i: Any) -> None:  # noqa: N802
+        """Registers are heard of, and the rest ends here."""
+        if i.what == "register":
+            self._heard(i.data)
 
     def sign(self, branch: bytes, revocations: bytes, reader: int = 1) -> None:
-        """Signs a state with this branch for the site; told now, or when it is up again."""
+        """Signs a state with this branch for the site; told now, or when it is up again. Who is
+        revoked has no link with it from now on."""
+        for name, host in sorted(self.world.hosts.items()):
+            if self.refuses(host):
+                self.world.break_link(self.name, name)
         self.counter += 1
         self.reader = reader
         blobs = {"site/south": branch, "revocations": revocations, "released": b""}
@@ -60,6 +87,8 @@ class RoughMaster(Daemon, SimMaster):
         self.later(0, self._announce)
 
     def _announce(self) -> None:
+        for node, key in self.roster.signing_keys():
+            self.core.writers.remember(node, key)
         if self.published is None:
             return
         envelope, documents = self.published
@@ -76,16 +105,3 @@ class RoughMaster(Daemon, SimMaster):
             durable = tails[key].sequence if key in tails else 0
             self.world.watch(Acknowledged(self.world.now_ms, key, last, durable))
         SimMaster.do_Acknowledge(self, i)
-
-
-def revocations_of(revoked: Iterable[str]) -> Revocations:
-    """What a state says of nodes that are revoked."""
-    entries = [
-        Revocation(
-            subject=identities.node_identity("south", name).uri,
-            tls_key=identities.node_keys("south", name).tls_key,
-            reason="stolen",
-        )
-        for name in sorted(revoked)
-    ]
-    return Revocations(entries=entries)

@@ -18,9 +18,11 @@ from mesh.core.messages import (
 from mesh.core.node import NodeCore
 from mesh.core.rollouts import ROLLOUTS
 from mesh.events import BatchSaved, DialFailed, Instruction, WriteJournal
+from mesh.heads.certificates import Certified
 from mesh.journals.batches import Batch
 from mesh.journals.entries import make_entry
 from mesh.registers.store import NodeKeys, Registers
+from mesh.signed import Signer
 from node.agent import book
 from node.agent.backoff import Backoff
 from node.agent.links import LAN_RETRY_FIRST_S, LAN_RETRY_MAX_S
@@ -43,14 +45,23 @@ WAN_RETRY_MAX_S = 30.0
 DIAL_TIMEOUT_MS = 2_000
 FETCH_TIMEOUT_MS = 3_000
 FULL = "no space left on device"
+Who = tuple[Certified, Signer]
 
 
 class RoughNode(RoughRuntime):
     """A machine of the site. Its agent lives in `core`, its runtime in `runs` and `pipelines`."""
 
     def __init__(
-        self, world: RoughWorld, name: str, cores: int, sources: tuple[str, ...] = ()
+        self,
+        world: RoughWorld,
+        name: str,
+        cores: int,
+        sources: tuple[str, ...] = (),
+        who: Who | None = None,
     ) -> None:
+        """`who` it is, if not the node of its name with the keys that it always has."""
+        self.place, self._who = name, who
+        self.nonces: set[bytes] = set()
         self.make_rough()
         self.make_runtime()
         self.lies = ""
@@ -61,8 +72,12 @@ class RoughNode(RoughRuntime):
         self._gateway: str | None = None
         self._check_ms = 0
         self._remembered_ms = 0
-        SimNode.__init__(self, world, "south", name, sources)
+        SimNode.__init__(self, world, "south", who[0].identity.name if who else name, sources)
         self.cores = cores
+
+    def identity(self) -> Who:
+        """Who it is, by its certificate, and what it signs with."""
+        return self._who or SimNode.identity(self)
 
     def _backoff(self, first_s: float, max_s: float) -> Backoff:
         return Backoff(first_s, max_s, lambda low, high: self.world.random.uniform(low, high))
@@ -91,6 +106,7 @@ class RoughNode(RoughRuntime):
         self._wan_ms = self.clock_ms()
         self._check_ms = self._wan_ms + self.world.random.randint(0, CHECK_FIRST_MS)
         SimNode.start_agent(self)
+        self.nonces.add(self.core_boot.nonce)
         if not self.up:
             return  # it was doomed, and died of its first words
         heads = self.core.peer.heads
@@ -123,7 +139,7 @@ class RoughNode(RoughRuntime):
     def known_registers(self, check: Callable[[bytes], NodeKeys]) -> Registers:
         """Those that the agent remembers from its last life."""
         registers = SimNode.known_registers(self, check)
-        book.recall(self.disk.documents.get(book.REMEMBERED), registers, self.name)
+        book.recall(self.disk.documents.get(book.REMEMBERED), registers, self.id)
         return registers
 
     # ---- the edge, by time ----
@@ -139,10 +155,12 @@ class RoughNode(RoughRuntime):
             self.disk.documents[book.REMEMBERED] = book.remember(self.core.membership.registers)
 
     def _unlinked(self) -> list[str]:
-        """Who of the site this node has no link with; mDNS, or its book, tells of them."""
-        links = self.core.peer.links
-        here = (self.name, identities.MASTER)
-        return sorted(n for n in self.world.hosts if n not in links and n not in here)
+        """The machines of the site under whose ID this node has no link; mDNS, or its book, tells
+        of them."""
+        links, hosts = self.core.peer.links, self.world.hosts
+        here = (self.id, identities.MASTER)
+        linked = {*links, *here}
+        return sorted(n for n, host in hosts.items() if host.contact.name not in linked)
 
     def _dial(self, other: str, now: int) -> None:
         due, backoff = self._dials.get(other, (0, None))
@@ -159,8 +177,9 @@ class RoughNode(RoughRuntime):
         self.later(took, lambda: self._dial_failed(other))
 
     def _dial_failed(self, other: str) -> None:
-        if frozenset((self.name, other)) not in self.world.linked:
-            self.feed(DialFailed(other, "no answer"))
+        peer = self.world.hosts[other].contact.name
+        if peer not in self.core.peer.links:
+            self.feed(DialFailed(peer, "no answer"))
 
     def _is_cut(self, other: str) -> bool:
         cut = self.world.cut
@@ -271,7 +290,8 @@ class RoughNode(RoughRuntime):
         self.later(self.disk_ms(), remove)
 
     def _collected(self, artifact: bytes) -> Collected:
-        nodes = [host for host in self.world.hosts.values() if isinstance(host, RoughNode)]
+        hosts = [host for name, host in self.world.hosts.items() if name not in self.world.former]
+        nodes = [host for host in hosts if isinstance(host, RoughNode)]
         good = [node.name for node in nodes if artifact in _last_good(node)]
         holders = [node.name for node in nodes if node is not self and node.disk.whole(artifact)]
         counter = self.core.in_force.counter
@@ -284,11 +304,12 @@ class RoughNode(RoughRuntime):
         self.feed(DiskRoom(short))
 
     def do_FetchChunks(self, i: Any) -> None:  # noqa: N802
-        source = self.world.hosts[i.source]
+        machine = self.world.machine(self.name, i.source)
+        source = self.world.hosts[machine]
 
         def fetch() -> None:
-            if not self.world.answers(self.name, i.source):
-                late = self._is_cut(i.source) or source.frozen
+            if not self.world.accepts(self.name, machine):
+                late = self._is_cut(machine) or source.frozen
                 fault = ChunksFailed(i.artifact, i.chunks, i.source, Fault.UNREACHABLE)
                 self.later(FETCH_TIMEOUT_MS if late else 1, lambda: self.feed(fault))
                 return

@@ -1,8 +1,7 @@
 """What a master may ask of a site, in the simulator: services that change, models good and bad."""
 
 import functools
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from mesh.blobs.chunking import FileHasher
 from mesh.blobs.manifest import seal
@@ -14,12 +13,12 @@ from protos.documents_pb2 import (
     ModelPlan,
     PipelinePlan,
     Plan,
-    RosterEntry,
     ServicePlan,
     SiteBranch,
 )
 from tests.sim import identities
 from tests.sim.operators import HOUR_MS
+from tests.sim.rough.roster import Roster
 
 CHUNK_BYTES = 65_536
 CHUNKS = 3
@@ -65,8 +64,6 @@ class Wanted:
     services: tuple[Service, ...]
     pipeline: bool = True
     exclusive: bool = False  # the pipeline must never run twice
-    releases: dict[str, int] = field(default_factory=dict)
-    revoked: frozenset[str] = frozenset()
 
     def change(self, service: Service) -> "Wanted":
         """The same with another form of one service."""
@@ -117,18 +114,13 @@ def plan_of(service: Service) -> ServicePlan:
     )
 
 
-def branch_of(wanted: Wanted, nodes: Sequence[str], before: bytes, counter: int) -> bytes:
+def branch_of(wanted: Wanted, roster: Roster, before: bytes, counter: int) -> bytes:
     """The site's branch in the state of that counter; `before` is the one before."""
     services = [plan_of(service) for service in wanted.services]
     models = [
         ModelPlan(name=s.model, version=s.model_version, artifact=s.artifact, soak_ms=s.soak_ms)
         for s in services
     ]
-    roster = []
-    for node in sorted(set(nodes) - wanted.revoked):
-        keys = identities.node_keys("south", node)
-        entry = RosterEntry(node=node, signing_key=keys.signing_key, tls_key=keys.tls_key)
-        roster.append(entry)
     camera = PipelinePlan(
         name="door",
         source="camera",
@@ -144,4 +136,6 @@ def branch_of(wanted: Wanted, nodes: Sequence[str], before: bytes, counter: int)
         autonomy=Autonomy(allow=["scale", "pin"], until_ms=2 * HOUR_MS),
     )
     tell_since(plan, SiteBranch.FromString(before).plan, counter)
-    return SiteBranch(site="south", roster=roster, plan=plan).SerializeToString(deterministic=True)
+    branch = SiteBranch(site="south", plan=plan)
+    roster.tell(branch)
+    return branch.SerializeToString(deterministic=True)

@@ -89,7 +89,8 @@ class RoughRuntime(Daemon, SimNode):
     def _start_replica(self, key: ReplicaKey, plan: Any) -> None:
         whole = self.disk.whole(plan.artifact)
         self.world.note(self.name, f"starts {key} {plan.model_version}")
-        others = [h for h in self.world.hosts.values() if isinstance(h, RoughRuntime) and h != self]
+        nodes = [h for h in self.world.hosts.values() if isinstance(h, RoughRuntime)]
+        others = [h for h in nodes if h is not self and h.name not in self.world.former]
         trying = frozenset(h.name for h in others if h.tries(key))
         self.world.watch(WorkerStarted(self.world.now_ms, self.name, key, plan, whole, trying))
         SimNode._start_replica(self, key, plan)

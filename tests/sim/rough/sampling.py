@@ -27,6 +27,9 @@ def sample_of(node: RoughNode) -> NodeSample:
     heads = core.peer.heads
     applied = heads.state.applied
     placement = core.placement
+    links = frozenset(node.world.machine(node.name, peer) for peer in core.peer.links)
+    former = {name: node.world.hosts[name].contact.tls_key for name in node.world.former}
+    held = {record.keys.tls_key for record in core.membership.registers.records()}
     return NodeSample(
         up=node.on,
         awake=True,
@@ -49,8 +52,12 @@ def sample_of(node: RoughNode) -> NodeSample:
         reported=node.reported,
         sent=sent,
         sent_bytes=sent_bytes,
-        links=frozenset(core.peer.links),
-        stays=frozenset(service for name, service in placement.stays if name == node.name),
+        links=links,
+        hears=frozenset(name for name in links if node.world.answers(node.name, name)),
+        shuns=frozenset(n for n, key in former.items() if core.revoked.is_revoked(key)),
+        counts=frozenset(n for n, key in former.items() if key in held),
+        able=not node.disk_refuses and not node.disk_slow_ms,
+        stays=frozenset(service for name, service in placement.stays if name == node.id),
         changes=frozenset((*c.key, c.body.value) for c in core.changes.held),
         unix_ms=core.unix_ms(),
         lies=bool(node.lies),
