@@ -7,10 +7,12 @@ counts as none within three seconds, and is killed after ten.
 
 import asyncio
 import fcntl
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -231,7 +233,7 @@ class RuntimeClient:
 
     def _start_if_due(self) -> None:
         if self._process is not None and self._process.poll() is not None:
-            self._say(_last_words(self._log_file) or f"exit code {self._process.returncode}")
+            self._say(_last_words(self._log_file, self._process.returncode))
             self._process = None
         now = asyncio.get_running_loop().time()
         if now - self._started_s < START_AGAIN_S or self._process is not None:
@@ -384,12 +386,12 @@ def _fresh_log(path: Path) -> Path:
     return path
 
 
-def _last_words(path: Path) -> str:
-    """The last line of the runtime's log; empty if it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - LOG_TAIL_BYTES))
-            lines = file.read().decode(errors="replace").split("\n")
-    except OSError:
-        return ""
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+def _last_words(path: Path, code: int) -> str:
+    """How the runtime ended: by a signal, or with the last line of its log, where that says any."""
+    if code < 0:  # it had no time to say why: the last line may be hours old
+        return f"it was killed by signal {-code} ({signal.strsignal(-code)})"
+    lines: list[str] = []
+    with suppress(OSError), path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - LOG_TAIL_BYTES))
+        lines = file.read().decode(errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), f"exit code {code}")

@@ -80,6 +80,17 @@ async def test_a_runtime_that_says_nothing_is_told_by_its_code(tmp_path: Path) -
     assert Trouble("Runtime", "runtime", "exit code 7" + OTHERS_DO_IT, "critical") in fed
 
 
+async def test_a_runtime_that_is_killed_is_told_by_the_signal(tmp_path: Path) -> None:
+    killed = "import os; print('of an hour ago', flush=True); os.kill(os.getpid(), 9)"
+    fed: list[Any] = []
+    task = asyncio.create_task(client(tmp_path, killed, fed).run())
+    await until(lambda: any(isinstance(one, Trouble) for one in fed))
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    said = "it was killed by signal 9 (Killed)" + OTHERS_DO_IT
+    assert Trouble("Runtime", "runtime", said, "critical") in fed
+
+
 async def test_a_runtime_that_cannot_be_started_is_an_alarm_and_does_not_end_the_agent(
     tmp_path: Path,
 ) -> None:
