@@ -23,6 +23,7 @@ from mesh.heads.snapshot import (
 )
 from mesh.heads.trust import pin
 from node.admin.admission import Admitted, Desk
+from node.admin.client import Client
 from node.admin.command import command
 from node.admin.failures import BAD_INPUT, REFUSED, Failure, NotThere, bad_input, refused
 from node.admin.output import note, print_one, say, time
@@ -159,6 +160,8 @@ def admit(
         asked = open_request(_read(request))
         if session.options.address:
             with session.client() as client:
+                if replaces:
+                    _must_not_live(client, replaces)
                 _keep(held, client.snapshot(held.site), session.keys.root_key)
         now_ms = int(datetime.now(UTC).timestamp() * 1000)
         done = Desk(held, held.snapshot(), now_ms).admit(asked, number, replaces)
@@ -169,6 +172,15 @@ def admit(
         text = f"{error}; no admission is there: once that is mended the box gets the same again"
         raise Failure(text) from None
     print_one(_document(done, out), session.options.output, lambda _: _tell_admitted(done, out))
+
+
+def _must_not_live(client: Client, node: str) -> None:
+    """Who is replaced is shut out for good: a slip of the pen is not to end what serves."""
+    if any((one["node"], one["live"]) == (node, "live") for one in client.get("nodes", node)):
+        raise refused(
+            f"{node} lives, says {client.identity.name}: switch it off first, and ask again some "
+            "seconds later. If it is to be shut out as it is, leave out --address"
+        )
 
 
 def _write(out: Path, admission: bytes) -> None:

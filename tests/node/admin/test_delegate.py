@@ -3,7 +3,7 @@ of a delegation of which they heard no end."""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ from mesh.heads.snapshot import branches_of
 from mesh.heads.trust import pin
 from node.admin import client
 from node.admin.backend import DelegationMade, NotFound, Refused
+from node.admin.documents import Document
 from node.agent.join_admitted import ask
 from node.disk.delegation_folder import DelegationFolder
 from protos.documents_pb2 import SiteSnapshot
@@ -112,9 +113,12 @@ class Place:
         return self.world.folder / "admission"
 
     @asynccontextmanager
-    async def node(self, shown: SiteSnapshot) -> AsyncIterator[list[str]]:
+    async def node(
+        self, shown: SiteSnapshot, nodes: Sequence[Document] = ()
+    ) -> AsyncIterator[list[str]]:
         """The node `a`, with keys of its own, which shows this: options that name it."""
-        backend = Delegating(is_node=True, fleet=self.fleet, shown=shown)
+        documents = {"nodes": list(nodes)}
+        backend = Delegating(is_node=True, fleet=self.fleet, shown=shown, documents=documents)
         async with serving(backend, self.world.node_tls("a")) as address:
             yield ["--address", address]
 
@@ -148,6 +152,17 @@ async def test_a_box_is_admitted_by_what_a_node_knows_and_the_pin_is_said(place:
     assert done.exit_code == 0, done.output
     assert f"trust root has the pin {pin(now.root_key)}" in done.stdout
     assert place.folder().snapshot() == now
+
+
+async def test_a_node_that_lives_is_replaced_only_by_who_asks_nobody(place: Place) -> None:
+    await place.delegate()
+    lives = [{"node": "a", "site": "north", "live": "live"}]
+    async with place.node(snapshot_of(place.fleet), lives) as at:
+        done = await place.admit("d", "--replaces", "a", *at)
+        assert (done.exit_code, "a lives" in done.stderr) == (REFUSED, True), done.output
+        assert not place.admission.exists()
+        assert (await place.admit("d", "--replaces", "c", *at)).exit_code == 0
+    assert (await place.admit("e", "--replaces", "a")).exit_code == 0
 
 
 async def test_an_admission_is_written_whole_or_not_at_all(place: Place) -> None:

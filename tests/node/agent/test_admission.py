@@ -154,6 +154,8 @@ def test_a_box_is_admitted_without_a_master_and_is_a_node_like_any_other(site: L
         done = admit(site, wrong)
         assert (done.code, says in done.err) == (code, True), done
     assert admit(site, file, "--replaces", "nobody", *site.at("a")).code == BAD_INPUT
+    assert "a lives" in admit(site, file, "--replaces", "a", *site.at("a")).err
+    wait_for("a knows that c is gone", lambda: "c" not in live(site, "a"))
     done = admit(site, file, "--replaces", "c", *site.at("a"))
     assert (done.code, "number 1 of 2" in done.out) == (0, True), done
     assert join(site, "d", file).code == BAD_INPUT  # a request is no admission
