@@ -91,7 +91,7 @@ class Explanation(TypedDict, total=False):
     seen_by: str
     state: int  # the counter of the state in force
     wanted: dict[str, Any]  # replicas, min, max, kept_by; of a pipeline: replicas, source, service
-    version: dict[str, str]  # of a service: planned, here, why, refused
+    version: dict[str, str]  # of a service: planned, wanted (with local changes), here, why, refused
     pending: str
     lease: Lease  # of a pipeline that needs one
     changes: list[dict[str, Any]]  # the local changes of it that count

@@ -12,7 +12,7 @@ from node.agent.edge import now_ms
 from node.agent.lease_documents import lease_document
 from node.agent.local_changes import change_documents
 from node.agent.site_documents import ASLEEP
-from protos.documents_pb2 import PipelinePlan, Plan, ServicePlan
+from protos.documents_pb2 import PipelinePlan, Plan, RosterEntry, ServicePlan
 
 Document = dict[str, Any]
 
@@ -40,6 +40,7 @@ def _service(core: NodeCore, service: ServicePlan) -> Document:
         },
         "version": {
             "planned": service.model_version,
+            "wanted": _of(core.branch.plan, service).model_version,
             "here": _of(share.plan, service).model_version,
             "why": turn.why if turn is not None else "",
             "refused": share.refused_by_site().get(service.name, ""),
@@ -81,12 +82,15 @@ def _nodes(core: NodeCore, standings: Iterable[Standing]) -> list[Document]:
     records = {r.body.node for r in core.membership.registers.records()}
     for entry in core.branch.roster:
         if entry.node not in listed:
-            why = _absent(core, entry.node, records)
+            why = _absent(core, entry, records)
             found.append(asdict(Standing(entry.node, 0, 0, 0, False, why)))
     return found
 
 
-def _absent(core: NodeCore, node: str, known: Collection[str]) -> str:
+def _absent(core: NodeCore, entry: RosterEntry, known: Collection[str]) -> str:
+    node, revoked = entry.node, core.revoked.is_revoked(entry.tls_key)
+    if revoked is not None:
+        return f"it is revoked: {revoked}"
     if node in core.conflicts.clones:
         return "two machines say that they are this node: it takes no work"
     if node not in known:

@@ -158,7 +158,11 @@ def _changed(change: Document) -> str:
 
 def _version(version: Document) -> str:
     planned, here = version["planned"], version["here"]
-    text = planned if here == planned else f"{here} here; planned is {planned}"
+    wanted = version.get("wanted", planned)  # a node of an older release does not say
+    word = "planned" if wanted == planned else "wanted"
+    text = here if here == wanted else f"{here} here; {word} is {wanted}"
+    if wanted != planned:
+        text += f", by a change at this site; planned is {planned}"
     refused = version["refused"]
     why = f"the site refuses it: {refused}" if refused else version["why"]
     return f"{text} ({why})" if why else text

@@ -252,3 +252,38 @@ async def test_explain_says_on_which_rosters_a_lease_rests_or_why_nobody_holds_i
     ]
     shown = (await world.run("explain", "door")).stdout
     assert text in " ".join(shown.split())
+
+
+@pytest.mark.parametrize(
+    ("version", "text"),
+    [
+        ({"here": "1", "planned": "1"}, "version 1 (why)"),
+        ({"here": "1", "planned": "2"}, "version 1 here; planned is 2 (why)"),
+        (
+            {"here": "1", "planned": "2", "wanted": "1"},
+            "version 1, by a change at this site; planned is 2 (why)",
+        ),
+        (
+            {"here": "2", "planned": "2", "wanted": "1"},
+            "version 2 here; wanted is 1, by a change at this site; planned is 2 (why)",
+        ),
+    ],
+    ids=["as planned", "an older release, on its way", "changed here", "being changed here"],
+)
+async def test_explain_tells_what_is_planned_from_what_the_site_made_of_it(
+    world, master, version, text
+):
+    master.documents["explanations"] = [
+        {
+            "workload": "faces",
+            "kind": "service",
+            "site": "north",
+            "seen_by": "north-a",
+            "state": 9,
+            "wanted": {"replicas": 1, "min": 1, "max": 1, "kept_by": "a"},
+            "version": {"why": "why", "refused": ""} | version,
+            "nodes": [],
+        }
+    ]
+    shown = (await world.run("explain", "faces")).stdout
+    assert text in " ".join(shown.split())

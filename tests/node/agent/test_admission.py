@@ -166,6 +166,8 @@ def test_a_box_is_admitted_without_a_master_and_is_a_node_like_any_other(site: L
     assert live(site, "a")["d"]["admitted"].startswith("ann (")
     site.wait_answer("d")
     site.wait_serving("a", 2, without="c")
+    explained = site.meshctl("explain", SERVICE, *site.at("a"))
+    assert "it is revoked: d takes its place" in " ".join(explained.split())
     site.start("c", wait=False)  # whoever has it now
     wait_for("it finds nobody", lambda: "is revoked" in site.log("a") or "c" not in live(site, "a"))
     assert "c" not in live(site, "a")

@@ -134,6 +134,8 @@ def test_an_operator_restarts_and_rolls_back_at_the_site_without_a_master(lab: L
         assert out.startswith(f"{SERVICE} has rollback = 1.0.0 at north for 2 h")
         assert pids(lab) >= after, "the end of a restart restarts nothing"
         wait_for("the old version serves", lambda: versions() == {"1.0.0"})
+        out = " ".join(lab.meshctl("explain", SERVICE, *at).split())
+        assert "version 1.0.0, by a change at this site; planned is 3.0.0" in out
         refused = lab.run("meshctl", "local", "pin", SERVICE, "3.0.0", "--reason", "x", *at)
         assert (refused.code, "a rollback of adder counts already" in refused.err) == (4, True)
         lab.meshctl("local", "end", SERVICE, "rollback", "--reason", "no ghosts", *at)
