@@ -22,7 +22,6 @@ OFF_MS = 60_000
 FRESH_MS = 60 * 60_000
 """How long what a neighbour said counts: its clock may have been set right since, and it writes
 little when nothing happens."""
-LOOK_EVERY_MS = 1_000
 WAY_OUT = "see to its time service (NTP); nothing but times in the journal depends on it"
 
 
@@ -32,7 +31,6 @@ class Clocks:
     def __init__(self, own: str) -> None:
         self._own = own
         self._said: dict[str, tuple[int, int]] = {}  # node -> its wall clock, at our monotonic one
-        self._looked_ms: int | None = None
         self.faults: dict[str, str] = {}
 
     def heard(self, batch: Batch, now_ms: int) -> None:
@@ -40,13 +38,8 @@ class Clocks:
         if batch.key.node != self._own:
             self._said[batch.key.node] = (batch.entries[-1].unix_ms, now_ms)
 
-    def is_due(self, now_ms: int) -> bool:
-        """Whether it is time to look again."""
-        return self._looked_ms is None or now_ms - self._looked_ms >= LOOK_EVERY_MS
-
     def look(self, live: Collection[str], wall_ms: int, signed_ms: int, now_ms: int) -> None:
         """Looks again. `signed_ms`: when the authority signed last."""
-        self._looked_ms = now_ms
         self._said = {
             node: (unix_ms, at_ms)
             for node, (unix_ms, at_ms) in self._said.items()

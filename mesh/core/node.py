@@ -281,9 +281,8 @@ class NodeCore:
         """What is here with what should be: the state in force, the wall clock."""
         state = self.peer.heads.state
         self.lag.look(state.floor, state.applied.order if state.applied else (0, 0), now_ms)
-        if self.clocks.is_due(now_ms):
-            signed_ms = state.seen.signed_unix_ms if state.seen else 0
-            self.clocks.look(self.membership.liveness.live(), self.wall_ms, signed_ms, now_ms)
+        signed_ms = state.seen.signed_unix_ms if state.seen else 0
+        self.clocks.look(self.membership.liveness.live(), self.wall_ms, signed_ms, now_ms)
 
     def _end_changes(self) -> list[NodeOutput]:
         ended = self.changes.look(self.unix_ms())

@@ -3,7 +3,7 @@ into force."""
 
 import pytest
 
-from mesh.core.clocks import FRESH_MS, LOOK_EVERY_MS, OFF_MS, Clocks
+from mesh.core.clocks import FRESH_MS, OFF_MS, Clocks
 from mesh.core.lag import OUT_OF_SYNC_MS, Lag
 from mesh.core.messages import DiskRoom
 from mesh.journals.batches import Batch
@@ -62,14 +62,6 @@ def test_what_was_said_counts_for_a_while_from_when_it_came() -> None:
     ahead = {"b": OFF_MS + 1}
     assert sorted(faults(ahead, after_ms=FRESH_MS)) == ["b"]
     assert faults(ahead, after_ms=FRESH_MS + 1) == {}
-
-
-def test_it_is_looked_at_once_a_second() -> None:
-    clocks = Clocks("a")
-    assert clocks.is_due(0)
-    clocks.look("a", NOON_MS, 0, 0)
-    assert not clocks.is_due(LOOK_EVERY_MS - 1)
-    assert clocks.is_due(LOOK_EVERY_MS)
 
 
 @pytest.mark.parametrize(
