@@ -12,7 +12,7 @@ from tests.sim.draw import draw_rosters
 from tests.sim.play import Play
 
 NODES, MINUTES = 5, 3
-SEEDS = range(1, 4)
+SEEDS = (1, 2)
 
 
 def played(seed: int) -> Play:
