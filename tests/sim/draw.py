@@ -109,7 +109,8 @@ def draw_rosters(seed: int, nodes: int, minutes: float) -> Story:
         change = _make(dice.choice(ROSTERS), at_ms + 2_000, list(halves[1]), services, dice)
         acts.append(replace(change, lasts_ms=dice.randint(1, lasts_ms)))
         if dice.random() < 0.5:
-            acts.append(_make("agent", at_ms + lasts_ms // 2, names, services, dice))
+            other = dice.choice(("agent", "power", "freeze", "bad state", "revoke"))
+            acts.append(_make(other, at_ms + lasts_ms // 2, names, services, dice))
         at_ms += lasts_ms + dice.randint(*CALM_MS) // 2
     wanted = replace(story.wanted, exclusive=True)
     return replace(story, acts=tuple(acts), wanted=wanted)
@@ -292,9 +293,11 @@ def _enrol(_names: list[str], _: Services, dice: random.Random) -> Drawn:
     return (), dice.choice(("4", "8", "2 camera", "4 camera"))
 
 
-def _lost(names: list[str], _: Services, dice: random.Random) -> Drawn:
-    how = dice.choice(("off", "away", "away silent", "there"))
-    return (dice.choice(names),), how
+def _lost(*hows: str) -> How:
+    def drawn(names: list[str], _: Services, dice: random.Random) -> Drawn:
+        return (dice.choice(names),), dice.choice(("off", "away", "away silent", "there", *hows))
+
+    return drawn
 
 
 def _lie(names: list[str], _: Services, dice: random.Random) -> Drawn:
@@ -326,7 +329,7 @@ HOW: dict[str, How] = {
     "liar": _lie,
     "bad state": _bad_state,
     "enrol": _enrol,
-    "replace": _lost,
-    "admit": _lost,
+    "replace": _lost(),
+    "admit": _lost("off again"),
     "clock": _clock,
 }

@@ -11,7 +11,7 @@ from mesh.registers.store import Record
 from tests.sim import boxes, identities
 from tests.sim.checks.facts import Revoked
 from tests.sim.draw import Act
-from tests.sim.rough.node import RoughNode, Who
+from tests.sim.rough.node import RoughNode
 from tests.sim.rough.world import both
 
 if TYPE_CHECKING:
@@ -58,19 +58,19 @@ def replace(play: "Play", act: Act) -> None:
     old = play.nodes[act.who[0]]
     _lose(play, act, old)
     _revoke(play, old.name)
-    keys = str(len(play.nodes))
-    who = identities.renewed(old.me.identity, keys)
-    play.world.after(JOINS_MS, lambda: _join(play, old, f"{old.id}.{keys}", who))
+    play.world.after(JOINS_MS, lambda: _join(play, old))
 
 
-def _join(play: "Play", old: RoughNode, name: str, who: Who) -> None:
-    if not play.master.works:
-        play.world.after(RETRY_MS, lambda: _join(play, old, name, who))
+def _join(play: "Play", old: RoughNode) -> None:
+    """A machine with the ID of one whose keys count no more."""
+    if not play.master.works or old.id in play.master.roster.nodes:
+        play.world.after(RETRY_MS, lambda: _join(play, old))
         return
-    beside = _near_the_master(play)
-    node = play.add(name, old.cores, old.sources, who)
+    beside, keys = _near_the_master(play), str(len(play.nodes))
+    who = identities.renewed(old.me.identity, keys)
+    node = play.add(f"{old.id}.{keys}", old.cores, old.sources, who)
     play.world.stands_beside(node.name, beside)
-    play.places[old.name] = name
+    play.places.setdefault(old.name, node.name)
     play.master.roster.enrol(node.me, play.master.counter + 1)
     play.publish(play.wanted)
     node.boot()
@@ -129,11 +129,14 @@ def _machine(play: "Play", tls_key: bytes) -> RoughNode:
 
 
 def come_back(play: "Play", act: Act) -> None:
-    """The outage is over, and the machine that was lost is there again, with its old keys."""
+    """The outage is over, and the machine that was lost is there again, with its old keys; or it
+    joins again, with others, once its place is taken for good."""
     play.world.end_cut(f"wan of {act.name}")
     play.world.end_cut(act.name)
     old = play.nodes[act.who[0]]
-    if not old.on:
+    if "again" in act.how and old.name in play.world.former:
+        play.world.after(JOINS_MS, lambda: _join(play, old))
+    elif not old.on:
         old.boot()
 
 

@@ -29,26 +29,27 @@ def differs(sample: Sample) -> str:
 
 
 class Agreement(Check):
-    """Same state, same members, same placement on every node."""
+    """Same state, same members, same placement on every node; what changes by itself, as a count
+    does, takes a moment to be told."""
 
     promise = "every node agrees within 10 s of the last heal"
 
     def __init__(self) -> None:
         super().__init__()
-        self._agreed = False
+        self._agreed = self._differed = False
 
     def saw(self, fact: Fact) -> None:
         if not isinstance(fact, Sample):
             return
         if fact.quiet_ms is None:
-            self._agreed = False
+            self._agreed = self._differed = False
             return
         difference = differs(fact)
-        if not difference:
-            self._agreed = True
-        elif fact.quiet_ms > AGREE_MS:
+        if difference and self._differed and fact.quiet_ms > AGREE_MS:
             when = "again" if self._agreed else "still"
             self.breaks(fact.at_ms, f"{fact.quiet_ms} ms after it, {when} not: {difference}")
+        self._agreed |= not difference
+        self._differed = bool(difference)
 
 
 class EqualRegisters(Check):
