@@ -97,6 +97,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
     "pipelines": (
         Column("PIPELINE", "name"),
         Column("SITES", "sites", joined),
+        Column("RUNNING", "serving"),
         Column("SOURCE", "spec.source"),
         Column("SERVICE", "spec.service"),
         Column("GENERATION", "generation"),

@@ -91,7 +91,7 @@ class Explanation(TypedDict, total=False):
     seen_by: str
     state: int  # the counter of the state in force
     wanted: dict[str, Any]  # replicas, min, max, kept_by; of a pipeline: replicas, source, service
-    version: dict[str, str]  # of a service: planned, wanted (with local changes), here, why, refused
+    version: dict[str, str]  # of a service: planned, wanted (changed here), here, why, refused
     pending: str
     lease: Lease  # of a pipeline that needs one
     changes: list[dict[str, Any]]  # the local changes of it that count
@@ -304,7 +304,7 @@ class Resource(TypedDict, total=False):
     version: str  # of a model
     sites: list[str]
     desired: int  # replicas, in all sites
-    serving: int
+    serving: int  # replicas; of a pipeline: the nodes that run it, one in each site
     paused: list[str]  # of a service: the sites where its rollout is held; absent if none
     pinned: dict[str, str]  # of a service: by site, the model@version kept; absent if none
     asleep: list[str]  # of a service that may sleep: the sites where nobody asks for it

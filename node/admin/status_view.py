@@ -150,9 +150,9 @@ def _peer(peer: dict[str, Any]) -> str:
 def _journal(journal: dict[str, Any]) -> Text:
     parts = []
     if "records" in journal:
-        parts.append(f"{journal['records']} records")
+        parts.append(f"{journal['records']} records of this boot")
     if "unacknowledged" in journal:
-        parts.append(f"{journal['unacknowledged']} not yet at a master")
+        parts.append(f"{journal['unacknowledged']} here not yet at a master")
     if journal.get("dropped"):
         parts.append(f"{journal['dropped']} data entries dropped")
     if journal.get("copy_holder"):

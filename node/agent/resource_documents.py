@@ -9,7 +9,7 @@ from mesh.desired.parse import to_json
 from mesh.desired.resources import Pipeline, Service
 from mesh.journals.keys import RECORD
 from node.agent.lease_documents import lease_holders
-from node.agent.site_documents import is_nowhere, serving_count
+from node.agent.site_documents import is_nowhere, running_count, serving_count
 from node.master.content import Content
 from node.master.events import EventRecord
 from protos.documents_pb2 import StableRegister
@@ -38,7 +38,8 @@ def resource_documents(
         if isinstance(resource, Service | Pipeline):
             sites = content.sites_of(resource)
             document["sites"] = sites
-            document["serving"] = serving_count([b for b in bodies if b.site in sites], name)
+            count = serving_count if isinstance(resource, Service) else running_count
+            document["serving"] = count([b for b in bodies if b.site in sites], name)
         if isinstance(resource, Pipeline) and (holders := lease_holders(alive, name)):
             document["lease_holders"] = holders
         if isinstance(resource, Service):

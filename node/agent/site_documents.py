@@ -197,6 +197,12 @@ def serving_count(bodies: Iterable[StableRegister], workload: str) -> int:
     )
 
 
+def running_count(bodies: Iterable[StableRegister], workload: str) -> int:
+    """How many nodes run a pipeline: one in each site, or it is missing there."""
+    states = (state for body in bodies for state in body.pipelines)
+    return sum(1 for one in states if one.workload == workload and one.phase == Phase.SERVING)
+
+
 def is_nowhere(bodies: Iterable[StableRegister], workload: str) -> bool:
     """Whether no node says that it has a replica of a service, in any phase."""
     return not any(state.workload == workload for body in bodies for state in body.replicas)
@@ -226,6 +232,7 @@ def plan_documents(
             "generation": counter,
             "sites": [plan.site],
             "desired": 1,
+            "serving": running_count(bodies, p.name),
             "spec": _pipeline_spec(p),
         }
         for p in plan.pipelines

@@ -12,6 +12,7 @@ from rich.text import Text
 from node.admin.client import Client
 from node.admin.columns import COLUMNS
 from node.admin.command import command
+from node.admin.commands.look import EMPTY
 from node.admin.documents import Document
 from node.admin.failures import Failure
 from node.admin.output import Column, console, print_documents, print_one, table, yes
@@ -90,9 +91,9 @@ def _top_or_why_not(client: Client) -> Group:
 
 
 def _top(client: Client) -> Group:
-    alarms = client.get("alarms")
+    nodes, alarms = client.get("nodes"), client.get("alarms")
     parts: list[RenderableType] = [
-        table(client.get("nodes"), TOP_NODES),
+        table(nodes, TOP_NODES) if nodes else Text(EMPTY["nodes"]),
         Text(),
         table(client.get("loads"), COLUMNS["loads"]),
     ]

@@ -107,7 +107,8 @@ def alarms(
     with session.client() as client:
         found = client.get("alarms", kind, site, ALARMS_SHOWN_MAX)
     about = [one for one in found if not node or node in (one.get("node"), one.get("subject"))]
-    print_documents(about, COLUMNS["alarms"], session.options.output, EMPTY["alarms"])
+    empty = _nothing("alarms", ("of the kind", kind), ("of", node), ("at the site", site))
+    print_documents(about, COLUMNS["alarms"], session.options.output, empty)
 
 
 def status(session: Session, watch: Watch = False) -> None:
@@ -148,8 +149,7 @@ def describe(session: Session, kind: Kind, name: Annotated[str, typer.Argument()
         if session.options.output:
             print_documents(found, COLUMNS[wanted], session.options.output, "")
             return
-        for document in found:
-            sys.stdout.write(to_yaml(document))
+        sys.stdout.write("\n".join(to_yaml(document) for document in found))
         if wanted in RESOURCE_KINDS or wanted in ("nodes", "workloads"):
             _describe_events(client.get("events", limit=1000), name)
 
@@ -163,7 +163,7 @@ def _describe_events(events_found: list[Document], name: str) -> None:
 
 def _show(session: Session, kind: str, name: str, site: str, limit: int, watch: bool) -> None:
     output, columns = session.options.output, COLUMNS[kind]
-    empty = EMPTY.get(kind, f"no {kind}")
+    empty = _nothing(kind, ("of", name), ("at the site", site))
     if not watch:
         with session.client() as client:
             found = client.get(kind, name, site, limit)
@@ -172,6 +172,12 @@ def _show(session: Session, kind: str, name: str, site: str, limit: int, watch: 
         print_documents(found, columns, output, empty)
         return
     _watch(session, kind, name, site, limit, _changes_shown(columns, output))
+
+
+def _nothing(kind: str, *filters: tuple[str, str]) -> str:
+    """What is said where nothing is shown: a filter may be misspelt."""
+    said = [f"{what} {value!r}" for what, value in filters if value]
+    return f"no {kind} {' '.join(said)}" if said else EMPTY.get(kind, f"no {kind}")
 
 
 def _changes_shown(columns: tuple[Column, ...], output: str) -> Callable[[list[Document]], None]:

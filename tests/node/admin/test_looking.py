@@ -104,6 +104,28 @@ async def test_describe_of_what_is_not_there_names_the_list(world, master):
     assert "no nodes 'north-x'; `meshctl get nodes` shows what there is" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("alarms", "--kind", "Crash"), "no alarms of the kind 'Crash'"),
+        (("events", "--node", "x", "--site", "moon"), "no events of 'x' at the site 'moon'"),
+        (("get", "nodes", "--site", "moon"), "no nodes at the site 'moon'"),
+        (("top",), "no nodes: make a token"),
+    ],
+    ids=["kind", "node and site", "site", "top"],
+)
+async def test_where_nothing_is_found_it_says_what_was_looked_for(world, master, arguments, text):
+    master.documents.clear()
+    result = await world.run(*arguments)
+    assert (result.exit_code, text in result.output) == (0, True), result.output
+
+
+async def test_describe_leaves_a_line_between_two(world, master):
+    master.documents["loads"] = [{"service": "faces", "node": "a"}, {"service": "faces"}]
+    result = await world.run("describe", "loads", "faces")
+    assert result.stdout == "service: faces\nnode: a\n\nservice: faces\n"
+
+
 async def test_describe_gives_the_documents_alone_to_programs(world, master):
     result = await world.run("describe", "node", "north-a", "-o", "json")
     assert json.loads(result.stdout) == NODES
@@ -147,7 +169,7 @@ async def test_a_status_that_says_little_is_shown_as_far_as_it_goes(world, maste
     for text in (
         "down  gateway north-b",
         "seen 4  applied ?  trust ?  not synced",
-        "2 not yet at a master",
+        "2 here not yet at a master",
         "over the WAN  sent 5 B",
         "2: `meshctl alarms` shows them",
     ):

@@ -77,6 +77,17 @@ def test_what_sleeps_is_said(least: int, phase: Phase | None, asleep: list[str] 
     assert document.get("asleep") == asleep
 
 
+def test_a_pipeline_that_runs_is_counted() -> None:
+    plan = Plan(site="south")
+    plan.pipelines.add(name="door")
+    running, failed = StableRegister(node="a"), StableRegister(node="b")
+    running.pipelines.add(workload="door", phase=Phase.SERVING)
+    failed.pipelines.add(workload="door", phase=Phase.FAILED)
+    branch = SiteBranch(site="south", plan=plan)
+    assert plan_documents(branch, 7, [running, failed])[0]["serving"] == 1
+    assert plan_documents(branch, 7, [failed])[0]["serving"] == 0
+
+
 def test_what_sleeps_is_among_the_workloads() -> None:
     (document,) = asleep_documents("south", ["faces"])
     assert (document["workload"], document["phase"], document["node"]) == ("faces", "asleep", "")
