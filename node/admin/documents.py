@@ -132,6 +132,7 @@ class Wan(TypedDict, total=False):
     up: bool
     since: int  # when `up` last changed
     via_gateway: str  # the node of the site that talks to the master; "" if none does
+    why_not: str  # why this node has no way of its own, where it has none and looked
 
 
 class Heads(TypedDict, total=False):

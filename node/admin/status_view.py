@@ -16,6 +16,7 @@ from node.admin.output import (
     console,
     joined,
     pairs,
+    plain,
     seconds,
     size,
     table,
@@ -124,6 +125,8 @@ def _wan(wan: dict[str, Any]) -> Text:
         text.append(f" since {clock(wan['since'])} ({seconds(ago)})", style="default")
     if wan.get("via_gateway"):
         text.append(f"  gateway {wan['via_gateway']}", style="default")
+    if wan.get("why_not"):
+        text.append(f"  {plain(str(wan['why_not']))}", style="default")
     return text
 
 

@@ -107,6 +107,7 @@ class NodeBackend(MastersAlone):
                 "up": core.wan,
                 "since": p.wan.since_ms,
                 "via_gateway": core.peer.gateway() or "",
+                "why_not": "" if core.wan else p.wan.why_not,
             },
             "state": {
                 "trust_generation": core.peer.heads.trust.generation,

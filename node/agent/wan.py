@@ -64,6 +64,12 @@ class WanKeeper:
         self._step_down_s = step_down_s
         self._check_at = time.monotonic() + random.uniform(0, check_first_s)
 
+    @property
+    def why_not(self) -> str:
+        """Why there was no way when this node looked last; "" if there was."""
+        up, reason = self._logged
+        return "" if up else reason
+
     async def run(self) -> None:
         """Keeps at it. Cancel to end."""
         gateway = self._gateway()

@@ -158,7 +158,7 @@ async def test_a_status_that_says_little_is_shown_as_far_as_it_goes(world, maste
             "role": "node",
             "node": "north-a",
             "site": "north",
-            "wan": {"up": False, "via_gateway": "north-b"},
+            "wan": {"up": False, "via_gateway": "north-b", "why_not": "m:7400: was revoked: x"},
             "state": {"seen": 4},
             "journal": {"unacknowledged": 2},
             "wan_bytes": {"sent": 5},
@@ -167,7 +167,7 @@ async def test_a_status_that_says_little_is_shown_as_far_as_it_goes(world, maste
     ]
     more = (await world.run("status")).stdout
     for text in (
-        "down  gateway north-b",
+        "down  gateway north-b  m:7400: was revoked: x",
         "seen 4  applied ?  trust ?  not synced",
         "2 here not yet at a master",
         "over the WAN  sent 5 B",

@@ -352,7 +352,11 @@ def test_a_revoked_node_is_cut_off_at_once_and_stays_so(lab: Lab, tmp_path: Path
         assert not any(peer["id"] == "r" for peer in lab.get(name, "status")[0]["peers"])
     lab.kill_node("r")
     lab.start("r")
-    wait_for("it is told why", lambda: "stolen" in lab.log("r"), lambda: lab.log("r"))
+    wait_for(
+        "it is told why, and shows it",
+        lambda: "stolen" in lab.get("r", "status")[0]["wan"]["why_not"],
+        lambda: lab.log("r"),
+    )
     lab.kill_node("r")
     node = lab.nodes.pop("r")
     assert node.process is not None

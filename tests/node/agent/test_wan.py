@@ -72,10 +72,10 @@ async def test_it_tries_until_it_has_a_link_and_again_when_that_breaks() -> None
     async with running(rig):
         await until(lambda: len(rig.network.dialled) > 2)
         assert rig.said[0] == WanPath(False, "m:1: nobody answers")
-        assert not rig.keeper.up
+        assert (rig.keeper.up, rig.keeper.why_not) == (False, "m:1: nobody answers")
         rig.network.up = {"m:1"}
         await until(lambda: rig.network.links.linked("master-1"))
-        assert rig.keeper.up
+        assert (rig.keeper.up, rig.keeper.why_not) == (True, "")
         assert rig.said[-1] == WanPath(True, "master-1 at m:1")
         rig.network.made[-1].close("cut")
         await until(lambda: len(rig.network.made) == 2 and rig.keeper.up)
