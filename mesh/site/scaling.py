@@ -110,7 +110,7 @@ class Scaler:
         replica at least is needed whatever the load; `idle`: it serves, and nobody asks for it."""
         before, self.count = self.count, bounded(self.count, service)
         if self.count != before:
-            return "the plan's bounds changed"
+            return "its bounds changed: a plan, or an operator here"
         if needed and self.count == 0 and service.replicas_max:
             self._step(+1, now_ms)
             return needed

@@ -184,7 +184,7 @@ def test_a_new_keeper_adopts_the_highest_count_also_of_the_one_that_died() -> No
     liars = World()
     liars.say("dead", 10**6)
     kept = Counts(KEEPER, liars.registers, RuntimeView(), 0)
-    assert liars.look(kept, LOOK_EVERY_MS) == ["the plan's bounds changed"]
+    assert liars.look(kept, LOOK_EVERY_MS) == ["its bounds changed: a plan, or an operator here"]
     assert kept.kept()[0].replicas == 4
 
 

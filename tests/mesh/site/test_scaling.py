@@ -167,7 +167,7 @@ def test_a_moment_of_quiet_begins_the_wait_anew() -> None:
 
 def test_why_the_count_changed_is_told() -> None:
     scaler = Scaler(9)
-    assert scaler.update(faces(), heard(0), 0) == "the plan's bounds changed"
+    assert scaler.update(faces(), heard(0), 0) == "its bounds changed: a plan, or an operator here"
     assert scaler.update(faces(), heard(0), 0) == ""
     assert "low for 4000 ms" in scaler.update(faces(), heard(0), 5_000)
     scaler.update(faces(), heard(99), 10_000)
