@@ -118,8 +118,9 @@ def restart(
     ] = "",
     reason: Annotated[str, typer.Option(help="Written into the journal.")] = "",
 ) -> None:
-    """Restarts a workload, one replica after another: at a master everywhere, at a node there."""
-    with session.client() as client:
+    """Restarts a workload, one replica after another: at a master everywhere, at a node (--address)
+    there."""
+    with session.master() as client:
         reply = client.restart(workload, site, reason)
         where = f"on {client.identity.name}" if client.identity.role == "node" else ""
     document = {"workload": workload, "replicas": reply.replicas, "counter": reply.counter}

@@ -280,6 +280,8 @@ async def test_a_node_answers_when_the_master_does_not(world):
             result = await world.run("get", "nodes", "-o", "json")
             assert json.loads(result.stdout) == NODES
             assert "showing what node north-a" in result.stderr
+            everywhere = await world.run("restart", "faces")
+            assert (everywhere.exit_code, everywhere.stdout) == (3, ""), "not on some node instead"
             local = await world.run("restart", "faces", "--address", address)
             assert "2 restarted on north-a" in local.stdout
 
