@@ -83,12 +83,17 @@ class Left:
     stays: dict[str, str]
     behind: int
     """The state that the node has applied, where it has not heard of the drain; else 0."""
+    unreached: str
+    """The address of a node of which the daemon that is asked hears nothing; else ""."""
 
     @property
     def is_stuck(self) -> bool:
         return bool(self.workloads) and self.stays.keys() >= set(self.workloads)
 
     def text(self, node: str) -> str:
+        if self.behind and self.unreached:
+            itself = f"meshctl drain {node} --address {self.unreached} --identity {node}"
+            return f"{node} hears nothing: no master reaches it; it can be asked itself: {itself}"
         if self.behind:
             return f"{node} has not heard of it yet: it goes by state {self.behind}"
         counts = sorted(Counter(self.workloads).items())
@@ -154,7 +159,8 @@ def _looks(client: Client, node: str, counter: int) -> Iterator[Left]:
         behind = document.get("applied", 0) if document.get("applied", 0) < counter else 0
         names = tuple(sorted(str(one["workload"]) for one in running))
         drained = document.get("cordon") == "drained" and not behind
-        yield Left(drained, names, stays, behind)
+        unreached = str(document.get("address", "")) if document.get("live") == "unknown" else ""
+        yield Left(drained, names, stays, behind, unreached)
         time.sleep(LOOK_S)
 
 

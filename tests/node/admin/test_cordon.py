@@ -115,6 +115,18 @@ async def test_uncordon_at_a_node_says_that_a_master_still_holds_it_back(world: 
     assert done.stdout == "north-a takes work again\n", "it said so a moment later"
 
 
+async def test_a_drain_of_a_node_that_no_master_reaches_says_whom_to_ask(
+    world: World, master: Draining
+) -> None:
+    away = look("", FACES, applied=11)
+    away["nodes"][0] |= {"live": "unknown", "address": "10.1.0.11:7400"}
+    master.looks = [away]
+    done = await world.run("drain", "north-a", "--timeout", "1")
+    assert done.exit_code == 1
+    assert "no master reaches it; it can be asked itself" in done.stderr
+    assert "meshctl drain north-a --address 10.1.0.11:7400 --identity north-a" in done.stderr
+
+
 async def test_a_drain_shows_what_is_left_until_nothing_is(world: World, master: Draining) -> None:
     master.looks = [
         look(""),
