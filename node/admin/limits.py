@@ -1,5 +1,7 @@
 """Every limit of the Admin service, with its unit, its reason and its worst case."""
 
+from mesh.heads.limits import REASON_MAX
+
 DOCUMENTS_DEFAULT = 1_000
 """Documents in one reply if the caller says nothing."""
 
@@ -24,8 +26,8 @@ CHUNK_BYTES_MAX = 1024 * 1024
 NAME_CHARACTERS_MAX = 256
 """Of a name, a kind, a site or a file's name. Our own names are DNS labels, 63 at most."""
 
-REASON_CHARACTERS_MAX = 1_024
-"""Of the reason of a revocation or a restart: it ends up in signed state and in journals."""
+REASON_CHARACTERS_MAX = REASON_MAX
+"""Of a reason, as in signed state: it ends up there and in journals."""
 
 TOKEN_VALID_S_MAX = 7 * 24 * 3600
 """A join token is a secret that lies about; a week is for a box that is sent by post."""

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from mesh.desired.problems import ResourcesRefused
-from node.admin.columns import RESOURCE_KINDS
+from node.admin.columns import ALIASES, RESOURCE_KINDS
 from node.admin.command import command
-from node.admin.commands.look import checked_kind, complete_kind
+from node.admin.commands.look import complete_kind
 from node.admin.failures import bad_input
 from node.admin.limits import TOKEN_VALID_S_MAX, YAML_BYTES_MAX
 from node.admin.output import (
@@ -79,7 +79,7 @@ def delete(
     name: Annotated[str, typer.Argument()],
 ) -> None:
     """Deletes a resource; what runs for it is drained and stopped."""
-    wanted = RESOURCE_KINDS.get(checked_kind(kind))
+    wanted = RESOURCE_KINDS.get(ALIASES.get(kind.lower(), kind.lower()))
     if wanted is None:
         kinds = ", ".join(RESOURCE_KINDS.values())
         raise bad_input(f"{kind} cannot be deleted; what was applied can: {kinds}")

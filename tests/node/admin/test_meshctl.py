@@ -192,6 +192,10 @@ async def test_what_was_applied_with_a_warning_says_so(world, master, tmp_path):
         pytest.param(["get", "pods"], "no kind 'pods'; kinds are", id="a kind that there is not"),
         pytest.param(["get", "nodes", "-o", "xml"], "table, json, yaml", id="a bad format"),
         pytest.param(["delete", "event", "x"], "cannot be deleted", id="deleting an event"),
+        pytest.param(["delete", "pod", "x"], "what was applied can: Model,", id="deleting a pod"),
+        pytest.param(
+            ["restart", "faces", "--reason", "x" * 257], "at most 256", id="a reason that is a book"
+        ),
         pytest.param(["--context", "x", "get", "nodes"], "no context 'x'", id="no such context"),
         pytest.param(["get", "nodes", "--address", "x"], "HOST:PORT", id="no address"),
         pytest.param(["get"], "Missing argument", id="a missing argument"),
