@@ -16,8 +16,8 @@ CALM_MS = (14_000, 25_000)
 """Around a fault that is to be alone."""
 RELEASE_MS = (6_000, 16_000)
 """Between two versions, where they follow each other quickly."""
-SPLIT_MS = (15_000, 30_000)
-"""Of a split in which the roster changes: longer than a lease lasts."""
+SPLIT_MS = (14_000, 20_000)
+"""Of a split in which the roster changes: longer than a lease, and the patience of who waits."""
 STORM_MS = (20_000, 70_000)
 SINGLE_MS = (7_500, 16_000)
 """Of a fault that is to be alone: long enough that the site must have healed meanwhile."""

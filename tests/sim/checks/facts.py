@@ -72,13 +72,15 @@ class WorkerStarted:
 class ReplicaStopped:
     """A runtime was told to end a replica that serves, and nothing takes its place there.
 
-    `least` is how many should serve by the plan that the node goes by.
+    `least` is how many should serve by the plan that the node goes by; `formerly`: how many serve
+    on machines that are no nodes any more, as the node has not heard yet.
     """
 
     at_ms: int
     node: str
     workload: str
     least: int
+    formerly: int = 0
 
 
 @dataclass(frozen=True)

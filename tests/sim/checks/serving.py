@@ -126,7 +126,7 @@ class UnknownIsNotAbsent(Check):
                 and fact.at_ms - at_ms <= UNSEEN_MS
             )
             here = self._seen.get((fact.node, fact.workload), (0, 1))[1] - 1
-            if others + here < fact.least:
+            if others + here + fact.formerly < fact.least:
                 what = f"{fact.node} stops {fact.workload}, and {others} others serve"
                 self.breaks(fact.at_ms, f"{what}, {here} more here; {fact.least} should")
 

@@ -255,6 +255,8 @@ KEPT: list[tuple[type[Check], str, Sequence[Fact]]] = [
     (Reconnection, "another fault", [sample(0), CUT, sample(8_000), MENDED,
         FaultBegan(10_000, "power", "a", False), sample(19_000, NEW_PID)]),
     (UnknownIsNotAbsent, "more than enough", [sample(0), ReplicaStopped(1, "a", "faces", least=1)]),
+    (UnknownIsNotAbsent, "it has not heard of a revocation", [sample(0),
+        ReplicaStopped(1, "a", "faces", least=2, formerly=1)]),
     (RolloutsTakeNothing, "all", [FaultBegan(0, "plan", "faces", True), SIGNED, sample(1)]),
     (RolloutsTakeNothing, "a fault", [SIGNED, FaultBegan(0, "plan", "faces", True), CRASHED,
         sample(1, BARE)]),

@@ -73,9 +73,18 @@ class RoughRuntime(Daemon, SimNode):
         for key in sorted(before):
             ends = (key.workload, key.index) not in left and before[key] == Phase.SERVING
             if ends:
-                least = plans.get(key.workload, 0)
-                fact = ReplicaStopped(self.world.now_ms, self.name, key.workload, least)
-                self.world.watch(fact)
+                least, formerly = plans.get(key.workload, 0), self._formerly(key.workload)
+                now_ms = self.world.now_ms
+                self.world.watch(ReplicaStopped(now_ms, self.name, key.workload, least, formerly))
+
+    def _formerly(self, workload: str) -> int:
+        hosts = [self.world.hosts[name] for name in self.world.former]
+        return sum(
+            key.workload == workload and status.state.phase == Phase.SERVING
+            for host in hosts
+            if self.core.revoked.is_revoked(host.contact.tls_key) is None
+            for key, status in host.runs.items()
+        )
 
     def tries(self, key: ReplicaKey) -> bool:
         """Whether it runs that configuration of the service, and has not passed or refused it."""
