@@ -40,6 +40,7 @@ def _document(service: ServicePlan, body: StableRegister, why: str) -> Document:
     states = [state for state in body.replicas if state.workload == service.name]
     runs = {s.model_version for s in states if s.phase == Phase.SERVING}
     held = {"paused": service.paused, "pinned": service.pinned}
+    turn = why if stage is not Stage.PASSED else ""  # nothing holds it up any more
     waits = PAUSED if service.paused and stage is Stage.OLD else _restarted(service)
     return {
         "service": service.name,
@@ -52,7 +53,7 @@ def _document(service: ServicePlan, body: StableRegister, why: str) -> Document:
         "phases": [f"{s.model_version} {phase_name(s.phase)}" for s in states],
         "soaked": bool(states) and all(s.soaked for s in states if s.phase == Phase.SERVING),
         **{key: True for key, holds in held.items() if holds},
-        "why": _evidence(service, body) or why or _reasons(states) or waits,
+        "why": _evidence(service, body) or turn or _reasons(states) or waits,
     }
 
 

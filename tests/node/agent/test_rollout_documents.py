@@ -47,8 +47,8 @@ SERVES_OLD = (OLD, Phase.SERVING, True)
         ),
         pytest.param(
             said("a", (NEW, Phase.SERVING, True)),
-            ("passed", ["2"], True, "waits for b"),
-            id="has passed",
+            ("passed", ["2"], True, ""),
+            id="has passed: nothing holds it up",
         ),
         pytest.param(
             said("a", SERVES_OLD, refused="golden check"),
