@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 
-from mesh.core.messages import WanPath
+from mesh.core.messages import Trouble, WanPath
 from mesh.heads.identity import Identity
 from node.agent.backoff import Backoff
 from node.agent.links import STEADY_S, Links
@@ -61,6 +61,7 @@ class WanKeeper:
         self.since_ms = time.time_ns() // 1_000_000
         self.up = False
         self._logged = (False, "")
+        self._refusal = ""
         self._step_down_s = step_down_s
         self._check_at = time.monotonic() + random.uniform(0, check_first_s)
 
@@ -122,11 +123,20 @@ class WanKeeper:
                 link = await self._links.dial_wan(address, identity)
             except DialError as error:
                 reason = str(error)
+                if error.kind == "refused":
+                    self._turned_away(reason)
                 continue
+            self._turned_away("")
             self._say(True, f"{identity.name} at {address}")
             return link
         self._say(False, reason)
         return None
+
+    def _turned_away(self, why: str) -> None:
+        """A master knows this node and does not serve it: its neighbours will not, either."""
+        if why != self._refusal:
+            self._refusal = why
+            self._feed(Trouble("TurnedAway", "master", why, "critical"))
 
     def _close(self, cause: str) -> None:
         for identity, _ in self._masters:

@@ -52,6 +52,7 @@ class Network:
 
     def __init__(self, own: str = "b") -> None:
         self.up: set[str] = set()
+        self.refusing: set[str] = set()
         self.dialled: list[str] = []
         self.made: list[FakeLink] = []
         self.every: list[FakeLink] = []
@@ -68,6 +69,8 @@ class Network:
     async def dial(self, address: str, identity: Identity, wan: bool) -> FakeLink:
         self.dialled.append(address)
         await asyncio.sleep(0)
+        if address in self.refusing:
+            raise DialFailed("refused", f"{address}: was revoked: stolen")
         if address not in self.up:
             raise DialFailed("unreachable", f"{address}: nobody answers")
         link = FakeLink(identity, dialled=True, wan=wan)

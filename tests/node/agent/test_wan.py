@@ -4,12 +4,12 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
-from mesh.core.messages import WanPath
+from mesh.core.messages import Trouble, WanPath
 from mesh.heads.identity import Identity
 from node.agent import wan
 from node.agent.wan import WanKeeper
@@ -160,6 +160,21 @@ async def test_a_master_that_shuts_out_at_once_is_not_dialled_without_a_pause() 
         rig.network.made[-1].close("not welcome")
         await until(lambda: len(rig.network.made) == 2)
         assert time.monotonic() - begun >= 0.2
+
+
+async def test_a_node_that_a_master_turns_away_is_an_alarm_until_one_takes_it() -> None:
+    rig = Rig()
+    rig.network.refusing = {"m:1"}
+    told = Trouble("TurnedAway", "master", "m:1: was revoked: stolen", "critical")
+    async with running(rig):
+        await until(lambda: len(rig.network.dialled) > 2)
+        assert rig.said.count(told) == 1
+        rig.network.refusing = set()
+        seen = len(rig.network.dialled)
+        await until(lambda: len(rig.network.dialled) > seen + 1)
+        assert rig.said.count(replace(told, message="")) == 0, "nobody was reached who takes it"
+        rig.network.up = {"m:1"}
+        await until(lambda: replace(told, message="") in rig.said)
 
 
 async def test_without_masters_there_is_nothing_to_do() -> None:
