@@ -63,7 +63,8 @@ class Minimum(Check):
 
 
 class Reconnection(Check):
-    """The workers that served before the way to the master was there again still serve after."""
+    """The workers that served before the way to the master was there again still serve after, or
+    went with a count that fell: nothing was started for them."""
 
     promise = "a reconnect restarts no workload that was right"
 
@@ -74,6 +75,7 @@ class Reconnection(Check):
         self._last: Sample | None = None
         self._before: dict[tuple[str, ReplicaKey], int] | None = None
         self._ended_ms = 0
+        self._started: set[str] = set()
 
     def saw(self, fact: Fact) -> None:
         if isinstance(fact, FaultBegan):
@@ -83,6 +85,9 @@ class Reconnection(Check):
         elif isinstance(fact, FaultEnded) and fact.kind == "wan":
             if self._cut_counter is not None and self._last is not None:
                 self._before, self._ended_ms = _workers(self._last), fact.at_ms
+                self._started = set()
+        elif isinstance(fact, WorkerStarted):
+            self._started.add(fact.key.workload)
         elif isinstance(fact, Sample):
             self._sampled(fact)
 
@@ -91,9 +96,13 @@ class Reconnection(Check):
         if self._before is None or self._cut_counter != sample.counter:
             return
         if sample.at_ms - self._ended_ms >= KEPT_MS:
-            gone = self._before.items() - _workers(sample).items()
-            for (node, key), pid in sorted(gone):
-                self.breaks(sample.at_ms, f"{node}: {key.workload} {key.index}, pid {pid}, is gone")
+            now, least = _workers(sample), {s.name: s.replicas_min for s in sample.plan}
+            for (node, key), pid in sorted(self._before.items() - now.items()):
+                left = sum(one.serves(key.workload) for one in sample.nodes.values())
+                is_fewer = (node, key) not in now and key.workload not in self._started
+                if not is_fewer or left < least.get(key.workload, 0):
+                    what = f"{node}: {key.workload} {key.index}, pid {pid}, is gone"
+                    self.breaks(sample.at_ms, what)
             self._before = None
 
 

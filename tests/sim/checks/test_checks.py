@@ -115,6 +115,8 @@ LASTING = replace(GOOD_NODE, alarms=frozenset({("Refused", "faces")}))
 NEW_PID = replace(GOOD_NODE, pids={KEY: 8})
 LIAR = replace(GOOD_NODE, reported=frozenset())
 LOUD = replace(GOOD_NODE, sent=100_000)
+ONE_IS_ENOUGH = ServicePlan(name="faces", model_version="1.0.0", artifact=MODEL, replicas_min=1)
+FEWER = Sample(19_000, {"a": BARE, "b": GOOD_NODE}, (ONE_IS_ENOUGH,), 3, None)
 CRASHED = FaultBegan(20_000, "power", "c", alone=True)
 CUT = FaultBegan(5_000, "wan", "", alone=True)
 MENDED = FaultEnded(9_000, "wan", "", alone=True)
@@ -195,6 +197,8 @@ BROKEN: list[tuple[type[Check], str, Sequence[Fact]]] = [
         sample(26_001, BARE)]),
     (Minimum, "without who is cut off", [FaultBegan(20_000, "isolate", "a", True), sample(27_000)]),
     (Reconnection, "restarted", [sample(0), CUT, sample(8_000), MENDED, sample(19_000, NEW_PID)]),
+    (Reconnection, "moved", [sample(0), CUT, sample(8_000), MENDED, STARTED, FEWER]),
+    (Reconnection, "too few", [sample(0), CUT, sample(8_000), MENDED, sample(19_000, BARE)]),
     (UnknownIsNotAbsent, "the last but one", [sample(0), ReplicaStopped(1, "a", "faces", least=2)]),
     (RolloutsTakeNothing, "one", [FaultBegan(0, "plan", "", True), SIGNED, sample(1, BARE)]),
     (RestStaysRest, "a start", [sample(0, quiet_ms=61_000), STARTED]),
@@ -252,6 +256,7 @@ KEPT: list[tuple[type[Check], str, Sequence[Fact]]] = [
         sample(27_000, BARE)]),
     (Minimum, "no death", [FaultBegan(0, "doomed agent", "c", True), sample(26_001, BARE)]),
     (Reconnection, "the same", [sample(0), CUT, sample(8_000), MENDED, sample(19_000)]),
+    (Reconnection, "a count that fell", [sample(0), CUT, sample(8_000), MENDED, FEWER]),
     (Reconnection, "another fault", [sample(0), CUT, sample(8_000), MENDED,
         FaultBegan(10_000, "power", "a", False), sample(19_000, NEW_PID)]),
     (UnknownIsNotAbsent, "more than enough", [sample(0), ReplicaStopped(1, "a", "faces", least=1)]),
