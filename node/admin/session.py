@@ -39,7 +39,9 @@ class Options:
         )
 
     def checked(self) -> "Options":
-        """These options. Raises Failure for a format that there is not."""
+        """These options. Raises Failure for a format that there is not, or that would not count."""
+        if self.identity and not self.address:
+            raise bad_input("--identity says who must be at --address: give --address too")
         if self.output and self.output not in FORMATS:
             raise bad_input(f"--output {self.output!r}: give one of {', '.join(FORMATS)}")
         return self

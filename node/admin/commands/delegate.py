@@ -13,7 +13,7 @@ from mesh.desired.units import UnitRefused, parse_duration
 from mesh.heads.admission_request import REQUEST_MAX, RequestRefused, open_request
 from mesh.heads.certificates import read_certificate
 from mesh.heads.identity import IdentityRefused
-from mesh.heads.limits import DELEGATED_MAX
+from mesh.heads.limits import AUTONOMY_MS_MAX, DELEGATED_MAX
 from mesh.heads.snapshot import (
     Foundation,
     SnapshotRefused,
@@ -34,6 +34,8 @@ from node.disk.delegation_folder import DelegationFolder
 from node.disk.errors import DiskError
 from node.disk.files import Disk, make_durable_folder, replace_file
 from protos.documents_pb2 import SiteSnapshot
+
+DAY_MS = 86_400_000
 
 
 def register(app: typer.Typer) -> None:
@@ -239,9 +241,12 @@ def _tell_admitted(done: Admitted, out: Path) -> None:
 
 def _milliseconds(text: str) -> int:
     try:
-        return parse_duration(text)
+        lasts_ms = parse_duration(text)
     except UnitRefused as refused:
         raise bad_input(f"--until: {refused}; {refused.suggestion}") from None
+    if lasts_ms > AUTONOMY_MS_MAX:
+        raise bad_input(f"--until {text!r}: {AUTONOMY_MS_MAX // DAY_MS} days at most")
+    return lasts_ms
 
 
 def _read(file: str) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from mesh.heads.identity import Identity
+from mesh.heads.limits import AUTONOMY_MS_MAX
 from mesh.site.changes import CHOSEN, KIND, PIN, RESTART, ROLLBACK, SCALE
 from node.admin.columns import COLUMNS
 from node.admin.command import command
@@ -172,4 +173,7 @@ def _seconds(text: str) -> int:
     found = re.fullmatch(r"(\d{1,6})(s|min|m|h|d)", text)
     if found is None:
         raise bad_input(f"--for {text!r}: give a number and s, min, h or d, such as 2h")
-    return int(found[1]) * UNITS_S[found[2]]
+    lasts_s = int(found[1]) * UNITS_S[found[2]]
+    if lasts_s * 1000 > AUTONOMY_MS_MAX:
+        raise bad_input(f"--for {text!r}: {AUTONOMY_MS_MAX // DAY_MS} days at most")
+    return lasts_s

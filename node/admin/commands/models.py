@@ -7,7 +7,14 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from mesh.desired.units import UnitRefused, parse_duration, parse_size
+from mesh.blobs.limits import LOAD_MS_MAX, MEMORY_BYTES_MAX
+from mesh.desired.units import (
+    UnitRefused,
+    format_duration,
+    format_size,
+    parse_duration,
+    parse_size,
+)
 from node.admin import push
 from node.admin.client import Client
 from node.admin.columns import COLUMNS
@@ -88,9 +95,14 @@ def _push(
 
 def _label(name: str, version: str, memory: str, load_time: str) -> push.Label:
     try:
-        return push.Label(name, version, parse_size(memory), parse_duration(load_time))
+        memory_bytes, load_ms = parse_size(memory), parse_duration(load_time)
     except UnitRefused as error:
         raise bad_input(f"{error}; {error.suggestion}") from None
+    if not 0 < memory_bytes <= MEMORY_BYTES_MAX:
+        raise bad_input(f"--memory {memory!r}: give 1B to {format_size(MEMORY_BYTES_MAX)}")
+    if not 0 < load_ms <= LOAD_MS_MAX:
+        raise bad_input(f"--load-time {load_time!r}: give 1ms to {format_duration(LOAD_MS_MAX)}")
+    return push.Label(name, version, memory_bytes, load_ms)
 
 
 def _tell(source: Source, done: push.Pushed, label: push.Label) -> None:

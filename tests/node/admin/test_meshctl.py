@@ -185,6 +185,9 @@ async def test_what_was_applied_with_a_warning_says_so(world, master, tmp_path):
     assert "warning: faces.yaml: no node is enrolled in site 'moon' yet" in result.stderr
 
 
+PUSH = ["model", "push", __file__, "--name", "m", "--version", "1"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
@@ -192,6 +195,29 @@ async def test_what_was_applied_with_a_warning_says_so(world, master, tmp_path):
         pytest.param(["get", "pods"], "no kind 'pods'; kinds are", id="a kind that there is not"),
         pytest.param(["get", "nodes", "-o", "xml"], "table, json, yaml", id="a bad format"),
         pytest.param(["delete", "event", "x"], "cannot be deleted", id="deleting an event"),
+        pytest.param(
+            ["local", "scale", "faces", "2", "--reason", "x", "--for", "999999d"],
+            "--for '999999d': 400 days at most",
+            id="a change for ever",
+        ),
+        pytest.param(
+            ["delegate", "--site", "north", "--out", "key", "--until", "99999999999999d"],
+            "--until '99999999999999d': 400 days at most",
+            id="a delegation for ever",
+        ),
+        pytest.param(
+            [*PUSH, "--memory", "9999999999999GiB"],
+            "--memory '9999999999999GiB': give 1B to 1024GiB",
+            id="more memory than there is",
+        ),
+        pytest.param(
+            [*PUSH, "--load-time", "0s"],
+            "--load-time '0s': give 1ms to 1h",
+            id="no time to load",
+        ),
+        pytest.param(
+            ["get", "nodes", "--identity", "north-a"], "give --address too", id="who, but not where"
+        ),
         pytest.param(["delete", "pod", "x"], "what was applied can: Model,", id="deleting a pod"),
         pytest.param(
             ["restart", "faces", "--reason", "x" * 257], "at most 256", id="a reason that is a book"
