@@ -23,7 +23,12 @@ from node.net.failures import DialFailed as DialError
 from node.net.links import Link
 
 LAN_RETRY_FIRST_S = 0.25
-LAN_RETRY_MAX_S = 30.0
+LAN_RETRY_MAX_S = 5.0
+"""With the time that an attempt takes, parts of a split are linked well within the 10 s in which a
+site is to agree after it."""
+LAN_RETRY_EACH_S = 0.5
+"""In a large site the waits are longer: many try at once, and one link between two parts will do.
+So no node dials more often than this, on average, however many are gone."""
 SAME_TIME_S = 2.0
 """Two links within this time were dialled at once, one from each end."""
 STEADY_S = 5.0
@@ -31,6 +36,11 @@ STEADY_S = 5.0
 ends sooner counts as a failed attempt, or two ends that do not agree would dial without a pause."""
 
 log = structlog.get_logger(__name__)
+
+
+def retry_max_s(neighbours: int) -> float:
+    """The longest wait before one of so many neighbours is dialled again."""
+    return max(LAN_RETRY_MAX_S, neighbours * LAN_RETRY_EACH_S)
 
 
 @dataclass
@@ -180,6 +190,9 @@ class Links:
         target = self._targets.get(identity.name)
         if target is None:
             self._targets[identity.name] = Target(identity, addresses)
+            most_s = retry_max_s(len(self._targets))
+            for one in self._targets.values():
+                one.backoff.max_s = most_s
             self._news.set()
         elif target.addresses != addresses:
             target.addresses = addresses
@@ -202,7 +215,7 @@ class Links:
     def _dial_due(self) -> float:
         """Begins to dial whoever is due; seconds until somebody else may be."""
         now = time.monotonic()
-        wait_s = LAN_RETRY_MAX_S
+        wait_s = retry_max_s(len(self._targets))
         for name, target in self._targets.items():
             if name in self._open or target.dialling:
                 continue

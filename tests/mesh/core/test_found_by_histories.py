@@ -1,9 +1,14 @@
 """What drawn histories (tests/sim) have broken, each as the shortest story that still shows it."""
 
+import pytest
+
 from mesh.core.at_start import artifacts_at_start
 from protos.documents_pb2 import ModelPlan, Plan, ServicePlan, StableRegister
 from tests.mesh.core.rolling import SOAK_MS, settled
+from tests.sim.checks.agreement import Agreement
+from tests.sim.draw import Act, Story, draw
 from tests.sim.nodes import SimNode
+from tests.sim.play import Play
 from tests.sim.site import Site
 
 
@@ -75,3 +80,14 @@ def test_that_version_outlives_a_power_cut_and_is_known_to_a_node_that_is_enroll
     first.power_off()
     site.world.run_until(lambda: new.serving("faces") == 1, 15_000, "at the new node")
     assert new.versions("faces") == ["1.0.0"]
+
+
+@pytest.mark.parametrize(("nodes", "seed"), [(2, 5), (3, 4), (3, 11), (5, 3)])
+def test_parts_that_were_split_for_long_agree_within_ten_seconds(nodes: int, seed: int) -> None:
+    drawn = draw(seed, nodes, 1)
+    names = sorted(drawn.cores)
+    part, rest = names[: (nodes + 1) // 2], names[(nodes + 1) // 2 :]
+    split = Act(30_000, "partition", 120_000, ("+".join(part), "+".join(rest)), "silent")
+    story = Story(seed, drawn.cores, drawn.cameras, drawn.wanted, (split,), 165_000)
+    outcome = Play(story).run()
+    assert Agreement.promise not in {one.promise for one in outcome.broken}, outcome

@@ -165,6 +165,18 @@ async def test_a_link_that_ends_at_once_is_not_dialled_without_a_pause(
     assert target.backoff._ceiling_s == links.LAN_RETRY_FIRST_S * 8
 
 
+async def test_a_neighbour_that_is_long_gone_is_dialled_every_few_seconds_where_few_are(
+    make_network: MakeNetwork,
+) -> None:
+    network = make_network("b")
+    network.links.know(node("a"), ["h:1"])
+    assert network.links._targets["a"].backoff.max_s == links.LAN_RETRY_MAX_S
+    for number in range(49):
+        network.links.know(node(f"n{number}"), ["h:1"])
+    waits = {target.backoff.max_s for target in network.links._targets.values()}
+    assert waits == {50 * links.LAN_RETRY_EACH_S}
+
+
 async def test_a_good_link_that_breaks_is_dialled_at_once(make_network: MakeNetwork) -> None:
     network = make_network("b")
     network.up = {"h:1"}

@@ -25,7 +25,7 @@ from mesh.registers.store import NodeKeys, Registers
 from mesh.signed import Signer
 from node.agent import book
 from node.agent.backoff import Backoff
-from node.agent.links import LAN_RETRY_FIRST_S, LAN_RETRY_MAX_S
+from node.agent.links import LAN_RETRY_FIRST_S, retry_max_s
 from node.agent.wan import RETRY_FIRST_S, STEP_DOWN_S
 from protos.documents_pb2 import JournalEntry, StableRegister
 from tests.sim import identities
@@ -166,9 +166,10 @@ class RoughNode(RoughRuntime):
         due, backoff = self._dials.get(other, (0, None))
         if now < due:
             return
-        backoff = backoff or self._backoff(LAN_RETRY_FIRST_S, LAN_RETRY_MAX_S)
+        most_s = retry_max_s(len(self.world.hosts) - len((self.id, identities.MASTER)))
+        backoff = backoff or self._backoff(LAN_RETRY_FIRST_S, most_s)
         if self.world.connect(self.name, other, wan=False):
-            self._dials[other] = (0, self._backoff(LAN_RETRY_FIRST_S, LAN_RETRY_MAX_S))
+            self._dials[other] = (0, self._backoff(LAN_RETRY_FIRST_S, most_s))
             return
         there = self.world.hosts[other]
         refused = there.on and not there.up and not self._is_cut(other)
