@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 import pytest
+import structlog
 
 from node.agent.join import PENDING, join
 from node.agent.main import main
@@ -81,7 +82,11 @@ async def test_kept_keys_that_are_damaged_are_made_anew(
 
 
 def _meshd(*arguments: object) -> int:
-    return main([str(one) for one in arguments])
+    """Its exit code. The log that it sets up is of a stderr that ends with the test."""
+    try:
+        return main([str(one) for one in arguments])
+    finally:
+        structlog.reset_defaults()
 
 
 def _token(fleet: Fleet) -> str:
