@@ -38,7 +38,7 @@ OPERATED = {
 OWN = {"test_admission", "test_alarms", "test_asked_daemons", "test_leases", "test_own_address"}
 """Those with daemons of their own."""
 HISTORIES = Path(__file__).parent / "mesh" / "core" / "test_histories.py"
-LARGE = re.compile(r"\[[25]0\b")
+LARGE = re.compile(r"\[[25]0\b|fifty_nodes_told")
 """Of the names of tests: on a site of twenty or fifty nodes."""
 COMPUTING = ("computing", "sites", "histories")
 BESIDE = 10
