@@ -8,6 +8,7 @@ import asyncio
 import os
 import secrets
 import time
+from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -21,6 +22,7 @@ from mesh.events import (
     LinkUp,
     Notice,
     Received,
+    SaveDocument,
 )
 from mesh.exchange.heads_flow import HeadsFlow
 from mesh.heads.state import State
@@ -187,13 +189,20 @@ class MasterDaemon:
                 edge.result()
         finally:
             remove_ready(self.folder.path)
-            self.alarms.ends()
             await self.enrolment.stop(1.0)
             await self.ports.stop()
             for task in (stopping, edge, *loops):
                 task.cancel()
             await asyncio.gather(stopping, edge, *loops, return_exceptions=True)
+            self._keep_alarms()
             self.store.close()
+
+    def _keep_alarms(self) -> None:
+        """Nothing else writes any more; a disk that refuses costs no more than times and counts."""
+        with suppress(DiskError):
+            for step in self.alarms.at_the_end():
+                if isinstance(step, SaveDocument):
+                    self.stores.documents.put(step.name, step.data)
 
     async def _serve_enrolment(self, peer_address: str) -> str:
         """Opens the enrolment port. Nodes learn no address of this master but their own way to it:
