@@ -18,6 +18,7 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -32,6 +33,9 @@ RETRY_S = 1.0
 WAITING_MAX = 256
 """Jobs that wait for a disk which refuses: one for each head or manifest, about 30 KiB. Worst case
 8 MiB of ordinary ones; above it the oldest is given up, because the later ones supersede it."""
+SETTLE_S = 5.0
+"""For a daemon's last words to reach the disk: a healthy one takes far less even when it is busy,
+and whoever stops a daemon does not wait for one that hangs."""
 PROBE = "disk-probe"
 """The document that is written where nothing else waits, to see whether a disk that refused a batch
 works again. Other bytes each time: what a document holds already is not written."""
@@ -42,7 +46,8 @@ log = structlog.get_logger(__name__)
 class DiskWork:
     """Does jobs. `do` carries out a step that needs no disk, `feed` takes the core's events.
 
-    `on_trouble` hears of a disk that refuses (a message) or works again ("").
+    `on_trouble` hears of a disk that refuses (a message) or works again (""). `retry_s` and
+    `settle_s`: see RETRY_S and SETTLE_S.
     """
 
     def __init__(
@@ -52,16 +57,20 @@ class DiskWork:
         feed: Callable[[Any], None],
         on_trouble: Callable[[str], None],
         retry_s: float = RETRY_S,
+        settle_s: float = SETTLE_S,
     ) -> None:
         self._stores = stores
         self._do = do
         self._feed = feed
         self._on_trouble = on_trouble
         self._retry_s = retry_s
+        self._settle_s = settle_s
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="disk")
         self._jobs: deque[list[Any]] = deque()
         self._waiting: deque[list[Any]] = deque()
         self._news = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._ended = False
         self._again_s = 0.0
         self.refuses = False
         """Whether the disk refused the last step."""
@@ -69,6 +78,7 @@ class DiskWork:
     def add(self, job: Sequence[Any]) -> None:
         """Does the job in its turn. Its first step is a durable one."""
         self._jobs.append(list(job))
+        self._idle.clear()
         self._news.set()
 
     async def run(self) -> None:
@@ -77,7 +87,18 @@ class DiskWork:
             while True:
                 await self._next()
         finally:
+            self._ended = True
+            self._idle.set()
             self._thread.shutdown(wait=False)
+
+    async def settled(self) -> None:
+        """Until all that was asked for is done, or waits because the disk refuses: for whoever is
+        about to end this work. A disk that hangs holds that up for SETTLE_S at most."""
+        if self._ended:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._settle_s):
+                await self._idle.wait()
 
     async def in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Runs blocking disk work in the disk's thread, after what was asked for before."""
@@ -93,6 +114,7 @@ class DiskWork:
             await self._take(self._jobs.popleft())
         else:
             self._news.clear()
+            self._idle.set()
             await self._wait(self._again_s - now_s if self._waiting else None)
 
     async def _wait(self, seconds: float | None) -> None:

@@ -78,10 +78,9 @@ class MasterAlarms:
         self.alarms.tick(now_ms)
         self._carry(self._troubles.tick(self._kept, self.alarms.generation, now_ms))
 
-    def at_the_end(self) -> list[Instruction]:
-        """What is another by now, of a master that ends. `carry` would come too late: what waits
-        for the disk ends with the master."""
-        return self._troubles.save(self._kept, now_ms())
+    def ends(self) -> None:
+        """Keeps what is another by now, of a master that ends."""
+        self._carry(self._troubles.save(self._kept, now_ms()))
 
     def _kept(self, ended_ms: int) -> KeptTroubles:
         """What is kept; none of it is bound to a time of this clock."""

@@ -8,7 +8,6 @@ import asyncio
 import os
 import secrets
 import time
-from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -22,7 +21,6 @@ from mesh.events import (
     LinkUp,
     Notice,
     Received,
-    SaveDocument,
 )
 from mesh.exchange.heads_flow import HeadsFlow
 from mesh.heads.state import State
@@ -43,7 +41,7 @@ from node.agent.named_by_master import NamedByMaster
 from node.agent.own_address import advertised
 from node.agent.ports import Ports
 from node.agent.stores import Stores
-from node.agent.tasks import Background
+from node.agent.tasks import Background, end
 from node.agent.welcome import register_keys
 from node.disk.authority_keys import MasterKeys
 from node.disk.blobs import BlobStore
@@ -191,18 +189,11 @@ class MasterDaemon:
             remove_ready(self.folder.path)
             await self.enrolment.stop(1.0)
             await self.ports.stop()
-            for task in (stopping, edge, *loops):
-                task.cancel()
-            await asyncio.gather(stopping, edge, *loops, return_exceptions=True)
-            self._keep_alarms()
+            await end([stopping, *loops])
+            self.alarms.ends()
+            await self.edge.disk.settled()
+            await end([edge])
             self.store.close()
-
-    def _keep_alarms(self) -> None:
-        """Nothing else writes any more; a disk that refuses costs no more than times and counts."""
-        with suppress(DiskError):
-            for step in self.alarms.at_the_end():
-                if isinstance(step, SaveDocument):
-                    self.stores.documents.put(step.name, step.data)
 
     async def _serve_enrolment(self, peer_address: str) -> str:
         """Opens the enrolment port. Nodes learn no address of this master but their own way to it:

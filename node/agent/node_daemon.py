@@ -56,7 +56,7 @@ from node.agent.ports import Ports
 from node.agent.ready import tell_ready
 from node.agent.runtime_client import RuntimeClient, runtime_command, runtime_socket
 from node.agent.stores import Stores
-from node.agent.tasks import until_told
+from node.agent.tasks import end, until_told
 from node.agent.wan import WanKeeper
 from node.agent.welcome import Welcome, register_keys
 from node.agent.words import say_goodbye, say_hello
@@ -357,9 +357,9 @@ class NodeDaemon:
         await say_goodbye(self.journal, self._feed, self.identity.name, cause)
         await self.neighbourhood.stop()
         await self.ports.stop()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        assert self.edge is not None
+        await self.edge.disk.settled()
+        await end(tasks)
 
     # ---- what the parts call ----
 

@@ -41,3 +41,10 @@ async def until_told(stop: asyncio.Event, tasks: list[asyncio.Task[Any]]) -> Non
             task.result()
     for task in running - set(tasks):
         task.cancel()
+
+
+async def end(tasks: list[asyncio.Task[Any]]) -> None:
+    """Cancels the tasks, and waits until they have ended, whatever comes of them."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,6 +1,7 @@
 """Stores on a real folder whose disk refuses when it is told to, and batches to put there."""
 
 import errno
+import threading
 from pathlib import Path
 
 from mesh.journals.batches import Batch, BatchWriter
@@ -17,14 +18,17 @@ from tests.sim import identities
 
 class StubbornDisk(Disk):
     """A real disk that says that it is full for paths with one of the words in `refuse` in them.
-    `stuck`: it removes nothing."""
+    `stuck`: it removes nothing. Until `well` is set it hangs."""
 
     def __init__(self) -> None:
         self.refuse: set[str] = set()
         self.refused = 0
         self.stuck = False
+        self.well = threading.Event()
+        self.well.set()
 
     def write(self, path: Path, handle: int, data: bytes, offset: int) -> None:
+        self.well.wait()
         if any(word in str(path) for word in self.refuse):
             self.refused += 1
             raise disk_error(path, OSError(errno.ENOSPC, "No space left on device"))

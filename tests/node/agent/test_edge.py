@@ -212,6 +212,46 @@ async def test_what_waits_for_too_long_is_given_up_oldest_first(tmp_path: Path) 
         assert rig.stores.documents.get("first") is None
 
 
+async def test_it_is_settled_when_all_that_was_asked_for_is_done(tmp_path: Path) -> None:
+    async with running(tmp_path) as rig:
+        for number in range(20):
+            rig.edge.carry([SaveDocument(f"d{number}", b"1"), Send("p", b"1")])
+        await rig.edge.disk.settled()
+        assert len(rig.did) == 20
+        assert rig.stores.documents.get("d19") == b"1"
+
+
+async def test_it_is_settled_when_what_is_left_waits_for_a_disk_that_refuses(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path) as rig:
+        rig.disk.refuse = {"documents"}
+        rig.edge.carry([SaveDocument("d", b"1"), Send("p", b"1")])
+        await rig.edge.disk.settled()
+        assert rig.disk.refused
+        assert rig.did == []
+
+
+async def test_work_that_has_ended_settles_nothing_more(tmp_path: Path) -> None:
+    async with running(tmp_path) as rig:
+        await rig.core.ticked.wait()
+        waiting = asyncio.create_task(rig.edge.disk.settled())
+    rig.edge.carry([SaveDocument("d", b"1")])
+    await rig.edge.disk.settled()
+    await waiting
+    assert rig.stores.documents.get("d") is None
+
+
+async def test_a_disk_that_hangs_holds_up_the_end_for_a_while_only(tmp_path: Path) -> None:
+    async with running(tmp_path) as rig:
+        rig.edge.disk._settle_s = 0.02
+        rig.disk.well.clear()
+        rig.edge.carry([SaveDocument("d", b"1"), Send("p", b"1")])
+        await rig.edge.disk.settled()
+        assert rig.did == []
+        rig.disk.well.set()
+
+
 async def test_data_is_durable_when_it_is_said_to_be(tmp_path: Path) -> None:
     batch = Writer(kind="data").batch("one")
     async with running(tmp_path) as rig:

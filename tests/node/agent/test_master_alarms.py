@@ -7,7 +7,7 @@ from typing import Any
 
 from mesh.core.alarms import CONTINUES_MS
 from mesh.core.troubles import TROUBLES
-from mesh.events import Notice, SaveDocument
+from mesh.events import Notice
 from mesh.journals.keys import LogKey
 from mesh.registers.store import Clone
 from node.agent.config import Config, EnrolmentSection, PeerSection
@@ -125,9 +125,8 @@ def test_what_is_over_is_counted_from_where_it_was() -> None:
 def test_a_master_that_ends_as_planned_keeps_what_it_knows_at_once() -> None:
     rig = Rig()
     rig.master.box("north/d (1)", "in use")
-    (saved,) = rig.master.at_the_end()
-    assert isinstance(saved, SaveDocument)
-    (kept,) = KeptTroubles.FromString(saved.data).active
+    rig.master.ends()
+    (kept,) = KeptTroubles.FromString(rig.kept).active
     assert kept.subject == "north/d (1)"
 
 
