@@ -1,6 +1,7 @@
 """What the demo tells on the terminal, and what it writes for programs."""
 
 import json
+import textwrap
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -89,7 +90,15 @@ class Narrator:
         path.write_text(json.dumps(self.document(ok), indent=2) + "\n", encoding="utf-8")
 
 
+def counts(values: dict[str, Any]) -> str:
+    """Values by name, as they are told: `south-a 1, south-b 2`."""
+    return ", ".join(f"{name} {values[name]}" for name in sorted(values))
+
+
+def cut(text: str, characters: int) -> str:
+    """The text if it is not longer, or else its beginning in whole words, and a mark."""
+    return textwrap.shorten(text, characters, placeholder=" …")
+
+
 def _shown(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {one}" for key, one in value.items())
-    return str(value)
+    return counts(value) if isinstance(value, dict) else str(value)

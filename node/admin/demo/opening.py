@@ -25,7 +25,7 @@ from node.admin.demo.layout import (
     all_yaml,
     multicast_works,
 )
-from node.admin.demo.narrator import Narrator
+from node.admin.demo.narrator import Narrator, cut
 from node.admin.demo.processes import connections_to
 from node.admin.demo.waiting import require, wait_for
 from node.admin.output import size
@@ -74,7 +74,7 @@ class Opening:
         stranger = replace(first, name="stranger", data=self.lab.layout.folder / "stranger")
         code, _, err = self.lab.join(stranger, tokens[first.name])
         require(code != 0, "a token was used twice")
-        self.say.tell(f"a used token is refused: {err.strip().splitlines()[-1][:120]}")
+        self.say.tell(f"a used token is refused: {cut(err.strip().splitlines()[-1], 120)}")
 
     def find(self) -> None:
         lab = self.lab

@@ -20,7 +20,7 @@ from node.admin.demo.layout import (
     NodePlan,
     service_yaml,
 )
-from node.admin.demo.narrator import Narrator
+from node.admin.demo.narrator import Narrator, counts
 from node.admin.demo.processes import Incarnation, census, kill
 from node.admin.demo.waiting import require, wait_for
 from node.admin.documents import Document
@@ -103,7 +103,7 @@ class Outage:
         found = wait_for(f"the replicas of {node.name} serve elsewhere", look, HEAL_TIMEOUT_S, 0.1)
         took = round(time.monotonic() - at, 2)
         text = f"SIGKILL to all of {node.name}: its replicas serve elsewhere after {took} s"
-        self.say.measured("heal_node_s", took, f"{text} ({found})")
+        self.say.measured("heal_node_s", took, f"{text} ({counts(found)})")
         return node
 
     def start_cold(self, node: NodePlan) -> None:
@@ -207,7 +207,8 @@ class Outage:
             return (found if sum(found.values()) >= 3 else None), found
 
         found = wait_for("a third replica serves in south", look, CHANGE_TIMEOUT_S)
-        self.say.tell(f"the change made meanwhile is in place: south has three replicas, {found}")
+        text = f"south has three replicas: {counts(found)}"
+        self.say.tell(f"the change made meanwhile is in place: {text}")
 
     def _check_local_change(self) -> None:
         """The master has what was changed at the site, and why; it still counts."""

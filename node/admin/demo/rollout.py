@@ -19,7 +19,7 @@ from node.admin.demo.layout import (
     SITES,
     version_yaml,
 )
-from node.admin.demo.narrator import Narrator
+from node.admin.demo.narrator import Narrator, counts, cut
 from node.admin.demo.waiting import require, wait_for
 from node.admin.documents import Document
 
@@ -30,6 +30,8 @@ MAKE_TIMEOUT_S = 30.0
 ANSWER_TIMEOUT_S = 15.0
 TRIED_ON_MAX = 2
 EVENTS_READ = 2_000
+ALARM_CHARACTERS = 150
+"""Of an alarm, for a line of the story."""
 
 
 @dataclass
@@ -60,9 +62,11 @@ class Rollout:
         text = f"the gate refuses {BAD_VERSION} in both sites {took} s after `apply`"
         self.say.measured("bad_version_refused_s", took, text)
         for alarm in alarms:
-            self.say.tell(f"alarm at the master: {alarm['site']}: {alarm['message'][:150]}")
+            message = cut(alarm["message"], ALARM_CHARACTERS)
+            self.say.tell(f"alarm at the master: {alarm['site']}: {message}")
         tried = {site: len(self._tried_on(site)) for site in SITES}
-        text = f"nodes that tried it: {tried}, of { ({s: len(n) for s, n in SITES.items()}) }"
+        nodes = counts({site: len(names) for site, names in SITES.items()})
+        text = f"nodes that tried it: {counts(tried)}; of all nodes: {nodes}"
         self.say.measured("bad_version_tried_on", max(tried.values()), text)
         require(min(tried.values()) >= 1 and max(tried.values()) <= TRIED_ON_MAX, f"tried: {tried}")
         _require_one_at_a_time(at_once)

@@ -28,12 +28,23 @@ from node.admin.demo.layout import (
     service_yaml,
     version_yaml,
 )
-from node.admin.demo.narrator import Narrator
+from node.admin.demo.narrator import Narrator, counts, cut
 from node.admin.demo.opening import check_face, write_companion
 from node.admin.demo.processes import Processes, census, connections_to, kill, of_folder
 from node.admin.demo.waiting import StepFailed, require, wait_for
 from node.disk.journals import JournalStore
 from protos.documents_pb2 import JournalEntry
+
+
+def test_what_is_counted_by_name_is_told_as_a_sentence_tells_it():
+    assert counts({"south-b": 1, "south-a": 2}) == "south-a 2, south-b 1"
+
+
+def test_what_is_too_long_ends_with_a_whole_word_and_a_mark():
+    told = "the gate of b: scores differs in 10 of 20 values"
+    assert cut(told, len(told)) == told
+    assert cut(told, len(told) - 1) == "the gate of b: scores differs in 10 of 20 …"
+    assert cut(told, 24) == "the gate of b: scores …"
 
 
 def test_what_the_demo_applies_is_valid():
