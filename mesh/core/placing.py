@@ -1,6 +1,6 @@
 """Placement for one node, computed anew only when something changed that it rests on."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from mesh.core.in_force import HeldBack
@@ -21,19 +21,23 @@ class Placing:
         self.nodes: list[NodeView] = []
         self._views: dict[tuple[bytes, bool | None], tuple[NodeView, NodeView]] = {}
         self._plan: Plan | None = None
+        self._least: Mapping[str, int] = {}
         self._rests_on: list[NodeView] = []
 
     def update(
         self,
         plan: Plan,
+        least: Mapping[str, int],
         records: Sequence[Record],
         able: Collection[str],
         last_words: Collection[bytes] = (),
         held_back: HeldBack | None = None,
     ) -> None:
         """Places `plan` on those of the nodes that are `able` to work, and makes `nodes` their
-        views. `last_words` are registers that their nodes made before they died: what those say of
-        what serves is out of date. `held_back` are cordoned besides those whose registers say so.
+        views. `least` is the minimum of each service, for which what others have above theirs must
+        leave room. `last_words` are registers that their nodes made before they died: what those
+        say of what serves is out of date. `held_back` are cordoned besides those whose registers
+        say so.
         """
         views = {}
         for record in records:
@@ -43,10 +47,11 @@ class Placing:
         live = [(digest, pair) for (digest, _), pair in views.items() if pair[0].node in able]
         self.nodes = [fixed if digest in last_words else full for digest, (full, fixed) in live]
         rests_on = [fixed for _, (_, fixed) in live]
-        if plan is self._plan and rests_on == self._rests_on:
+        is_same = plan is self._plan and least == self._least
+        if is_same and rests_on == self._rests_on:
             return
-        self._plan, self._rests_on = plan, rests_on
-        self.placement = place(plan, rests_on)
+        self._plan, self._least, self._rests_on = plan, least, rests_on
+        self.placement = place(plan, rests_on, least)
 
 
 def _views(record: Record, draining: bool | None) -> tuple[NodeView, NodeView]:

@@ -235,7 +235,8 @@ class Share:
             self._counted = counted
         records = self._membership.registers.records()
         last_words = {*self._last_words.values(), *self._remembered.values()}
-        self._placing.update(self._counted, records, able, last_words, self._cordon.held_back())
+        least, held_back = {s.name: s.replicas_min for s in base.services}, self._cordon.held_back()
+        self._placing.update(self._counted, least, records, able, last_words, held_back)
         if self.placement is before:
             return []
         return changes(base, before, self.placement, self._name, cause)

@@ -5,6 +5,8 @@ the same nodes computes the same answer, and a node lost or added moves only wha
 
 - Replicas of a service spread: each node that fits takes one before any takes a second. They share
   a node where there are not enough; what fits nowhere is pending.
+- Where room is short, each service has its first replica before any has its second, and so on up to
+  its minimum. What load asks for above that takes what is left, in the same order.
 - Spares are the next nodes in the ranking: they hold the model, so a failover downloads nothing.
   Of a service that sleeps the node that would run it is one, so that waking it downloads nothing.
 - A pipeline runs on the first node that has its source.
@@ -16,7 +18,7 @@ the same nodes computes the same answer, and a node lost or added moves only wha
 """
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mesh.hashing import first, ranked_by_weight
@@ -95,14 +97,20 @@ class _Draft:
         return True
 
 
-def place(plan: Plan, nodes: Sequence[NodeView]) -> Placement:
-    """Places all workloads of `plan` on the live `nodes`."""
+def place(
+    plan: Plan, nodes: Sequence[NodeView], least: Mapping[str, int] | None = None
+) -> Placement:
+    """Places all workloads of `plan` on the live `nodes`. `least` is how many replicas of each
+    service come before what others have above that; None: all that the plan asks for."""
     rooms = {node.node: _Room(node.cores, node.memory_bytes) for node in nodes}
     draft = _Draft(rooms, {node.node: node for node in nodes})
+    services = sorted(plan.services, key=lambda one: one.name)
+    rankings = {service.name: rank(service, nodes) for service in services}
+    missing = _share_out(services, rankings, least or {}, draft)
     spares: dict[str, list[str]] = {}
-    for service in sorted(plan.services, key=lambda one: one.name):
-        ranking = rank(service, nodes)
-        _place_service(service, ranking, draft)
+    for service in services:
+        ranking = rankings[service.name]
+        _tell_what_is_short(service, ranking, missing[service.name], draft)
         free = [node for node in ranking if not draft.views[node].cordoned]
         used = {node for node in free if draft.replicas.get(node, {}).get(service.name)}
         kept = service.spares + (service.replicas_min == 0 < service.replicas_max)
@@ -137,21 +145,53 @@ def comes_last(service: ServicePlan, node: NodeView) -> bool:
     return node.runtime_gone or is_quarantined(service, node)
 
 
-def _place_service(service: ServicePlan, ranking: Sequence[str], draft: _Draft) -> None:
-    missing = min(service.replicas_min, REPLICAS_MAX)
+def _share_out(
+    services: Sequence[ServicePlan],
+    rankings: Mapping[str, Sequence[str]],
+    least: Mapping[str, int],
+    draft: _Draft,
+) -> dict[str, int]:
+    """Gives all services room for their replicas; returns how many of each have none."""
+    asked = sorted(
+        (index >= least.get(service.name, service.replicas_min), index, service.name)
+        for service in services
+        for index in range(min(service.replicas_min, REPLICAS_MAX))
+    )
+    takers = {service.name: _takers(service, rankings[service.name], draft) for service in services}
+    missing = dict.fromkeys(rankings, 0)
+    for _, _, name in asked:
+        missing[name] += next(takers[name], None) is None
+    return missing
+
+
+def _takers(service: ServicePlan, ranking: Sequence[str], draft: _Draft) -> Iterator[str]:
+    """The nodes that take a replica each, one after the other, for as long as any has room. Room
+    only ever shrinks: who had none is not asked again."""
+    views = draft.views
+    failing = [node for node in ranking if comes_last(service, views[node])]
+    well = [node for node in ranking if node not in failing]
+    draining = [node for node in well if views[node].draining]
+    staying = [node for node in well if not views[node].draining]
+    # What works on a node that is to be emptied is worth more than what fails on another.
+    for left in (staying, draining, failing):
+        while left:
+            asked, left = left, []
+            for node in asked:
+                if draft.take(node, service):
+                    yield node
+                    left.append(node)
+
+
+def _tell_what_is_short(
+    service: ServicePlan, ranking: Sequence[str], missing: int, draft: _Draft
+) -> None:
+    """Says what fits nowhere, and what a draining node cannot give away."""
     if not ranking and missing:
         draft.pending[service.name] = "no live node has the labels and the device it asks for"
         return
-    draining = [node for node in ranking if draft.views[node].draining]
-    failing = [node for node in ranking if comes_last(service, draft.views[node])]
-    well = [node for node in ranking if node not in failing]
-    # What works on a node that is to be emptied is worth more than what fails on another.
-    missing = _spread(service, missing, [n for n in well if n not in draining], draft)
-    missing = _spread(service, missing, [n for n in well if n in draining], draft)
-    missing = _spread(service, missing, failing, draft)
-    for node in draining:
+    for node in ranking:
         count = draft.replicas.get(node, {}).get(service.name, 0)
-        if count:
+        if count and draft.views[node].draining:
             draft.stays[node, service.name] = (
                 f"{count} of its replicas fit on no other live node: add a node, ask for fewer "
                 f"replicas, or `meshctl uncordon {node}`"
@@ -162,19 +202,6 @@ def _place_service(service: ServicePlan, ranking: Sequence[str], draft: _Draft) 
             f"ask for less than {service.cores} cores and {service.memory_bytes} bytes each"
             + _or_uncordon(ranking, draft)
         )
-
-
-def _spread(service: ServicePlan, missing: int, ranking: Sequence[str], draft: _Draft) -> int:
-    """Gives each node one before any gets a second; returns how many are still missing."""
-    while missing:
-        placed = 0
-        for node in ranking:
-            if placed < missing and draft.take(node, service):
-                placed += 1
-        missing -= placed
-        if not placed:
-            break
-    return missing
 
 
 def _or_uncordon(ranking: Sequence[str], draft: _Draft) -> str:

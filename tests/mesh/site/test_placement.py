@@ -149,6 +149,39 @@ def test_what_fits_nowhere_is_pending_with_a_reason(wanted: ServicePlan, words: 
     assert words in placement.pending["faces"]
 
 
+def test_where_room_is_short_each_service_has_its_first_replica_before_any_has_its_second() -> None:
+    plan = Plan(services=[service(name, 3) for name in ("a", "b", "c")])
+    counts = [len(place(plan, [node("n", cores=n)]).replicas.get("n", {})) for n in range(1, 5)]
+    assert counts == [1, 2, 3, 3]
+    for room, wanted in ((3, (1, 1, 1)), (5, (2, 2, 1)), (7, (3, 2, 2)), (9, (3, 3, 3))):
+        one = place(plan, [node("n", cores=room, memory=room * GIB)])
+        assert tuple(one.count("n", name) for name in ("a", "b", "c")) == wanted
+
+
+def test_no_service_takes_more_than_its_minimum_before_all_have_theirs() -> None:
+    site = [node("n", cores=2), node("m", cores=2)]
+    plan = Plan(services=[service("busy", 4), service("calm", 2)])
+    placed = place(plan, site, {"busy": 1, "calm": 2})
+    assert (placed.nodes_of("calm"), "calm" in placed.pending) == ({"n": 1, "m": 1}, False)
+    assert sum(placed.nodes_of("busy").values()) == 2
+    assert "2 of 4 replicas" in placed.pending["busy"]
+
+
+@settings(max_examples=150, deadline=None)
+@given(SITES, SERVICES, st.lists(st.integers(0, 6), min_size=4, max_size=4))
+def test_what_is_above_the_minimum_takes_no_room_from_what_is_not(
+    nodes: tuple[NodeView, ...], services: list[ServicePlan], minima: list[int]
+) -> None:
+    least = {one.name: min(one.replicas_min, n) for one, n in zip(services, minima, strict=False)}
+    fewest = Plan(services=services)
+    for one in fewest.services:
+        one.replicas_min = least[one.name]
+    minimal, placed = place(fewest, nodes), place(Plan(services=services), nodes, least)
+    for name in least:
+        for at, count in minimal.nodes_of(name).items():
+            assert placed.count(at, name) >= count
+
+
 def test_labels_choose_nodes() -> None:
     site = [node("a", zone="roof"), node("b", zone="cellar")]
     placed = place(Plan(services=[service(match_labels={"zone": "roof"})]), site)
