@@ -11,6 +11,7 @@ from mesh.desired.problems import ResourcesRefused
 from node.admin.columns import ALIASES, RESOURCE_KINDS
 from node.admin.command import command
 from node.admin.commands.look import complete_kind
+from node.admin.durations import duration_ms
 from node.admin.failures import bad_input
 from node.admin.limits import TOKEN_VALID_S_MAX, YAML_BYTES_MAX
 from node.admin.output import (
@@ -26,7 +27,7 @@ from protos.admin_pb2 import ResourceChange
 
 CHANGES = (Column("KIND", "kind"), Column("NAME", "name"), Column("CHANGE", "change"))
 
-TOKEN_VALID_S = 600
+TOKEN_VALID = "10m"
 """Of a token if the operator says nothing: ten minutes, to walk to the machine."""
 
 
@@ -92,15 +93,13 @@ def create_token(
     session: Session,
     site: Annotated[str, typer.Option(help="The site that the new node is to be in.")],
     valid: Annotated[
-        int,
-        typer.Option(
-            metavar="SECONDS", help="How long it can be used.", min=1, max=TOKEN_VALID_S_MAX
-        ),
-    ] = TOKEN_VALID_S,
+        str, typer.Option(metavar="DURATION", help="How long it can be used: 30m, 2h, 7d.")
+    ] = TOKEN_VALID,
 ) -> None:
     """Makes a token with which one machine can join the mesh, once."""
+    valid_s = duration_ms("--valid", valid, 1000, TOKEN_VALID_S_MAX * 1000) // 1000
     with session.master() as client:
-        reply = client.create_token(site, valid)
+        reply = client.create_token(site, valid_s)
     document = {"token": reply.token, "site": site, "expires": reply.expires_unix_ms}
     if session.options.output:
         print_one(document, session.options.output, lambda _: None)

@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from mesh.desired.units import UnitRefused, parse_duration
 from mesh.heads.admission_request import REQUEST_MAX, RequestRefused, open_request
 from mesh.heads.certificates import read_certificate
 from mesh.heads.identity import IdentityRefused
@@ -25,6 +24,7 @@ from mesh.heads.trust import pin
 from node.admin.admission import Admitted, Desk
 from node.admin.client import Client
 from node.admin.command import command
+from node.admin.durations import duration_ms
 from node.admin.failures import BAD_INPUT, REFUSED, Failure, NotThere, bad_input, refused
 from node.admin.output import note, print_one, say, time
 from node.admin.session import Session
@@ -34,8 +34,6 @@ from node.disk.delegation_folder import DelegationFolder
 from node.disk.errors import DiskError
 from node.disk.files import Disk, make_durable_folder, replace_file
 from protos.documents_pb2 import SiteSnapshot
-
-DAY_MS = 86_400_000
 
 
 def register(app: typer.Typer) -> None:
@@ -74,7 +72,7 @@ def delegate(
         return
     if not site or out is None:
         raise bad_input("name the site and a new folder for the key: --site SITE --out FOLDER")
-    valid_ms = _milliseconds(until)
+    valid_ms = duration_ms("--until", until, 1, AUTONOMY_MS_MAX)
     with session.master() as client:
         try:
             folder = DelegationFolder.make(out, client.identity.mesh, site)
@@ -237,16 +235,6 @@ def _tell_admitted(done: Admitted, out: Path) -> None:
     say(f"carry {out} to the box: meshd node join --admission {out.name} --data DIR")
     root = pin(done.bundle.snapshot.root_key)
     say(f"its trust root has the pin {root}: compare it with what the box says")
-
-
-def _milliseconds(text: str) -> int:
-    try:
-        lasts_ms = parse_duration(text)
-    except UnitRefused as refused:
-        raise bad_input(f"--until: {refused}; {refused.suggestion}") from None
-    if lasts_ms > AUTONOMY_MS_MAX:
-        raise bad_input(f"--until {text!r}: {AUTONOMY_MS_MAX // DAY_MS} days at most")
-    return lasts_ms
 
 
 def _read(file: str) -> str:

@@ -1,6 +1,5 @@
 """Local changes: an operator at a site changes what runs there, within what the plan allows."""
 
-import re
 import time
 from typing import Annotated
 
@@ -13,12 +12,12 @@ from node.admin.columns import COLUMNS
 from node.admin.command import command
 from node.admin.dialling import identify
 from node.admin.documents import Document
-from node.admin.failures import Failure, bad_input
+from node.admin.durations import duration_ms
+from node.admin.failures import Failure
 from node.admin.output import print_documents, print_one, say, seconds
 from node.admin.session import Session
 from protos.documents_pb2 import LocalChange
 
-UNITS_S = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86_400}
 DAY_MS = 86_400_000
 COUNTER_MAX = 10_000
 """Changes of one field under one state: more than a site makes."""
@@ -26,7 +25,7 @@ EMPTY = "no local changes: everything is as planned"
 
 Service = Annotated[str, typer.Argument(help="The service's name.")]
 Reason = Annotated[str, typer.Option(help="Why: it is journalled, and shown at the master.")]
-For = Annotated[str, typer.Option("--for", help="How long it counts: 30min, 2h, 3d.")]
+For = Annotated[str, typer.Option("--for", help="How long it counts: 30m, 2h, 3d.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -112,7 +111,7 @@ def _change(
     reason: str,
     until: int | None = None,
 ) -> None:
-    valid_s = _seconds(lasts)
+    valid_s = duration_ms("--for", lasts, 1000, AUTONOMY_MS_MAX) // 1000
     with session.client() as client:
         body = LocalChange.FromString(client.draft_change(service, field, value, valid_s, reason))
         target, keys = client.target, session.keys
@@ -167,13 +166,3 @@ def _tell(body: LocalChange) -> None:
     what = "is as planned again" if not body.value else f"has {body.field} = {body.value}"
     until = "" if not body.value else f" for {lasts}, or until a plan says something else"
     say(f"{body.workload} {what} at {body.site}{until}")
-
-
-def _seconds(text: str) -> int:
-    found = re.fullmatch(r"(\d{1,6})(s|min|m|h|d)", text)
-    if found is None:
-        raise bad_input(f"--for {text!r}: give a number and s, min, h or d, such as 2h")
-    lasts_s = int(found[1]) * UNITS_S[found[2]]
-    if lasts_s * 1000 > AUTONOMY_MS_MAX:
-        raise bad_input(f"--for {text!r}: {AUTONOMY_MS_MAX // DAY_MS} days at most")
-    return lasts_s

@@ -8,18 +8,13 @@ import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from mesh.blobs.limits import LOAD_MS_MAX, MEMORY_BYTES_MAX
-from mesh.desired.units import (
-    UnitRefused,
-    format_duration,
-    format_size,
-    parse_duration,
-    parse_size,
-)
+from mesh.desired.units import UnitRefused, format_size, parse_size
 from node.admin import push
 from node.admin.client import Client
 from node.admin.columns import COLUMNS
 from node.admin.command import command
 from node.admin.commands.look import EMPTY
+from node.admin.durations import duration_ms
 from node.admin.failures import bad_input
 from node.admin.model_folder import Source, add_golden, find, names
 from node.admin.output import console, note, print_documents, print_one, say, size
@@ -95,13 +90,12 @@ def _push(
 
 def _label(name: str, version: str, memory: str, load_time: str) -> push.Label:
     try:
-        memory_bytes, load_ms = parse_size(memory), parse_duration(load_time)
+        memory_bytes = parse_size(memory)
     except UnitRefused as error:
-        raise bad_input(f"{error}; {error.suggestion}") from None
+        raise bad_input(f"--memory: {error}; {error.suggestion}") from None
     if not 0 < memory_bytes <= MEMORY_BYTES_MAX:
         raise bad_input(f"--memory {memory!r}: give 1B to {format_size(MEMORY_BYTES_MAX)}")
-    if not 0 < load_ms <= LOAD_MS_MAX:
-        raise bad_input(f"--load-time {load_time!r}: give 1ms to {format_duration(LOAD_MS_MAX)}")
+    load_ms = duration_ms("--load-time", load_time, 1, LOAD_MS_MAX)
     return push.Label(name, version, memory_bytes, load_ms)
 
 

@@ -197,12 +197,12 @@ PUSH = ["model", "push", __file__, "--name", "m", "--version", "1"]
         pytest.param(["delete", "event", "x"], "cannot be deleted", id="deleting an event"),
         pytest.param(
             ["local", "scale", "faces", "2", "--reason", "x", "--for", "999999d"],
-            "--for '999999d': 400 days at most",
+            "--for '999999d': give 1s to 400d",
             id="a change for ever",
         ),
         pytest.param(
             ["delegate", "--site", "north", "--out", "key", "--until", "99999999999999d"],
-            "--until '99999999999999d': 400 days at most",
+            "--until '99999999999999d': give 1ms to 400d",
             id="a delegation for ever",
         ),
         pytest.param(
@@ -226,9 +226,19 @@ PUSH = ["model", "push", __file__, "--name", "m", "--version", "1"]
         pytest.param(["get", "nodes", "--address", "x"], "HOST:PORT", id="no address"),
         pytest.param(["get"], "Missing argument", id="a missing argument"),
         pytest.param(
-            ["token", "create", "--site", "north", "--valid", "99999999999"],
-            "less than or equal to 604800",
+            ["token", "create", "--site", "north", "--valid", "8d"],
+            "--valid '8d': give 1s to 7d",
             id="a token for ever",
+        ),
+        pytest.param(
+            ["token", "create", "--site", "north", "--valid", "600"],
+            "--valid: 600 has no unit; did you mean 600ms or 600s?",
+            id="a duration without a unit",
+        ),
+        pytest.param(
+            ["local", "scale", "faces", "2", "--reason", "x", "--for", "30min"],
+            "--for: 'min' is no unit of a duration; did you mean 30m?",
+            id="a unit of its own",
         ),
         pytest.param(
             ["delegate", "--site", "north", "--out", "key", "--count", "99999999999"],

@@ -80,7 +80,7 @@ def test_what_is_not_allowed_is_refused_with_its_rule(lab: Lab) -> None:
     code, text = refused(*scale, "--for", "13h")
     assert (code, "longer than the 12.0 h that autonomy.until allows" in text) == (4, True)
     code, text = refused(*scale, "--for", "soon")
-    assert (code, "give a number and s, min, h or d" in text) == (2, True)
+    assert (code, "write a whole number and a unit: 30s" in text) == (2, True)
     code, text = refused("scale", "nobody", "3", "--reason", "x")
     assert (code, "no service 'nobody' is planned here" in text) == (1, True)
     code, text = refused("pin", SERVICE, "9.9.9", "--reason", "x")
