@@ -136,8 +136,9 @@ def _runtime(frozen: bool) -> Step:
 
 
 def _cut(play: "Play", act: Act) -> None:
-    pairs = {act.who} if act.how.startswith("one way") else set(permutations(act.who, 2))
-    play.world.begin_cut(act.name, pairs, "silent" in act.how)  # type: ignore[arg-type]
+    ways = list(permutations(act.who, 2))  # none where a site has but one node
+    one_way = act.how.startswith("one way")
+    play.world.begin_cut(act.name, ways[:1] if one_way else ways, "silent" in act.how)
 
 
 def _isolate(play: "Play", act: Act) -> None:

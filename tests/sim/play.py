@@ -20,6 +20,7 @@ from tests.sim.checks.facts import (
     Revoked,
     Sample,
 )
+from tests.sim.checks.room import expected_of, minima
 from tests.sim.draw import SERVING, Act, Story, draw
 from tests.sim.rough.bad_states import NEWER, bad_state
 from tests.sim.rough.master import RoughMaster
@@ -222,15 +223,17 @@ class Play:
 
 
 def is_settled(sample: Sample) -> bool:
-    """Whether every node knows the newest plan, agrees with all, and runs what it should."""
+    """Whether every node knows the newest plan, agrees with all, and runs what it should and
+    can."""
     nodes = list(sample.nodes.values())
     if not all(node.awake for node in nodes):
         return False
     applied = {node.applied[1] for node in nodes}
     same = len({repr(node.placement) for node in nodes}) == 1
     whole = all(len(node.live) == len(nodes) for node in nodes)
+    least = expected_of(minima(sample.plan), sample.nodes)
     serve = all(
-        sum(node.serving.get((s.name, s.model_version), 0) for node in nodes) >= s.replicas_min
+        sum(node.serving.get((s.name, s.model_version), 0) for node in nodes) >= least[s.name]
         for s in sample.plan
     )
     return applied == {sample.counter} and same and whole and serve

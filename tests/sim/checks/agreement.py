@@ -2,6 +2,7 @@
 
 from tests.sim.checks.check import Check
 from tests.sim.checks.facts import Fact, Sample
+from tests.sim.checks.room import expected_of, minima
 
 AGREE_MS = 10_000
 SETTLE_MS = 60_000
@@ -91,8 +92,8 @@ class AlarmsCleared(Check):
 
 
 class ServesInTheEnd(Check):
-    """Every service has its minimum, in the version of the plan unless the site refuses that, and
-    every pipeline runs once."""
+    """Every service has its minimum, as far as there is room, in the version of the plan unless the
+    site refuses that, and every pipeline runs once."""
 
     promise = "a site at rest serves its plan"
 
@@ -102,7 +103,7 @@ class ServesInTheEnd(Check):
             self._pipelines(fact)
 
     def _services(self, sample: Sample) -> None:
-        pending = set().union(*(node.pending for node in sample.nodes.values()))
+        least = expected_of(minima(sample.plan), sample.nodes)
         for service in sample.plan:
             serving: dict[str, int] = {}
             for node in sample.nodes.values():
@@ -111,8 +112,8 @@ class ServesInTheEnd(Check):
                         serving[version] = serving.get(version, 0) + count
             good = "-" not in service.model_version
             counted = serving.get(service.model_version, 0) if good else sum(serving.values())
-            if counted < service.replicas_min and service.name not in pending:
-                want = f"{service.replicas_min} of {service.model_version}"
+            if counted < least[service.name]:
+                want = f"{least[service.name]} of {service.model_version}"
                 self.breaks(sample.at_ms, f"{service.name} wants {want}, has {serving}")
 
     def _pipelines(self, sample: Sample) -> None:

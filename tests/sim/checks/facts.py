@@ -72,14 +72,16 @@ class WorkerStarted:
 class ReplicaStopped:
     """A runtime was told to end a replica that serves, and nothing takes its place there.
 
-    `least` is how many should serve by the plan that the node goes by; `formerly`: how many serve
-    on machines that are no nodes any more, as the node has not heard yet.
+    `asked` is how many of each service there should be now, as the node sees it, and `least` how
+    many at least, by the plan that it goes by; `formerly`: how many of this one serve on machines
+    that are no nodes any more, as the node has not heard yet.
     """
 
     at_ms: int
     node: str
     workload: str
-    least: int
+    asked: Mapping[str, int]
+    least: Mapping[str, int]
     formerly: int = 0
 
 
@@ -180,9 +182,10 @@ class NodeSample:
     is awake. `stays`: the services that fit on no other node than on it, which is being drained.
     `changes`: local ones that count, by service, field and value; `unix_ms`: the time by which they
     end there. `lies`: it says what is not so. `links`: the machines with which it has a link;
-    `hears`: those of them that are awake, with nothing cut between. Of the machines that are no
-    nodes any more, `shuns` are those whose keys it refuses, `counts` those whose registers it
-    holds. `able`: it is awake, and its disk takes what it writes.
+    `hears`: those of them that are awake, with nothing cut between; `unheard`: the machines with
+    which it exchanges no packets. `room`: for how many replicas it takes new work now. Of the
+    machines that are no nodes any more, `shuns` are those whose keys it refuses, `counts` those
+    whose registers it holds. `able`: it is awake, and its disk takes what it writes.
     """
 
     up: bool
@@ -195,7 +198,6 @@ class NodeSample:
     trust: int = 0
     live: tuple[str, ...] = ()
     placement: object = None
-    pending: frozenset[str] = frozenset()
     registers: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     alarms: frozenset[tuple[str, str]] = frozenset()
     claims: frozenset[ReplicaKey] = frozenset()
@@ -211,6 +213,8 @@ class NodeSample:
     changes: frozenset[tuple[str, str, str]] = frozenset()
     unix_ms: int = 0
     lies: bool = False
+    room: int = 4
+    unheard: frozenset[str] = frozenset()
 
     def serves(self, workload: str) -> int:
         """Its replicas of a service that answer, of any version."""

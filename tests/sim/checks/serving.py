@@ -12,6 +12,7 @@ from tests.sim.checks.facts import (
     Sample,
     WorkerStarted,
 )
+from tests.sim.checks.room import expected, expected_of, minima, room_for
 
 HEAL_MS = 6_000
 SINGLES = frozenset(
@@ -27,7 +28,8 @@ for a while, takes half of it."""
 
 
 class Minimum(Check):
-    """Judged after a failure that is alone, until something else happens."""
+    """Judged after a failure that is alone, until something else happens, as far as there is room
+    on what is left."""
 
     promise = "at least min replicas serve within 6 s of any single failure"
 
@@ -52,11 +54,10 @@ class Minimum(Check):
     def _judge(self, sample: Sample, failure: FaultBegan, after_ms: int) -> None:
         lost = failure.subject if failure.kind == "isolate" else ""
         nodes = {name: node for name, node in sample.nodes.items() if name != lost}
-        pending = set().union(*(node.pending for node in nodes.values()))
-        for service in sample.plan:
-            count = sum(node.serves(service.name) for node in nodes.values())
-            if count < service.replicas_min and service.name not in pending:
-                what = f"{count} of {service.replicas_min} {service.name}"
+        for name, least in expected_of(minima(sample.plan), nodes).items():
+            count = sum(node.serves(name) for node in nodes.values())
+            if count < least:
+                what = f"{count} of {least} {name}"
                 self.breaks(
                     sample.at_ms, f"{what} {after_ms} ms after {failure.kind} {failure.subject}"
                 )
@@ -111,16 +112,19 @@ def _workers(sample: Sample) -> dict[tuple[str, ReplicaKey], int]:
 
 
 class UnknownIsNotAbsent(Check):
-    """A node ends a replica that serves only where enough others serve, or served a moment ago."""
+    """A node ends a replica that serves only where enough others serve, or served a moment ago, or
+    where there is no room for it on the machines that it exchanges packets with."""
 
     promise = "nothing is stopped because something is not known"
 
     def __init__(self) -> None:
         super().__init__()
         self._seen: dict[tuple[str, str], tuple[int, int]] = {}
+        self._samples: list[Sample] = []
 
     def saw(self, fact: Fact) -> None:
         if isinstance(fact, Sample):
+            self._samples = [s for s in self._samples if fact.at_ms - s.at_ms < UNSEEN_MS] + [fact]
             for name, node in fact.nodes.items():
                 for service in fact.plan:
                     count = node.serves(service.name)
@@ -135,9 +139,16 @@ class UnknownIsNotAbsent(Check):
                 and fact.at_ms - at_ms <= UNSEEN_MS
             )
             here = self._seen.get((fact.node, fact.workload), (0, 1))[1] - 1
-            if others + here + fact.formerly < fact.least:
+            least = self._least(fact)
+            if others + here + fact.formerly < least:
                 what = f"{fact.node} stops {fact.workload}, and {others} others serve"
-                self.breaks(fact.at_ms, f"{what}, {here} more here; {fact.least} should")
+                self.breaks(fact.at_ms, f"{what}, {here} more here; {least} should")
+
+    def _least(self, fact: ReplicaStopped) -> int:
+        """As many as asked for; at least what there is room for, as it was in these seconds."""
+        room = min((room_for(fact.node, sample) for sample in self._samples), default=0)
+        fits = sum(fact.asked.values()) <= room
+        return (fact.asked if fits else expected(fact.least, room)).get(fact.workload, 0)
 
 
 class RolloutsTakeNothing(Check):
@@ -154,14 +165,13 @@ class RolloutsTakeNothing(Check):
         if isinstance(fact, FaultBegan):
             self._judged = fact.kind == "plan" and fact.alone
         elif isinstance(fact, PlanSigned):
-            least = {service.name: service.replicas_min for service in fact.services}
-            self._plans = [*self._plans[-1:], least]
+            self._plans = [*self._plans[-1:], minima(fact.services)]
         elif isinstance(fact, Sample) and self._judged:
-            for service in fact.plan:
-                least = min(plan[service.name] for plan in self._plans)
-                count = sum(node.serves(service.name) for node in fact.nodes.values())
+            fewest = {name: min(plan[name] for plan in self._plans) for name in minima(fact.plan)}
+            for name, least in expected_of(fewest, fact.nodes).items():
+                count = sum(node.serves(name) for node in fact.nodes.values())
                 if count < least:
-                    self.breaks(fact.at_ms, f"{count} of {least} {service.name} serve")
+                    self.breaks(fact.at_ms, f"{count} of {least} {name} serve")
 
 
 class RestStaysRest(Check):

@@ -130,6 +130,21 @@ def tries(nodes: str) -> list[WorkerStarted]:
     return [WorkerStarted(9, node, BAD_KEY, BAD, whole=True) for node in nodes]
 
 
+STOPPED = ReplicaStopped(1, "a", "faces", {"faces": 2}, {"faces": 2})
+STOPPED_OF_ONE = replace(STOPPED, asked={"faces": 1}, least={"faces": 1})
+STOPPED_ABOVE = replace(STOPPED, asked={"faces": 2}, least={"faces": 1})
+SMALL = replace(GOOD_NODE, room=1)
+NO_ROOM = replace(BARE, room=0)
+FULL = replace(GOOD_NODE, room=0)
+APART = replace(SMALL, unheard=frozenset("a"))
+ALONE = replace(GOOD_NODE, room=1, unheard=frozenset("b"))
+DEAF = replace(BARE, room=4, unheard=frozenset("b"))
+
+
+def two(at_ms: int, a: NodeSample, b: NodeSample, quiet_ms: int | None = None) -> Sample:
+    return Sample(at_ms, {"a": a, "b": b}, (FACES,), 3, quiet_ms)
+
+
 DOOR = PipelineStarted(9, "a", "door", leased=True, beside=())
 REVOKED = Revoked(0, "c", 3)
 KNOWS = replace(GOOD_NODE, able=True, shuns=frozenset("c"))
@@ -196,10 +211,16 @@ BROKEN: list[tuple[type[Check], str, Sequence[Fact]]] = [
     (Minimum, "after a death", [FaultBegan(0, "doomed agent", "c", True), Died(20_000, "c"),
         sample(26_001, BARE)]),
     (Minimum, "without who is cut off", [FaultBegan(20_000, "isolate", "a", True), sample(27_000)]),
+    (Minimum, "room for one", [CRASHED, two(27_000, NO_ROOM, replace(BARE, room=1))]),
+    (Minimum, "room in one part", [CRASHED, two(27_000, DEAF, APART)]),
+    (UnknownIsNotAbsent, "room for all", [two(0, SMALL, SMALL), STOPPED]),
+    (UnknownIsNotAbsent, "above the minimum", [two(0, SMALL, SMALL), STOPPED_ABOVE]),
+    (UnknownIsNotAbsent, "room long ago", [two(0, SMALL, FULL), sample(9_000),
+        replace(STOPPED, at_ms=9_001)]),
     (Reconnection, "restarted", [sample(0), CUT, sample(8_000), MENDED, sample(19_000, NEW_PID)]),
     (Reconnection, "moved", [sample(0), CUT, sample(8_000), MENDED, STARTED, FEWER]),
     (Reconnection, "too few", [sample(0), CUT, sample(8_000), MENDED, sample(19_000, BARE)]),
-    (UnknownIsNotAbsent, "the last but one", [sample(0), ReplicaStopped(1, "a", "faces", least=2)]),
+    (UnknownIsNotAbsent, "the last but one", [sample(0), STOPPED]),
     (RolloutsTakeNothing, "one", [FaultBegan(0, "plan", "", True), SIGNED, sample(1, BARE)]),
     (RestStaysRest, "a start", [sample(0, quiet_ms=61_000), STARTED]),
     (ServesInTheEnd, "a pipeline twice", [sample(0, replace(GOOD_NODE, pipelines=frozenset("p")),
@@ -229,7 +250,7 @@ BROKEN: list[tuple[type[Check], str, Sequence[Fact]]] = [
     (RefusedStates, "in force", [BAD_STATE, sample(1, GOES_BY_IT)]),
     (RefusedStates, "after a start", [IN_FORCE_SAVED, CoreStarted(2, "a", (1, 3), 1, (1, 2))]),
     (RefusedStates, "a start", [*REFUSED_ALONE, STARTED]),
-    (RefusedStates, "a stop", [*REFUSED_ALONE, ReplicaStopped(1, "a", "faces", least=1)]),
+    (RefusedStates, "a stop", [*REFUSED_ALONE, STOPPED_OF_ONE]),
     (RefusedStates, "a pipeline", [*REFUSED_ALONE, DOOR]),
     (RefusedStates, "another worker", [*REFUSED_ALONE, sample(1, NEW_PID)]),
 ]  # fmt: skip
@@ -249,7 +270,14 @@ KEPT: list[tuple[type[Check], str, Sequence[Fact]]] = [
         range(0, 40_000, 999)]),
     (AlarmsCleared, "in the plan", [sample(0, LASTING, 101_000)]),
     (ServesInTheEnd, "all", [sample(0, quiet_ms=101_000)]),
-    (ServesInTheEnd, "no room", [sample(0, replace(BARE, pending=frozenset({"faces"})), 101_000)]),
+    (ServesInTheEnd, "no room", [two(0, NO_ROOM, SMALL, 101_000)]),
+    (Minimum, "no room", [CRASHED, two(27_000, NO_ROOM, SMALL)]),
+    (Minimum, "no room in either part", [CRASHED, two(27_000, replace(DEAF, room=1), APART)]),
+    (UnknownIsNotAbsent, "no room", [two(0, SMALL, FULL), STOPPED]),
+    (UnknownIsNotAbsent, "no room a moment ago", [two(0, SMALL, FULL), sample(1), STOPPED]),
+    (UnknownIsNotAbsent, "no room in its part", [sample(0, ALONE), STOPPED]),
+    (RolloutsTakeNothing, "no room", [FaultBegan(0, "plan", "", True), SIGNED,
+        two(1, NO_ROOM, SMALL)]),
     (Minimum, "in time", [CRASHED, sample(21_000, BARE), sample(27_000)]),
     (Minimum, "not alone", [replace(CRASHED, alone=False), sample(27_000, BARE)]),
     (Minimum, "over before", [CRASHED, FaultEnded(23_000, "power", "c", True),
@@ -259,9 +287,9 @@ KEPT: list[tuple[type[Check], str, Sequence[Fact]]] = [
     (Reconnection, "a count that fell", [sample(0), CUT, sample(8_000), MENDED, FEWER]),
     (Reconnection, "another fault", [sample(0), CUT, sample(8_000), MENDED,
         FaultBegan(10_000, "power", "a", False), sample(19_000, NEW_PID)]),
-    (UnknownIsNotAbsent, "more than enough", [sample(0), ReplicaStopped(1, "a", "faces", least=1)]),
+    (UnknownIsNotAbsent, "more than enough", [sample(0), STOPPED_OF_ONE]),
     (UnknownIsNotAbsent, "it has not heard of a revocation", [sample(0),
-        ReplicaStopped(1, "a", "faces", least=2, formerly=1)]),
+        replace(STOPPED, formerly=1)]),
     (RolloutsTakeNothing, "all", [FaultBegan(0, "plan", "faces", True), SIGNED, sample(1)]),
     (RolloutsTakeNothing, "a fault", [SIGNED, FaultBegan(0, "plan", "faces", True), CRASHED,
         sample(1, BARE)]),

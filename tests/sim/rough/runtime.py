@@ -7,6 +7,7 @@ from mesh.site.local import ReplicaKey
 from protos.documents_pb2 import Phase, ServiceLoad
 from protos.runtime_pb2 import RuntimeState
 from tests.sim.checks.facts import PipelineStarted, ReplicaStopped, WorkerStarted
+from tests.sim.checks.room import minima
 from tests.sim.nodes import SimNode
 from tests.sim.rough.daemon import Daemon
 from tests.sim.rough.world import RoughWorld
@@ -69,13 +70,15 @@ class RoughRuntime(Daemon, SimNode):
         before = {k: s.state.phase for k, s in self.runs.items()}
         SimNode.do_Run(self, run)
         left = {(key.workload, key.index) for key in self.runs}
-        plans = {service.name: service.replicas_min for service in self.core.share.plan.services}
+        share = self.core.share
+        asked, least = minima(share.plan.services), minima(share.base.services)
         for key in sorted(before):
             ends = (key.workload, key.index) not in left and before[key] == Phase.SERVING
             if ends:
-                least, formerly = plans.get(key.workload, 0), self._formerly(key.workload)
+                name, formerly = key.workload, self._formerly(key.workload)
                 now_ms = self.world.now_ms
-                self.world.watch(ReplicaStopped(now_ms, self.name, key.workload, least, formerly))
+                fact = ReplicaStopped(now_ms, self.name, name, asked, least, formerly)
+                self.world.watch(fact)
 
     def _formerly(self, workload: str) -> int:
         hosts = [self.world.hosts[name] for name in self.world.former]

@@ -21,7 +21,7 @@ def sample_of(node: RoughNode) -> NodeSample:
     pipelines = frozenset(node.pipelines)
     if not node.up or node.frozen:
         return NodeSample(
-            node.on, False, serving, pids, pipelines, sent=sent, sent_bytes=sent_bytes
+            node.on, False, serving, pids, pipelines, sent=sent, sent_bytes=sent_bytes, room=0
         )
     core = node.core
     heads = core.peer.heads
@@ -41,7 +41,6 @@ def sample_of(node: RoughNode) -> NodeSample:
         trust=heads.trust.generation,
         live=tuple(core.membership.liveness.live()),
         placement=placement_of(placement),
-        pending=frozenset(placement.pending),
         registers={r.body.node: r.order for r in core.membership.registers.records()},
         alarms=frozenset((a.kind, a.subject) for a in core.alarms.states()),
         claims=frozenset(
@@ -61,7 +60,15 @@ def sample_of(node: RoughNode) -> NodeSample:
         changes=frozenset((*c.key, c.body.value) for c in core.changes.held),
         unix_ms=core.unix_ms(),
         lies=bool(node.lies),
+        room=_room(node),
+        unheard=frozenset(n for n in node.world.hosts if not node.world.answers(node.name, n)),
     )
+
+
+def _room(node: RoughNode) -> int:
+    """For how many replicas it takes new work: one for each core."""
+    works = node.runtime_up and not node.runtime_frozen and node.core.cordon.draining is None
+    return node.cores if works and node.lies != "nothing" else 0
 
 
 def placement_of(placement: Placement) -> object:
