@@ -88,6 +88,8 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("SITES", "sites", joined),
         Column("SERVING", "serving"),
         Column("DESIRED", "desired"),
+        Column("PLANNED", "planned"),
+        Column("LOCAL", "local", pairs),
         Column("MODEL", "spec.model"),
         Column("PINNED", "pinned", pairs),
         Column("PAUSED", "paused", joined),

@@ -304,7 +304,9 @@ class Resource(TypedDict, total=False):
     generation: int  # the state counter that changed it last
     version: str  # of a model
     sites: list[str]
-    desired: int  # replicas, in all sites
+    desired: int  # replicas, in all sites, with local changes
+    planned: int  # of a service that was scaled at a site: how many the plan asks for in all
+    local: dict[str, int]  # then by site, how many it has there
     serving: int  # replicas; of a pipeline: the nodes that run it, one in each site
     paused: list[str]  # of a service: the sites where its rollout is held; absent if none
     pinned: dict[str, str]  # of a service: by site, the model@version kept; absent if none

@@ -224,7 +224,7 @@ def joined(values: Sequence[str]) -> str:
     return ", ".join(values) or "-"
 
 
-def pairs(values: dict[str, str]) -> str:
+def pairs(values: dict[str, Any]) -> str:
     """By name: a map comes in another order each time."""
     return " ".join(f"{key}={value}" for key, value in sorted(values.items()))
 

@@ -16,6 +16,7 @@ from mesh.site.changes import (
     REASON_MAX,
     RESTART,
     ROLLBACK,
+    SCALE,
     Change,
     ChangeRefused,
     base_of,
@@ -158,6 +159,20 @@ def change_documents(changes: Iterable[Change]) -> list[Document]:
         }
         for change in sorted(changes, key=lambda one: (one.body.site, one.key))
     ]
+
+
+def scaled(changes: Iterable[Change]) -> dict[str, dict[str, int]]:
+    """Of each service that was scaled at sites: how many replicas it has at each. Of the changes of
+    one site the highest counts, and one that ends another says nothing."""
+    found: dict[str, dict[str, int]] = {}
+    for one in sorted(changes, key=lambda change: change.rank):
+        if one.body.field != SCALE:
+            continue
+        of_service = found.setdefault(one.body.workload, {})
+        of_service.pop(one.body.site, None)
+        if one.body.value:
+            of_service[one.body.site] = int(one.body.value)
+    return found
 
 
 def reported_changes(

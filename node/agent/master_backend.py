@@ -33,7 +33,7 @@ from node.agent.cordon import begun, check_at_master
 from node.agent.event_log import events
 from node.agent.fleet_alarms import Fleet, fleet_alarms
 from node.agent.fleet_documents import fleet_documents, fleet_workloads, undead
-from node.agent.local_changes import change_documents, reported_changes
+from node.agent.local_changes import change_documents, reported_changes, scaled
 from node.agent.looks import VERSION, Document, kinds_of, named, watch_by_looking
 from node.agent.master_delegations import MasterDelegations
 from node.agent.master_parts import MasterParts
@@ -227,7 +227,8 @@ class MasterBackend(MasterDelegations):
         """The resources of a kind, all for "", as they are applied and as they are."""
         bodies = [record.body for record in self._records()]
         content, live = self._p.authority.content, self._live()
-        return resources.resource_documents(content, bodies, live, kind)
+        changes = (one for site in content.known_sites() for one in self._changes_at(site))
+        return resources.resource_documents(content, bodies, live, scaled(changes), kind)
 
     def _site_of_node(self) -> dict[str, str]:
         return {name: one.site for name, one in self._p.authority.content.nodes.items()}

@@ -239,7 +239,8 @@ class NodeBackend(MastersAlone):
         core = self._p.core
         applied = core.peer.heads.state.applied
         bodies = [r.body for r in core.membership.registers.records()]
-        found = documents.plan_documents(core.branch, applied.counter if applied else 0, bodies)
+        counter, planned = applied.counter if applied else 0, core.in_force.planned
+        found = documents.plan_documents(core.branch, planned, counter, bodies)
         return [
             d | (lease_of(core, d["name"], now_ms()) if d["kind"] == "Pipeline" else {})
             for d in found

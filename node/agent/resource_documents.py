@@ -1,7 +1,7 @@
 """What a master was told, as documents for people: resources, releases, and its own events."""
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from mesh.desired.history import Version
@@ -9,7 +9,7 @@ from mesh.desired.parse import to_json
 from mesh.desired.resources import Pipeline, Service
 from mesh.journals.keys import RECORD
 from node.agent.lease_documents import lease_holders
-from node.agent.site_documents import is_nowhere, running_count, serving_count
+from node.agent.site_documents import counts, is_nowhere, running_count, serving_count
 from node.master.content import Content
 from node.master.events import EventRecord
 from protos.documents_pb2 import StableRegister
@@ -18,10 +18,15 @@ Document = dict[str, Any]
 
 
 def resource_documents(
-    content: Content, bodies: Sequence[StableRegister], live: Collection[str], kind: str
+    content: Content,
+    bodies: Sequence[StableRegister],
+    live: Collection[str],
+    local: Mapping[str, Mapping[str, int]],
+    kind: str,
 ) -> list[Document]:
     """The resources of a kind (of all if ""), and how it goes with them at the sites. `live`: the
-    nodes that are known to live."""
+    nodes that are known to live. `local`: of services that were scaled at sites, how many each has
+    there."""
     found, alive = [], [body for body in bodies if body.node in live]
     for (one_kind, name), resource in sorted(content.resources.by_key.items()):
         if kind not in ("", one_kind):
@@ -44,7 +49,8 @@ def resource_documents(
             document["lease_holders"] = holders
         if isinstance(resource, Service):
             document["version"] = spec["model"]
-            document["desired"] = spec["replicas"]["min"] * len(document["sites"])
+            planned: int = spec["replicas"]["min"]
+            document |= counts(document["sites"], planned, local.get(name, {}))
             document |= _steered(content, name)
             if not spec["replicas"]["min"]:
                 document["asleep"] = [

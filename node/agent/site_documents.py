@@ -1,6 +1,6 @@
 """Registers and plans as documents for people: the same at a node and at a master."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from mesh.heads.revocations import Revoked
@@ -208,11 +208,21 @@ def is_nowhere(bodies: Iterable[StableRegister], workload: str) -> bool:
     return not any(state.workload == workload for body in bodies for state in body.replicas)
 
 
+def counts(sites: Collection[str], planned: int, local: Mapping[str, int]) -> Document:
+    """How many replicas of a service there should be in all its sites. `planned` is how many the
+    plan asks of each; `local` are those of sites that were scaled locally, and said."""
+    document: Document = {"desired": sum(local.get(site, planned) for site in sites)}
+    if local:
+        document |= {"planned": planned * len(sites), "local": dict(local)}
+    return document
+
+
 def plan_documents(
-    branch: SiteBranch, counter: int, bodies: list[StableRegister]
+    branch: SiteBranch, planned: Plan, counter: int, bodies: list[StableRegister]
 ) -> list[Document]:
-    """The resources behind a site's plan, as the plan says them."""
+    """The resources behind a site's plan, as local changes have made it of what was `planned`."""
     plan = branch.plan
+    before = {service.name: service for service in planned.services}
     documents = [
         {
             "kind": "Model",
@@ -224,7 +234,7 @@ def plan_documents(
         }
         for model in plan.models
     ]
-    documents += [_service(plan, service, counter, bodies) for service in plan.services]
+    documents += [_service(plan, one, before[one.name], counter, bodies) for one in plan.services]
     documents += [
         {
             "kind": "Pipeline",
@@ -260,8 +270,14 @@ def _pipeline_spec(pipeline: PipelinePlan) -> Document:
 
 
 def _service(
-    plan: Plan, service: ServicePlan, counter: int, bodies: list[StableRegister]
+    plan: Plan,
+    service: ServicePlan,
+    planned: ServicePlan,
+    counter: int,
+    bodies: list[StableRegister],
 ) -> Document:
+    is_scaled = _bounds(service) != _bounds(planned)
+    local = {plan.site: service.replicas_min} if is_scaled else {}
     model = f"{service.model}@{service.model_version}"
     held: Document = {"paused": [plan.site]} if service.paused else {}
     if service.pinned:
@@ -274,7 +290,7 @@ def _service(
         "version": model,
         "generation": counter,
         "sites": [plan.site],
-        "desired": service.replicas_min,
+        **counts([plan.site], planned.replicas_min, local),
         "serving": serving_count(bodies, service.name),
         **held,
         "spec": {
@@ -283,3 +299,7 @@ def _service(
             "spares": service.spares,
         },
     }
+
+
+def _bounds(service: ServicePlan) -> tuple[int, int]:
+    return service.replicas_min, service.replicas_max

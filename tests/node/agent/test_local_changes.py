@@ -24,6 +24,12 @@ def changes(lab: Lab, daemon: str) -> list[tuple[str, str]]:
     return [(one["field"], one["value"]) for one in lab.try_get(daemon, "changes")]
 
 
+def counted(lab: Lab, daemon: str) -> tuple[object, ...]:
+    """What a daemon tells of how many replicas there should be."""
+    (service,) = lab.get(daemon, "services")
+    return tuple(service.get(key) for key in ("desired", "planned", "local"))
+
+
 def allow(lab: Lab) -> None:
     """The plan allows the site local changes, and all nodes know it."""
     lab.client(MASTER).apply(ALLOWING, "-", False)
@@ -48,10 +54,12 @@ def test_an_operator_scales_a_service_at_its_site_without_a_master(lab: Lab) -> 
         out = lab.meshctl("explain", SERVICE, *lab.at("b"))
         assert "the plan allows 2 to 2" in out
         assert "scale = 3, by ann at this site, until " in out
+        assert counted(lab, "b") == (3, 2, {"north": 3})
         wait_for("all know", lambda: all(changes(lab, n) == [("scale", "3")] for n in lab.nodes))
     finally:
         master.send_signal(signal.SIGCONT)
     wait_for("the master sees it", lambda: changes(lab, MASTER) == [("scale", "3")])
+    assert counted(lab, MASTER) == (3, 2, {"north": 3})
     wait_for(
         "the master has the reason",
         lambda: any(
@@ -65,6 +73,7 @@ def test_an_operator_scales_a_service_at_its_site_without_a_master(lab: Lab) -> 
     settle(lab)
     again = lab.run("meshctl", "local", "end", SERVICE, "scale", "--reason", "x", *lab.at("a"))
     assert "no local change of 'scale'" in again.err
+    wait_for("the master sees that too", lambda: counted(lab, MASTER) == (2, None, None))
 
 
 def test_what_is_not_allowed_is_refused_with_its_rule(lab: Lab) -> None:

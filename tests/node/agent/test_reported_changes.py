@@ -4,7 +4,8 @@ import pytest
 
 from mesh.core.changes import HELD_MAX
 from mesh.core.site_plan import site_plan
-from node.agent.local_changes import reported_changes
+from mesh.site.changes import Change, open_change
+from node.agent.local_changes import reported_changes, scaled
 from protos.documents_pb2 import Autonomy, Plan, StableRegister
 from tests.mesh.core.changing import HOUR, settled
 from tests.sim.nodes import SimNode
@@ -30,6 +31,18 @@ def read(
     changes = reported_changes([body], core.peer.heads.trust, planned, counter, now)
     assert site_plan(planned, changes, core.membership.registers)
     return [f"{one.body.field}={one.body.value}" for one in changes]
+
+
+def test_the_count_of_a_site_is_that_of_the_highest_change(node: SimNode) -> None:
+    def made(counter: int, value: str, field: str = "scale") -> Change:
+        envelope = local_change(node, counter=counter, value=value, field=field, artifact=b"a" * 32)
+        trust = node.core.peer.heads.trust
+        return open_change(envelope, trust.keys("operator"), trust.mesh, "south")
+
+    three, four, over, pinned = made(1, "3"), made(2, "4"), made(3, ""), made(9, "1.0.0", "pin")
+    assert scaled([pinned]) == {}
+    assert scaled([four, three, pinned]) == {"faces": {"south": 4}}
+    assert scaled([over, three, four]) == {"faces": {}}
 
 
 def planned(node: SimNode) -> Plan:

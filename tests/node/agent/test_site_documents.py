@@ -6,6 +6,7 @@ from node.agent.rollout_documents import rollout_documents
 from node.agent.site_documents import (
     asleep_documents,
     behind,
+    counts,
     in_force,
     phase_name,
     plan_documents,
@@ -54,8 +55,33 @@ def test_what_is_held_of_a_service_is_said(
 ) -> None:
     plan = Plan(site="south")
     plan.services.add(name="faces", model="m", model_version="1", **service)
-    (document, _) = plan_documents(SiteBranch(site="south", plan=plan), 7, [])
+    (document, _) = plan_documents(SiteBranch(site="south", plan=plan), plan, 7, [])
     assert {key: document[key] for key in ("paused", "pinned") if key in document} == held
+
+
+@pytest.mark.parametrize(
+    ("bounds", "said"),
+    [
+        pytest.param((2, 4), {"desired": 2}, id="as planned"),
+        pytest.param((3, 3), {"desired": 3, "planned": 2, "local": {"south": 3}}, id="scaled"),
+        pytest.param((2, 2), {"desired": 2, "planned": 2, "local": {"south": 2}}, id="kept"),
+    ],
+)
+def test_a_count_of_the_site_is_told_from_the_plans(
+    bounds: tuple[int, int], said: dict[str, object]
+) -> None:
+    planned, here = Plan(site="south"), Plan(site="south")
+    planned.services.add(name="faces", replicas_min=2, replicas_max=4)
+    here.services.add(name="faces", replicas_min=bounds[0], replicas_max=bounds[1])
+    (document, _) = plan_documents(SiteBranch(site="south", plan=here), planned, 7, [])
+    shown = {key: document[key] for key in ("desired", "planned", "local") if key in document}
+    assert shown == said
+
+
+def test_a_count_of_one_site_is_among_those_of_all() -> None:
+    assert counts(["north", "south"], 2, {}) == {"desired": 4}
+    scaled_there = {"desired": 5, "planned": 4, "local": {"south": 3}}
+    assert counts(["north", "south"], 2, {"south": 3}) == scaled_there
 
 
 @pytest.mark.parametrize(
@@ -73,7 +99,7 @@ def test_what_sleeps_is_said(least: int, phase: Phase | None, asleep: list[str] 
     body.replicas.add(workload="doors", phase=Phase.SERVING)
     if phase is not None:
         body.replicas.add(workload="faces", phase=phase)
-    (document, _) = plan_documents(SiteBranch(site="south", plan=plan), 7, [body])
+    (document, _) = plan_documents(SiteBranch(site="south", plan=plan), plan, 7, [body])
     assert document.get("asleep") == asleep
 
 
@@ -84,8 +110,8 @@ def test_a_pipeline_that_runs_is_counted() -> None:
     running.pipelines.add(workload="door", phase=Phase.SERVING)
     failed.pipelines.add(workload="door", phase=Phase.FAILED)
     branch = SiteBranch(site="south", plan=plan)
-    assert plan_documents(branch, 7, [running, failed])[0]["serving"] == 1
-    assert plan_documents(branch, 7, [failed])[0]["serving"] == 0
+    assert plan_documents(branch, plan, 7, [running, failed])[0]["serving"] == 1
+    assert plan_documents(branch, plan, 7, [failed])[0]["serving"] == 0
 
 
 def test_what_sleeps_is_among_the_workloads() -> None:

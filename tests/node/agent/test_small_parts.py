@@ -192,7 +192,7 @@ def test_the_resources_behind_a_plan() -> None:
         pipelines=[PipelinePlan(name="door", source="cam", service="faces", every_ms=200)],
     )
     branch = SiteBranch(site="north", plan=plan)
-    found = site_documents.plan_documents(branch, 7, [body("a", replicas=[served()])])
+    found = site_documents.plan_documents(branch, plan, 7, [body("a", replicas=[served()])])
     assert [(d["kind"], d["name"]) for d in found] == [
         ("Model", "m"),
         ("Service", "faces"),
