@@ -20,12 +20,13 @@ demo: .venv/installed
 test: .venv/installed
 	$(PYTEST) --numprocesses 7 --dist loadgroup $(PYTEST_ARGS)
 
-# As many drawn histories as are asked for: make sim SEEDS=1000 FIRST=26 MINUTES=10
+# As many drawn histories as are asked for: make sim SEEDS=1000 FIRST=26 MINUTES=10 NODES=3
 SEEDS ?= 100
 FIRST ?= 1
 MINUTES ?= 10
+NODES ?= 10
 sim: .venv/installed
-	$(BIN)/python -m tests.sim --seed $(FIRST) --seeds $(SEEDS) --minutes $(MINUTES)
+	$(BIN)/python -m tests.sim --seed $(FIRST) --seeds $(SEEDS) --minutes $(MINUTES) --nodes $(NODES)
 
 protos: .venv/installed
 	$(BIN)/python protos/generate.py

@@ -15,10 +15,23 @@ FIRST = int(os.environ.get("FIRST", "1"))
 SEEDS = range(FIRST, FIRST + int(os.environ.get("SEEDS", "25")))
 
 
+SMALL = ((1, 3), (1, 6), (2, 8), (3, 11), (5, 6))
+"""Sites of few nodes, and seeds: most of them once broke a promise, and each takes half a second."""
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_no_promise_is_broken_in_a_drawn_history(seed: int) -> None:
-    outcome = play(seed, NODES, MINUTES)
-    again = f"python -m tests.sim --seed {seed} --nodes {NODES} --minutes {MINUTES:g} --trace"
+    keeps_its_promises(seed, NODES, MINUTES)
+
+
+@pytest.mark.parametrize(("nodes", "seed"), SMALL)
+def test_no_promise_is_broken_in_a_small_site(nodes: int, seed: int) -> None:
+    keeps_its_promises(seed, nodes, minutes=3)
+
+
+def keeps_its_promises(seed: int, nodes: int, minutes: float) -> None:
+    outcome = play(seed, nodes, minutes)
+    again = f"python -m tests.sim --seed {seed} --nodes {nodes} --minutes {minutes:g} --trace"
     assert not outcome.broken, f"{outcome}\nreplay it: {again}"
 
 
