@@ -16,7 +16,7 @@ SEEDS = range(FIRST, FIRST + int(os.environ.get("SEEDS", "25")))
 
 
 SMALL = ((1, 3), (1, 6), (2, 8), (3, 11), (5, 6))
-"""Sites of few nodes, and seeds: most of them once broke a promise, and each takes half a second."""
+"""Sites of few nodes, and seeds: most once broke a promise, and each takes half a second."""
 
 
 @pytest.mark.parametrize("seed", SEEDS)
