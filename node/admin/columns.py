@@ -1,6 +1,6 @@
 """Which columns `meshctl get KIND` shows, and what it calls the kinds."""
 
-from node.admin.output import Column, clock, joined, pairs, seconds, short, size, time, yes
+from node.admin.output import Column, clock, fields, joined, pairs, seconds, short, size, time, yes
 
 COLUMNS: dict[str, tuple[Column, ...]] = {
     "nodes": (
@@ -130,7 +130,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("SEQ", "sequence"),
         Column("EVENT", "event"),
         Column("SUBJECT", "subject"),
-        Column("FIELDS", "fields", pairs),
+        Column("FIELDS", "fields", fields),
         Column("CAUSE", "cause"),
     ),
     "alarms": (

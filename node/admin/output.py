@@ -6,6 +6,7 @@ document's value is shown; `-o json` and `-o yaml` give the documents as they ca
 
 import io
 import json
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -196,6 +197,28 @@ def size(value: int) -> str:
 def time(value: int) -> str:
     """A time of a document in the local zone, with its offset."""
     return _local(value).strftime("%Y-%m-%d %H:%M:%S %z")
+
+
+TIMES = frozenset({"began", "ended", "expires", "heard", "made", "signed", "since", "started"})
+TIMES |= {"time", "until"}
+"""The keys of times in documents, and in the fields of events."""
+IN_MS = re.compile("[0-9]{12,14}")
+"""A time from 1973 to 5138. Anything else under such a key is a state's counter, or no time."""
+
+
+def readable(value: Any, key: str = "") -> Any:
+    """A document, or the part of one that is under `key`, with times as people read them."""
+    if isinstance(value, dict):
+        return {name: readable(one, name) for name, one in value.items()}
+    if isinstance(value, list):
+        return [readable(one, key) for one in value]
+    is_time = key in TIMES and IN_MS.fullmatch(str(value))  # in the fields of events it is text
+    return time(int(value)) if is_time else value
+
+
+def fields(values: dict[str, str]) -> str:
+    """The fields of an event."""
+    return pairs(readable(values))
 
 
 def clock(value: int) -> str:

@@ -14,8 +14,8 @@ from node.admin.output import (
     cell,
     clock,
     console,
+    fields,
     joined,
-    pairs,
     plain,
     seconds,
     size,
@@ -40,7 +40,7 @@ TIMELINE_COLUMNS = (
     Column("NODE", "node"),
     Column("EVENT", "event"),
     Column("SUBJECT", "subject"),
-    Column("FIELDS", "fields", pairs),
+    Column("FIELDS", "fields", fields),
 )
 
 TIMELINE_MAX = 40

@@ -20,6 +20,7 @@ from node.admin.output import (
     print_documents,
     print_lines,
     print_one,
+    readable,
     to_yaml,
 )
 from node.admin.session import Session
@@ -149,7 +150,7 @@ def describe(session: Session, kind: Kind, name: Annotated[str, typer.Argument()
         if session.options.output:
             print_documents(found, COLUMNS[wanted], session.options.output, "")
             return
-        sys.stdout.write("\n".join(to_yaml(document) for document in found))
+        sys.stdout.write("\n".join(to_yaml(readable(document)) for document in found))
         if wanted in RESOURCE_KINDS or wanted in ("nodes", "workloads"):
             _describe_events(client.get("events", limit=1000), name)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from node.admin import output
 from node.admin.main import app
 from node.admin.status_view import TIMELINE_MAX
 from tests.node.admin.support import MemoryBackend, World, master_at, serving
@@ -124,6 +125,29 @@ async def test_describe_leaves_a_line_between_two(world, master):
     master.documents["loads"] = [{"service": "faces", "node": "a"}, {"service": "faces"}]
     result = await world.run("describe", "loads", "faces")
     assert result.stdout == "service: faces\nnode: a\n\nservice: faces\n"
+
+
+async def test_times_are_shown_as_people_read_them_and_to_programs_as_numbers(world, master):
+    until = {"nodes": 3, "until": 7}  # a state's counter
+    version = {"version": "m@1", "time": BEGAN_MS, "state": 7}
+    event = {"time": BEGAN_MS, "node": "a", "event": "change.began", "subject": "faces"}
+    event["fields"] = {"until": str(BEGAN_MS), "value": str(BEGAN_MS)}
+    document = {"name": "faces", "versions": [version], "earlier_rosters": [until], "ended": False}
+    master.documents |= {"services": [document], "events": [event]}
+    shown = (await world.run("describe", "service", "faces")).stdout
+    when = output.time(BEGAN_MS)
+    assert f"time: {when}" in shown.replace("'", "")
+    assert "until: 7" in shown
+    assert "ended: false" in shown
+    assert f"until={when} value={BEGAN_MS}" in shown
+    whole = await world.run("describe", "service", "faces", "-o", "json")
+    assert json.loads(whole.stdout) == [document]
+
+
+async def test_a_time_of_no_calendar_is_shown_as_it_came(world, master):
+    master.documents["outages"] = [{"site": "south", "began": 10**18, "ended": 5}]
+    shown = (await world.run("describe", "outages", "south")).stdout
+    assert shown == f"site: south\nbegan: {10**18}\nended: 5\n"
 
 
 async def test_describe_gives_the_documents_alone_to_programs(world, master):
