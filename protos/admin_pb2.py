@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from protos import documents_pb2 as protos_dot_documents__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x12protos/admin.proto\x12\x07mesh.v1\x1a\x16protos/documents.proto\"E\n\nGetRequest\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04site\x18\x03 \x01(\t\x12\r\n\x05limit\x18\x04 \x01(\r\"\x1d\n\x08GetReply\x12\x11\n\tdocuments\x18\x01 \x03(\t\"=\n\x0c\x41pplyRequest\x12\x0c\n\x04yaml\x18\x01 \x01(\x0c\x12\x0f\n\x07\x64ry_run\x18\x02 \x01(\x08\x12\x0e\n\x06source\x18\x03 \x01(\t\"Y\n\nApplyReply\x12(\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x17.mesh.v1.ResourceChange\x12\x0f\n\x07\x63ounter\x18\x02 \x01(\x04\x12\x10\n\x08warnings\x18\x03 \x03(\t\"<\n\x0eResourceChange\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06\x63hange\x18\x03 \x01(\t\"+\n\rDeleteRequest\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"H\n\x0b\x44\x65leteReply\x12(\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x17.mesh.v1.ResourceChange\x12\x0f\n\x07\x63ounter\x18\x02 \x01(\x04\"3\n\x12\x43reateTokenRequest\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x0f\n\x07valid_s\x18\x02 \x01(\r\":\n\x10\x43reateTokenReply\x12\r\n\x05token\x18\x01 \x01(\t\x12\x17\n\x0f\x65xpires_unix_ms\x18\x02 \x01(\x04\"\'\n\x13PushManifestRequest\x12\x10\n\x08manifest\x18\x01 \x01(\x0c\"6\n\x11PushManifestReply\x12\x10\n\x08\x61rtifact\x18\x01 \x01(\x0c\x12\x0f\n\x07missing\x18\x02 \x03(\r\"H\n\tPushChunk\x12\x10\n\x08\x61rtifact\x18\x01 \x01(\x0c\x12\r\n\x05\x63hunk\x18\x02 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\x12\x0c\n\x04more\x18\x04 \x01(\x08\"\"\n\x0fPushChunksReply\x12\x0f\n\x07missing\x18\x01 \x03(\r\"\"\n\x0eReleaseRequest\x12\x10\n\x08\x61rtifact\x18\x01 \x01(\x0c\"\x1f\n\x0cReleaseReply\x12\x0f\n\x07\x63ounter\x18\x01 \x01(\x04\"-\n\rRevokeRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x1e\n\x0bRevokeReply\x12\x0f\n\x07\x63ounter\x18\x01 \x01(\x04\"@\n\x0eRestartRequest\x12\x10\n\x08workload\x18\x01 \x01(\t\x12\x0c\n\x04site\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"1\n\x0cRestartReply\x12\x10\n\x08replicas\x18\x01 \x01(\r\x12\x0f\n\x07\x63ounter\x18\x02 \x01(\x04\"P\n\x0eRolloutRequest\x12\x10\n\x08workload\x18\x01 \x01(\t\x12\x0c\n\x04site\x18\x02 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"M\n\nPinRequest\x12\x10\n\x08workload\x18\x01 \x01(\t\x12\x0c\n\x04site\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"=\n\nSteerReply\x12\r\n\x05sites\x18\x01 \x03(\t\x12\x0f\n\x07\x63ounter\x18\x02 \x01(\x04\x12\x0f\n\x07version\x18\x03 \x01(\t\"Q\n\rCordonRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x10\n\x08\x63ordoned\x18\x02 \x01(\x08\x12\x10\n\x08\x64raining\x18\x03 \x01(\x08\x12\x0e\n\x06reason\x18\x04 \x01(\t\"1\n\x0b\x43ordonReply\x12\x11\n\tworkloads\x18\x01 \x01(\r\x12\x0f\n\x07\x63ounter\x18\x02 \x01(\x04\"e\n\x12\x44raftChangeRequest\x12\x10\n\x08workload\x18\x01 \x01(\t\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\t\x12\x0f\n\x07valid_s\x18\x04 \x01(\r\x12\x0e\n\x06reason\x18\x05 \x01(\t\"\"\n\x10\x44raftChangeReply\x12\x0e\n\x06\x63hange\x18\x01 \x01(\x0c\"!\n\rChangeRequest\x12\x10\n\x08\x65nvelope\x18\x01 \x01(\x0c\"\x1d\n\x0b\x43hangeReply\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\"S\n\x0f\x44\x65legateRequest\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\r\x12\x10\n\x08valid_ms\x18\x03 \x01(\x04\x12\x11\n\tauthority\x18\x04 \x01(\x0c\"C\n\rDelegateReply\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\runtil_unix_ms\x18\x02 \x01(\x04\x12\x0f\n\x07\x63ounter\x18\x03 \x01(\x04\"2\n\x14\x45ndDelegationRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\"\n\x12GetSnapshotRequest\x12\x0c\n\x04site\x18\x01 \x01(\t\";\n\x10GetSnapshotReply\x12\'\n\x08snapshot\x18\x01 \x01(\x0b\x32\x15.mesh.v1.SiteSnapshot2\xc1\x08\n\x05\x41\x64min\x12-\n\x03Get\x12\x13.mesh.v1.GetRequest\x1a\x11.mesh.v1.GetReply\x12\x31\n\x05Watch\x12\x13.mesh.v1.GetRequest\x1a\x11.mesh.v1.GetReply0\x01\x12\x33\n\x05\x41pply\x12\x15.mesh.v1.ApplyRequest\x1a\x13.mesh.v1.ApplyReply\x12\x36\n\x06\x44\x65lete\x12\x16.mesh.v1.DeleteRequest\x1a\x14.mesh.v1.DeleteReply\x12\x45\n\x0b\x43reateToken\x12\x1b.mesh.v1.CreateTokenRequest\x1a\x19.mesh.v1.CreateTokenReply\x12H\n\x0cPushManifest\x12\x1c.mesh.v1.PushManifestRequest\x1a\x1a.mesh.v1.PushManifestReply\x12<\n\nPushChunks\x12\x12.mesh.v1.PushChunk\x1a\x18.mesh.v1.PushChunksReply(\x01\x12\x39\n\x07Release\x12\x17.mesh.v1.ReleaseRequest\x1a\x15.mesh.v1.ReleaseReply\x12\x36\n\x06Revoke\x12\x16.mesh.v1.RevokeRequest\x1a\x14.mesh.v1.RevokeReply\x12\x39\n\x07Restart\x12\x17.mesh.v1.RestartRequest\x1a\x15.mesh.v1.RestartReply\x12\x37\n\x07Rollout\x12\x17.mesh.v1.RolloutRequest\x1a\x13.mesh.v1.SteerReply\x12/\n\x03Pin\x12\x13.mesh.v1.PinRequest\x1a\x13.mesh.v1.SteerReply\x12\x36\n\x06\x43ordon\x12\x16.mesh.v1.CordonRequest\x1a\x14.mesh.v1.CordonReply\x12\x45\n\x0b\x44raftChange\x12\x1b.mesh.v1.DraftChangeRequest\x1a\x19.mesh.v1.DraftChangeReply\x12\x36\n\x06\x43hange\x12\x16.mesh.v1.ChangeRequest\x1a\x14.mesh.v1.ChangeReply\x12<\n\x08\x44\x65legate\x12\x18.mesh.v1.DelegateRequest\x1a\x16.mesh.v1.DelegateReply\x12\x46\n\rEndDelegation\x12\x1d.mesh.v1.EndDelegationRequest\x1a\x16.mesh.v1.DelegateReply\x12\x45\n\x0bGetSnapshot\x12\x1b.mesh.v1.GetSnapshotRequest\x1a\x19.mesh.v1.GetSnapshotReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x12protos/admin.proto\x12\x07mesh.v1\x1a\x16protos/documents.proto\"E\n\nGetRequest\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04site\x18\x03 \x01(\t\x12\r\n\x05limit\x18\x04 \x01(\r\"\x1d\n\x08GetReply\x12\x11\n\tdocuments\x18\x01 \x03(\t\"=\n\x0c\x41pplyRequest\x12\x0c\n\x04yaml\x18\x01 \x01(\x0c\x12\x0f\n\x07\x64ry_run\x18\x02 \x01(\x08\x12\x0e\n\x06source\x18\x03 \x01(\t\"Y\n\nApplyReply\x12(\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x17.mesh.v1.ResourceChange\x12\x0f\n\x07\x63ounter\x18\x02 \x01(\x04\x12\x10\n\x08warnings\x18\x03 \x03(\t\"<\n\x0eResourceChange\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06\x63hange\x18\x03 \x01(\t\"+\n\rDeleteRequest\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"H\n\x0b\x44\x65leteReply\x12(\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x17.mesh.v1.ResourceChange\x12\x0f\n\x07\x63ounter\x18\x02 \x01(\x04\"3\n\x12\x43reateTokenRequest\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x0f\n\x07valid_s\x18\x02 \x01(\r\":\n\x10\x43reateTokenReply\x12\r\n\x05token\x18\x01 \x01(\t\x12\x17\n\x0f\x65xpires_unix_ms\x18\x02 \x01(\x04\"\'\n\x13PushManifestRequest\x12\x10\n\x08manifest\x18\x01 \x01(\x0c\"6\n\x11PushManifestReply\x12\x10\n\x08\x61rtifact\x18\x01 \x01(\x0c\x12\x0f\n\x07missing\x18\x02 \x03(\r\"H\n\tPushChunk\x12\x10\n\x08\x61rtifact\x18\x01 \x01(\x0c\x12\r\n\x05\x63hunk\x18\x02 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\x12\x0c\n\x04more\x18\x04 \x01(\x08\"\"\n\x0fPushChunksReply\x12\x0f\n\x07missing\x18\x01 \x03(\r\"\"\n\x0eReleaseRequest\x12\x10\n\x08\x61rtifact\x18\x01 \x01(\x0c\"\x1f\n\x0cReleaseReply\x12\x0f\n\x07\x63ounter\x18\x01 \x01(\x04\"-\n\rRevokeRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"/\n\x0bRevokeReply\x12\x0f\n\x07\x63ounter\x18\x01 \x01(\x04\x12\x0f\n\x07\x61lready\x18\x02 \x01(\t\"@\n\x0eRestartRequest\x12\x10\n\x08workload\x18\x01 \x01(\t\x12\x0c\n\x04site\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"1\n\x0cRestartReply\x12\x10\n\x08replicas\x18\x01 \x01(\r\x12\x0f\n\x07\x63ounter\x18\x02 \x01(\x04\"P\n\x0eRolloutRequest\x12\x10\n\x08workload\x18\x01 \x01(\t\x12\x0c\n\x04site\x18\x02 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"M\n\nPinRequest\x12\x10\n\x08workload\x18\x01 \x01(\t\x12\x0c\n\x04site\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"=\n\nSteerReply\x12\r\n\x05sites\x18\x01 \x03(\t\x12\x0f\n\x07\x63ounter\x18\x02 \x01(\x04\x12\x0f\n\x07version\x18\x03 \x01(\t\"Q\n\rCordonRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x10\n\x08\x63ordoned\x18\x02 \x01(\x08\x12\x10\n\x08\x64raining\x18\x03 \x01(\x08\x12\x0e\n\x06reason\x18\x04 \x01(\t\"1\n\x0b\x43ordonReply\x12\x11\n\tworkloads\x18\x01 \x01(\r\x12\x0f\n\x07\x63ounter\x18\x02 \x01(\x04\"e\n\x12\x44raftChangeRequest\x12\x10\n\x08workload\x18\x01 \x01(\t\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\t\x12\x0f\n\x07valid_s\x18\x04 \x01(\r\x12\x0e\n\x06reason\x18\x05 \x01(\t\"\"\n\x10\x44raftChangeReply\x12\x0e\n\x06\x63hange\x18\x01 \x01(\x0c\"!\n\rChangeRequest\x12\x10\n\x08\x65nvelope\x18\x01 \x01(\x0c\"\x1d\n\x0b\x43hangeReply\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\"S\n\x0f\x44\x65legateRequest\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\r\x12\x10\n\x08valid_ms\x18\x03 \x01(\x04\x12\x11\n\tauthority\x18\x04 \x01(\x0c\"C\n\rDelegateReply\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\runtil_unix_ms\x18\x02 \x01(\x04\x12\x0f\n\x07\x63ounter\x18\x03 \x01(\x04\"2\n\x14\x45ndDelegationRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\"\n\x12GetSnapshotRequest\x12\x0c\n\x04site\x18\x01 \x01(\t\";\n\x10GetSnapshotReply\x12\'\n\x08snapshot\x18\x01 \x01(\x0b\x32\x15.mesh.v1.SiteSnapshot2\xc1\x08\n\x05\x41\x64min\x12-\n\x03Get\x12\x13.mesh.v1.GetRequest\x1a\x11.mesh.v1.GetReply\x12\x31\n\x05Watch\x12\x13.mesh.v1.GetRequest\x1a\x11.mesh.v1.GetReply0\x01\x12\x33\n\x05\x41pply\x12\x15.mesh.v1.ApplyRequest\x1a\x13.mesh.v1.ApplyReply\x12\x36\n\x06\x44\x65lete\x12\x16.mesh.v1.DeleteRequest\x1a\x14.mesh.v1.DeleteReply\x12\x45\n\x0b\x43reateToken\x12\x1b.mesh.v1.CreateTokenRequest\x1a\x19.mesh.v1.CreateTokenReply\x12H\n\x0cPushManifest\x12\x1c.mesh.v1.PushManifestRequest\x1a\x1a.mesh.v1.PushManifestReply\x12<\n\nPushChunks\x12\x12.mesh.v1.PushChunk\x1a\x18.mesh.v1.PushChunksReply(\x01\x12\x39\n\x07Release\x12\x17.mesh.v1.ReleaseRequest\x1a\x15.mesh.v1.ReleaseReply\x12\x36\n\x06Revoke\x12\x16.mesh.v1.RevokeRequest\x1a\x14.mesh.v1.RevokeReply\x12\x39\n\x07Restart\x12\x17.mesh.v1.RestartRequest\x1a\x15.mesh.v1.RestartReply\x12\x37\n\x07Rollout\x12\x17.mesh.v1.RolloutRequest\x1a\x13.mesh.v1.SteerReply\x12/\n\x03Pin\x12\x13.mesh.v1.PinRequest\x1a\x13.mesh.v1.SteerReply\x12\x36\n\x06\x43ordon\x12\x16.mesh.v1.CordonRequest\x1a\x14.mesh.v1.CordonReply\x12\x45\n\x0b\x44raftChange\x12\x1b.mesh.v1.DraftChangeRequest\x1a\x19.mesh.v1.DraftChangeReply\x12\x36\n\x06\x43hange\x12\x16.mesh.v1.ChangeRequest\x1a\x14.mesh.v1.ChangeReply\x12<\n\x08\x44\x65legate\x12\x18.mesh.v1.DelegateRequest\x1a\x16.mesh.v1.DelegateReply\x12\x46\n\rEndDelegation\x12\x1d.mesh.v1.EndDelegationRequest\x1a\x16.mesh.v1.DelegateReply\x12\x45\n\x0bGetSnapshot\x12\x1b.mesh.v1.GetSnapshotRequest\x1a\x19.mesh.v1.GetSnapshotReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -65,39 +65,39 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REVOKEREQUEST']._serialized_start=881
   _globals['_REVOKEREQUEST']._serialized_end=926
   _globals['_REVOKEREPLY']._serialized_start=928
-  _globals['_REVOKEREPLY']._serialized_end=958
-  _globals['_RESTARTREQUEST']._serialized_start=960
-  _globals['_RESTARTREQUEST']._serialized_end=1024
-  _globals['_RESTARTREPLY']._serialized_start=1026
-  _globals['_RESTARTREPLY']._serialized_end=1075
-  _globals['_ROLLOUTREQUEST']._serialized_start=1077
-  _globals['_ROLLOUTREQUEST']._serialized_end=1157
-  _globals['_PINREQUEST']._serialized_start=1159
-  _globals['_PINREQUEST']._serialized_end=1236
-  _globals['_STEERREPLY']._serialized_start=1238
-  _globals['_STEERREPLY']._serialized_end=1299
-  _globals['_CORDONREQUEST']._serialized_start=1301
-  _globals['_CORDONREQUEST']._serialized_end=1382
-  _globals['_CORDONREPLY']._serialized_start=1384
-  _globals['_CORDONREPLY']._serialized_end=1433
-  _globals['_DRAFTCHANGEREQUEST']._serialized_start=1435
-  _globals['_DRAFTCHANGEREQUEST']._serialized_end=1536
-  _globals['_DRAFTCHANGEREPLY']._serialized_start=1538
-  _globals['_DRAFTCHANGEREPLY']._serialized_end=1572
-  _globals['_CHANGEREQUEST']._serialized_start=1574
-  _globals['_CHANGEREQUEST']._serialized_end=1607
-  _globals['_CHANGEREPLY']._serialized_start=1609
-  _globals['_CHANGEREPLY']._serialized_end=1638
-  _globals['_DELEGATEREQUEST']._serialized_start=1640
-  _globals['_DELEGATEREQUEST']._serialized_end=1723
-  _globals['_DELEGATEREPLY']._serialized_start=1725
-  _globals['_DELEGATEREPLY']._serialized_end=1792
-  _globals['_ENDDELEGATIONREQUEST']._serialized_start=1794
-  _globals['_ENDDELEGATIONREQUEST']._serialized_end=1844
-  _globals['_GETSNAPSHOTREQUEST']._serialized_start=1846
-  _globals['_GETSNAPSHOTREQUEST']._serialized_end=1880
-  _globals['_GETSNAPSHOTREPLY']._serialized_start=1882
-  _globals['_GETSNAPSHOTREPLY']._serialized_end=1941
-  _globals['_ADMIN']._serialized_start=1944
-  _globals['_ADMIN']._serialized_end=3033
+  _globals['_REVOKEREPLY']._serialized_end=975
+  _globals['_RESTARTREQUEST']._serialized_start=977
+  _globals['_RESTARTREQUEST']._serialized_end=1041
+  _globals['_RESTARTREPLY']._serialized_start=1043
+  _globals['_RESTARTREPLY']._serialized_end=1092
+  _globals['_ROLLOUTREQUEST']._serialized_start=1094
+  _globals['_ROLLOUTREQUEST']._serialized_end=1174
+  _globals['_PINREQUEST']._serialized_start=1176
+  _globals['_PINREQUEST']._serialized_end=1253
+  _globals['_STEERREPLY']._serialized_start=1255
+  _globals['_STEERREPLY']._serialized_end=1316
+  _globals['_CORDONREQUEST']._serialized_start=1318
+  _globals['_CORDONREQUEST']._serialized_end=1399
+  _globals['_CORDONREPLY']._serialized_start=1401
+  _globals['_CORDONREPLY']._serialized_end=1450
+  _globals['_DRAFTCHANGEREQUEST']._serialized_start=1452
+  _globals['_DRAFTCHANGEREQUEST']._serialized_end=1553
+  _globals['_DRAFTCHANGEREPLY']._serialized_start=1555
+  _globals['_DRAFTCHANGEREPLY']._serialized_end=1589
+  _globals['_CHANGEREQUEST']._serialized_start=1591
+  _globals['_CHANGEREQUEST']._serialized_end=1624
+  _globals['_CHANGEREPLY']._serialized_start=1626
+  _globals['_CHANGEREPLY']._serialized_end=1655
+  _globals['_DELEGATEREQUEST']._serialized_start=1657
+  _globals['_DELEGATEREQUEST']._serialized_end=1740
+  _globals['_DELEGATEREPLY']._serialized_start=1742
+  _globals['_DELEGATEREPLY']._serialized_end=1809
+  _globals['_ENDDELEGATIONREQUEST']._serialized_start=1811
+  _globals['_ENDDELEGATIONREQUEST']._serialized_end=1861
+  _globals['_GETSNAPSHOTREQUEST']._serialized_start=1863
+  _globals['_GETSNAPSHOTREQUEST']._serialized_end=1897
+  _globals['_GETSNAPSHOTREPLY']._serialized_start=1899
+  _globals['_GETSNAPSHOTREPLY']._serialized_end=1958
+  _globals['_ADMIN']._serialized_start=1961
+  _globals['_ADMIN']._serialized_end=3050
 # @@protoc_insertion_point(module_scope)

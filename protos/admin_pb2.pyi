@@ -140,10 +140,12 @@ class RevokeRequest(_message.Message):
     def __init__(self, node: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class RevokeReply(_message.Message):
-    __slots__ = ("counter",)
+    __slots__ = ("counter", "already")
     COUNTER_FIELD_NUMBER: _ClassVar[int]
+    ALREADY_FIELD_NUMBER: _ClassVar[int]
     counter: int
-    def __init__(self, counter: _Optional[int] = ...) -> None: ...
+    already: str
+    def __init__(self, counter: _Optional[int] = ..., already: _Optional[str] = ...) -> None: ...
 
 class RestartRequest(_message.Message):
     __slots__ = ("workload", "site", "reason")

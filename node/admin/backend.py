@@ -90,6 +90,15 @@ class Steered:
 
 
 @dataclass(frozen=True, slots=True)
+class Revoked:
+    """The counter of the state in which a node is revoked; `already` is the reason of an earlier
+    revocation, which stands: "" if this one is new."""
+
+    counter: int
+    already: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Cordoned:
     """How many workloads still run on the node, as far as this daemon knows; the counter of the
     state that holds it back, 0 at the node itself."""
@@ -149,7 +158,7 @@ class Backend(Protocol):
         """Publishes a whole artifact under its name and version; the counter that says so."""
         ...
 
-    async def revoke(self, node: str, reason: str) -> int: ...
+    async def revoke(self, node: str, reason: str) -> Revoked: ...
 
     async def restart(self, workload: str, site: str, reason: str) -> Restarted: ...
 

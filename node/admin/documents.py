@@ -27,8 +27,9 @@ Kinds and what they give, one document each:
 | `outages` | Outage | each outage, the latest last; at a node, of its site |
 | `tokens` | Token | each join token not used up yet (masters) |
 
-`name` picks one document (a node's ID, a resource's name, a model's name, an alarm's kind, a
-workload's or a rollout's service's name; for events the node), `site` those of one site.
+`name` picks one document (a node's ID, a resource's name, a model's name, an artifact's name or
+NAME@VERSION, an alarm's kind, a workload's or a rollout's service's name; for events the node),
+`site` those of one site.
 """
 
 from typing import Any, TypedDict

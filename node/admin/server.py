@@ -131,8 +131,10 @@ class AdminServicer(Generated):
         async with Refusals(context):
             _check_name("node", request.node, needed=True)
             _check_reason(request.reason)
-            counter = await self._backend.revoke(request.node, request.reason)
-            return pb.RevokeReply(counter=counter)
+            if not request.reason.strip():
+                raise BadInput("every peer that refuses the node will say why: give a --reason")
+            done = await self._backend.revoke(request.node, request.reason)
+            return pb.RevokeReply(counter=done.counter, already=done.already)
 
     async def Restart(self, request: pb.RestartRequest, context: Context) -> pb.RestartReply:  # noqa: N802
         async with Refusals(context):

@@ -52,8 +52,13 @@ def kinds_of(source: Source) -> dict[str, Callable[[], list[Document]]]:
 
 def named(kind: str, found: list[Document], name: str) -> list[Document]:
     """Those of the kind that have this name; all for ""."""
-    key = NAME_KEYS.get(kind, "name")
-    return [document for document in found if not name or document.get(key) == name]
+    return [document for document in found if not name or name in _names(kind, document)]
+
+
+def _names(kind: str, document: Document) -> tuple[object, ...]:
+    """What a document may be called: an artifact also with its version, as what is pushed is."""
+    own = document.get(NAME_KEYS.get(kind, "name"))
+    return (own, f"{own}@{document['version']}") if kind == "artifacts" else (own,)
 
 
 async def watch_by_looking(

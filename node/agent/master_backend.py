@@ -24,6 +24,7 @@ from node.admin.backend import (
     NotHere,
     Pushed,
     Restarted,
+    Revoked,
     Steered,
 )
 from node.agent import resource_documents as resources
@@ -298,10 +299,10 @@ class MasterBackend(MasterDelegations):
         self._pushed.pop(artifact, None)
         return counter
 
-    async def revoke(self, node: str, reason: str) -> int:
+    async def revoke(self, node: str, reason: str) -> Revoked:
         """Takes a node's keys out of the mesh."""
-        counter: int = await self._change(self._p.authority.revoke, node, reason)
-        return counter
+        done = await self._change(self._p.authority.revoke, node, reason)
+        return Revoked(done.counter, done.already)
 
     async def restart(self, workload: str, site: str, reason: str) -> Restarted:
         """Raises the plan's counter, so that the sites restart the workload."""

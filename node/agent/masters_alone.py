@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NoReturn
 
-from node.admin.backend import Applied, DelegationMade, NewToken, NotHere, Pushed, Steered
+from node.admin.backend import Applied, DelegationMade, NewToken, NotHere, Pushed, Revoked, Steered
 
 
 class MastersAlone:
@@ -30,7 +30,7 @@ class MastersAlone:
     async def release(self, artifact: bytes) -> int:
         _refuse("release models")
 
-    async def revoke(self, node: str, reason: str) -> int:
+    async def revoke(self, node: str, reason: str) -> Revoked:
         _refuse("revoke")
 
     async def delegate(

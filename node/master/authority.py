@@ -39,7 +39,7 @@ from node.master.events import EventBook, EventRecord, Told, printable
 from node.master.publisher import Draft, Publisher
 from node.master.records import AlarmRecord, ReleaseRecord, TokenRecord
 from node.master.requests import EnrolmentRequest
-from node.master.revoking import without_keys
+from node.master.revoking import Revoked, without_keys
 from node.master.steering import Steered, Steering
 from node.master.store import Store, Write
 from protos.documents_pb2 import Branch
@@ -232,8 +232,9 @@ class Authority:
             writes = [put_release(record), Write(MANIFESTS, artifact.digest.hex(), envelope)]
             return self._publisher.commit(self._publisher.draft(after), writes)
 
-    def revoke(self, node: str, reason: str) -> int:
-        """Takes a node's keys out of the mesh; the state's counter. Raises NotFound, Busy."""
+    def revoke(self, node: str, reason: str) -> Revoked:
+        """Takes a node's keys out of the mesh. What is revoked stays so, for the reason that was
+        given then. Raises NotFound, Busy."""
         reason = printable(reason)
         with self._lock:
             before = self.content
@@ -241,7 +242,7 @@ class Authority:
             if present is None:
                 raise NotFound(f"there is no node {node!r}; list them: meshctl get nodes")
             if present.revoked:
-                return self.counter
+                return Revoked(self.counter, present.revoked)
             revoked = replace(present, revoked=reason)
             after = replace(before, nodes={**before.nodes, node: revoked})
             next_counter = self._publisher.next_counter
@@ -249,7 +250,7 @@ class Authority:
             writes = [put_node(revoked), gone]
             writes.append(Write(ALARMS, f"Clone/{node}", None))
             writes += self._book.writes(Told("node.revoked", node, reason, [present.site]))
-            return self._publisher.commit(self._publisher.draft(after), writes)
+            return Revoked(self._publisher.commit(self._publisher.draft(after), writes))
 
     def cordon(self, node: str, cordoned: bool, draining: bool, reason: str) -> int:
         """Whether a node takes work; `draining` implies `cordoned`, neither lets it take work

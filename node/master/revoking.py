@@ -1,12 +1,21 @@
 """Keys that count no longer, whoever took them out: an operator at a master, or a box in the node's
 place."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from mesh.heads.identity import Identity
 from node.master.content import Content, put_revocation
 from node.master.records import NodeRecord, RevocationRecord
 from node.master.store import Write
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """The counter of the state in which a node is revoked, and why it was already; "": it was
+    not."""
+
+    counter: int
+    already: str = ""
 
 
 def without_keys(

@@ -140,8 +140,10 @@ def revoke(
     """Shuts a node out of the mesh for good: every peer refuses its key from then on."""
     with session.master() as client:
         reply = client.revoke(node, reason)
-    document = {"node": node, "reason": reason, "counter": reply.counter}
+    document = {"node": node, "reason": reply.already or reason, "counter": reply.counter}
     text = f"{node} is revoked from state {reply.counter} on; to let it in again, it must join anew"
+    if reply.already:
+        text = f"{node} was revoked already, and stays so: {reply.already} (state {reply.counter})"
     print_one(document, session.options.output, lambda _: say(text))
 
 

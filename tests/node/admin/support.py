@@ -28,6 +28,7 @@ from node.admin.backend import (
     Pushed,
     Refused,
     Restarted,
+    Revoked,
     Steered,
 )
 from node.admin.contexts import Address, Context
@@ -115,9 +116,10 @@ class MemoryBackend:
         self.released.append(artifact)
         return 9
 
-    async def revoke(self, node: str, reason: str) -> int:
-        self.revoked[node] = reason
-        return 10
+    async def revoke(self, node: str, reason: str) -> Revoked:
+        already = self.revoked.get(node, "")
+        self.revoked[node] = already or reason
+        return Revoked(10, already)
 
     async def restart(self, workload: str, site: str, reason: str) -> Restarted:
         if workload == "bug":

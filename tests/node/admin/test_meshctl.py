@@ -274,8 +274,14 @@ async def test_delete_restart_revoke_and_tokens_reach_the_master(world, master):
     deleted = await world.run("delete", "service", "faces")
     assert deleted.stdout.split()[-3:] == ["Service", "faces", "deleted"]
     assert "state 11" in (await world.run("restart", "faces")).stdout
-    await world.run("node", "revoke", "north-b", "--reason", "stolen")
-    assert master.revoked == {"north-b": "stolen"}
+    revoke = ("node", "revoke", "north-b", "--reason")
+    assert "is revoked from state 10 on" in (await world.run(*revoke, "stolen")).stdout
+    again = await world.run(*revoke, "lost")
+    assert again.stdout == "north-b was revoked already, and stays so: stolen (state 10)\n"
+    assert (again.exit_code, master.revoked) == (0, {"north-b": "stolen"})
+    assert json.loads((await world.run(*revoke, "lost", "-o", "json")).stdout)["reason"] == "stolen"
+    silent = await world.run(*revoke, "")
+    assert (silent.exit_code, "give a --reason" in silent.stderr) == (2, True)
     token = await world.run("token", "create", "--site", "north")
     assert token.stdout == "M1.id.north.pin\n"
     assert "meshd node join" in token.stderr

@@ -68,6 +68,9 @@ async def code_of(call) -> grpc.StatusCode:
             id="long reason",
         ),
         pytest.param(
+            "Revoke", pb.RevokeRequest(node="n", reason=" "), "INVALID_ARGUMENT", id="no reason"
+        ),
+        pytest.param(
             "Rollout", pb.RolloutRequest(action="undo"), "INVALID_ARGUMENT", id="no service"
         ),
         pytest.param(

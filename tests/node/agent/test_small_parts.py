@@ -12,6 +12,7 @@ from node.agent.book import Book
 from node.agent.config import NodeSection
 from node.agent.event_log import events
 from node.agent.folder_files import ready_path, remove_ready, try_write_ready, write_ready
+from node.agent.looks import named
 from node.agent.machine import capacity
 from node.disk.files import Disk
 from protos.documents_pb2 import (
@@ -201,3 +202,22 @@ def test_the_resources_behind_a_plan() -> None:
     ]
     assert (found[1]["desired"], found[1]["serving"]) == (2, 1)
     assert {d["generation"] for d in found} == {7}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "found"),
+    [
+        pytest.param("artifacts", "faces", [1, 2], id="all versions"),
+        pytest.param("artifacts", "faces@2", [2], id="one version"),
+        pytest.param("artifacts", "faces@3", [], id="no such version"),
+        pytest.param("models", "faces@2", [], id="of artifacts alone"),
+        pytest.param("artifacts", "", [1, 2, 3], id="all"),
+    ],
+)
+def test_an_artifact_is_named_as_it_is_pushed(kind: str, name: str, found: list[int]) -> None:
+    documents = [
+        {"name": "faces", "version": "1", "bytes": 1},
+        {"name": "faces", "version": "2", "bytes": 2},
+        {"name": "map", "version": "2", "bytes": 3},
+    ]
+    assert [document["bytes"] for document in named(kind, documents, name)] == found

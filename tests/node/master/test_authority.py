@@ -17,6 +17,7 @@ from mesh.signed import Signer, verify
 from node.disk.authority_folder import MeshPaths
 from node.master.authority import Authority, Change
 from node.master.errors import Busy, MasterRefused, NotFound
+from node.master.revoking import Revoked
 from node.master.store import SqliteStore
 from protos.documents_pb2 import Manifest, Plan, StateBody, TrustBody
 from tests.node.master.fleet import START_MS, Fleet
@@ -204,8 +205,9 @@ def test_only_a_release_key_releases(fleet: Fleet) -> None:
 def test_revoke(fleet: Fleet) -> None:
     fleet.join("node-1", "north")
     fleet.join("node-2", "north")
-    counter = fleet.authority.revoke("node-1", "stolen")
-    assert fleet.authority.revoke("node-1", "again") == counter
+    done = fleet.authority.revoke("node-1", "stolen")
+    assert done.already == ""
+    assert fleet.authority.revoke("node-1", "again") == Revoked(done.counter, "stolen")
     branch = fleet.authority.branch("site/north")
     assert branch is not None
     assert [one.node for one in open_site_branch(branch[1], "north").roster] == ["node-2"]
