@@ -26,7 +26,10 @@ from mesh.hashing import sha256
 from protos.peer_pb2 import Frame, Want
 
 ASK_MS = 1_000
-"""Between two rounds of asking for manifests that nobody sent yet."""
+ASK_MS_MAX = 10_000
+"""Between two rounds of asking for manifests that nobody sent yet: twice as long after each round,
+while the same are missing. All neighbours and the masters are asked, and where none of them has a
+manifest they may not have it for long. Who is linked anew is asked at once."""
 RETRY_MS = 15_000
 """After a disk refused an artifact."""
 REMOVE_AGAIN_MS = 60_000
@@ -73,7 +76,8 @@ class Artifacts:
         """Those whose removal the disk refused: when it is tried again, and how long that took."""
         self._cramped: set[bytes] = set()
         """Those that did not fit."""
-        self._asked_ms = -ASK_MS
+        self._ask_ms = 0
+        self._ask_pause_ms = ASK_MS
         self._stored: dict[bytes, int] = {}
         self._retry_ms: dict[bytes, int] = {}
 
@@ -107,7 +111,10 @@ class Artifacts:
         self.failed = {d: why for d, why in self.failed.items() if d in self._needed}
         self._cramped &= self._needed
         both = self._planned | self._needed
-        self._missing = both - self.known.keys() - self.refused.keys() - self._going.keys()
+        missing = both - self.known.keys() - self.refused.keys() - self._going.keys()
+        if not missing <= self._missing:
+            self._ask_ms, self._ask_pause_ms = now_ms, ASK_MS
+        self._missing = missing
         for digest in sorted(before - self._needed - self.complete):
             self.swarm.forget(digest, now_ms)
             self._begun.discard(digest)
@@ -270,8 +277,9 @@ class Artifacts:
             if now_ms >= self._retry_ms[digest]:
                 del self._retry_ms[digest]
                 outputs += self._start(digest, now_ms)
-        if self._missing and now_ms - self._asked_ms >= ASK_MS:
-            self._asked_ms = now_ms
+        if self._missing and now_ms >= self._ask_ms:
+            self._ask_ms = now_ms + self._ask_pause_ms
+            self._ask_pause_ms = min(2 * self._ask_pause_ms, ASK_MS_MAX)
             outputs += self.ask([*self._neighbours(), *self._masters()])
         return outputs
 
