@@ -37,6 +37,7 @@ from mesh.exchange.links import Link, Links
 from mesh.exchange.membership import Membership
 from mesh.exchange.register_flow import RegisterFlow
 from mesh.hashing import ranked
+from mesh.journals.keys import LogKey
 from mesh.journals.logs import Logs
 from mesh.journals.writers import Writers
 from mesh.registers.store import NodeKeys, Registers
@@ -101,6 +102,7 @@ class Peer:
         self._flow = self._journals.flow
         self._due = {"offer": now_ms, "resume": now_ms}
         self._round = 0
+        self._offered_to: list[str] = []
         self._gateway = Gateway(membership) if membership is not None else None
 
     # ---- what is known ----
@@ -152,7 +154,7 @@ class Peer:
                 self.logs.stored(event.batch)
                 self._flow.grew(event.batch.key)
                 self._journals.saved(event.batch.key, event.batch.last)
-                return self._offer()
+                return self._grew(event.batch.key)
             case AcknowledgementsSigned():
                 return self._acknowledgements(list(event.envelopes), "", now_ms)
             case BatchLost():
@@ -329,14 +331,23 @@ class Peer:
         known = [log for log in want.logs if registers.get(log.log.node) is not None]
         return JournalWant(logs=known)
 
+    def _grew(self, log: LogKey) -> list[Instruction]:
+        """Offers a log that has grown, where it is news; and all, where others should have them."""
+        targets = self._offer_targets()
+        is_news = targets != self._offered_to or self._flow.is_news(log, targets)
+        return self._offer() if is_news else []
+
     def _offer(self, again: bool = False) -> list[Instruction]:
         """Offers journals to whoever should have them: see mesh/exchange/journal_flow.py."""
+        targets = self._offered_to = self._offer_targets()
+        return [Send(peer, data, "journal") for peer, data in self._flow.offer(targets, again)]
+
+    def _offer_targets(self) -> list[str]:
         if self.membership is None:
             return []
         mine = self.membership.registers.get(self.config.name)
         wanted = {self.gateway(), mine.body.copy_holder if mine else "", *self.masters()}
-        targets = [peer for peer in sorted(self.links) if peer in wanted]
-        return [Send(peer, data, "journal") for peer, data in self._flow.offer(targets, again)]
+        return sorted(peer for peer in wanted if peer in self.links)
 
     def _journal_offer(self, offer: JournalOffer, peer: str) -> list[Instruction]:
         if self.membership is not None and not self.masters():
@@ -377,9 +388,15 @@ class Peer:
             instructions += [*self._offer(again=True), *self._journals.resume(self.links)]
         if self._is_due("resume", RESUME_MS, now_ms):
             self._round += 1
-            one = ranked(f"resume {self.config.name} {self._round}", self.links)[:1]
-            instructions += self.heads.resume([*one, *self.masters()] if one else [])
+            instructions += self._resume()
         return instructions
+
+    def _resume(self) -> list[Instruction]:
+        """Asks for what is missing of the newest state: the masters, and one peer, each in turn."""
+        if not self.links or self.heads.fetching() is None:
+            return []
+        one = ranked(f"resume {self.config.name} {self._round}", self.links)[0]
+        return self.heads.resume([one, *self.masters()])
 
     def _is_due(self, what: str, every_ms: int, now_ms: int) -> bool:
         if now_ms - self._due[what] < every_ms:

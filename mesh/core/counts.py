@@ -34,6 +34,9 @@ class Counts:
         self.demand = Demand(node, registers, self._by_service, runtime)
         self._kept: dict[str, Scaler] = {}
         self._looked_ms = now_ms
+        self._plan: Plan | None = None
+        self._live: Collection[str] = ()
+        self._keeps: Mapping[str, ServicePlan] = {}
 
     def of(self, plan: Plan, live: Collection[str]) -> dict[str, int]:
         """Service to how many replicas there should be."""
@@ -78,7 +81,7 @@ class Counts:
             return []
         self._looked_ms = now_ms
         near = Near(live, linked)
-        mine = {s.name: s for s in plan.services if keeper(s.name, live) == self._node}
+        mine = self._mine(plan, live)
         for name in self._kept.keys() - mine.keys():
             del self._kept[name]
         # What is kept here is not asked of anybody else: only a new keeper has to know the others.
@@ -88,6 +91,13 @@ class Counts:
             for name in sorted(mine)
             for entry in self._look(mine[name], counts[name], near, now_ms)
         ]
+
+    def _mine(self, plan: Plan, live: Collection[str]) -> Mapping[str, ServicePlan]:
+        """The services whose count this node keeps, worked out once for each plan and site."""
+        if plan is not self._plan or live != self._live:
+            self._plan, self._live = plan, live
+            self._keeps = {s.name: s for s in plan.services if keeper(s.name, live) == self._node}
+        return self._keeps
 
     def _look(self, service: ServicePlan, count: int, near: Near, now_ms: int) -> list[Instruction]:
         scaler = self._kept.get(service.name)

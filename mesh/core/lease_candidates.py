@@ -4,6 +4,7 @@ A node that cannot get one says so in its register, and the others leave it out:
 the ranking would keep all others from a pipeline that it cannot run itself.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from mesh.hashing import ranked
 from mesh.site.leases import LEASE_MS, Member, is_quorum, needs_lease
 from mesh.site.placement import reader
 from mesh.site.views import may_read
-from protos.documents_pb2 import PipelinePlan
+from protos.documents_pb2 import PipelinePlan, SiteBranch
 
 if TYPE_CHECKING:
     from mesh.core.node import NodeCore
@@ -69,6 +70,9 @@ class Unable:
         try in their turn that is so as before."""
         self._gave_up: dict[str, _GaveUp] = {}
         self._no_runtime_ms: int | None = None
+        self._branch: SiteBranch | None = None
+        self._sources: Collection[str] = ()
+        self._here: frozenset[str] = frozenset()
 
     def give_up(self, core: "NodeCore", workload: str, why: str, now_ms: int) -> None:
         """No quorum granted it for so long that another node is to try."""
@@ -77,8 +81,27 @@ class Unable:
 
     def look(self, core: "NodeCore", now_ms: int) -> None:
         """Finds out anew what this node cannot get."""
-        plans = [one for one in core.branch.plan.pipelines if needs_lease(one)]
-        here = {one.name for one in plans if one.source in core.facts.sources}
+        here = self._leased_here(core)
+        lacks_runtime = self._lacks_runtime(core, now_ms)
+        if here or self._gave_up or self.why or self.tries_ms:
+            self._forget(core, here, now_ms)
+        gets_none = bool(here) and (lacks_runtime or bool(core.leases.barred(core)))
+        names = here if gets_none else frozenset(self._gave_up)
+        if names != self.names:
+            self.names = names
+            core.stale = core.stale or "which leases this node can get"
+
+    def _leased_here(self, core: "NodeCore") -> frozenset[str]:
+        """The pipelines that need a lease and have their source here, worked out once a plan."""
+        branch, sources = core.branch, core.facts.sources
+        if branch is not self._branch or sources is not self._sources:
+            self._branch, self._sources = branch, sources
+            plans = [one for one in branch.plan.pipelines if needs_lease(one)]
+            self._here = frozenset(plan.name for plan in plans if plan.source in sources)
+        return self._here
+
+    def _forget(self, core: "NodeCore", here: frozenset[str], now_ms: int) -> None:
+        """Forgets what is over: of pipelines that are not here any more, or whose time has come."""
         for name in list(self._gave_up):
             if name not in here or self._may_retry(core, name, now_ms):
                 del self._gave_up[name]
@@ -89,12 +112,6 @@ class Unable:
             for name, why in self.why.items()
             if name in here and name not in core.leases.held and not has_holder(core, name)
         }
-        lacks_runtime = self._lacks_runtime(core, now_ms)
-        gets_none = bool(here) and (lacks_runtime or bool(core.leases.barred(core)))
-        names = frozenset(here if gets_none else self._gave_up)
-        if names != self.names:
-            self.names = names
-            core.stale = core.stale or "which leases this node can get"
 
     def _lacks_runtime(self, core: "NodeCore", now_ms: int) -> bool:
         """Whether there has been no runtime for long that would run it. One of an older release

@@ -155,15 +155,21 @@ class HeadsFlow:
         if seen is not None and not done and self._names and not self.too_new:
             self._fetch = BranchFetch(seen, seen.envelope, self._names, self.blobs)
 
-    def resume(self, peers: Sequence[str]) -> list[Instruction]:
-        """Asks peers for what is missing of the head that was seen and is not applied."""
+    def fetching(self) -> BranchFetch | None:
+        """What is being fetched of the head that was seen and is not applied; None: nothing is
+        missing, or nothing could be made of it."""
         if self._fetch is None:
             self._begin()
-        if self._fetch is None:
+        return self._fetch
+
+    def resume(self, peers: Sequence[str]) -> list[Instruction]:
+        """Asks peers for what is missing of the head that was seen and is not applied."""
+        fetch = self.fetching()
+        if fetch is None:
             return []
-        want = Want(state_counter=self._fetch.head.counter)
-        want.branches.extend(self._fetch.missing_branches())
-        want.blobs.extend(self._fetch.missing_blobs())
+        want = Want(state_counter=fetch.head.counter)
+        want.branches.extend(fetch.missing_branches())
+        want.blobs.extend(fetch.missing_blobs())
         return [Send(peer, encode(want=want), "branches of a newer state") for peer in peers]
 
     def take_branches(self, documents: Documents, peer: str) -> list[Instruction]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from mesh.events import SendBatches
 from mesh.exchange.frames import encode
-from mesh.journals.keys import LogKey, LogNameRefused
+from mesh.journals.keys import RECORD, LogKey, LogNameRefused
 from mesh.journals.logs import Logs
 from protos.peer_pb2 import JournalOffer, JournalWant, LogDigest
 
@@ -43,6 +43,11 @@ class JournalFlow:
         self._ready.discard(peer)
         if up:
             self._subscribers[peer] = _Subscriber()
+
+    def is_news(self, log: LogKey, peers: Iterable[str]) -> bool:
+        """Whether one of the peers has not heard of the log, nor is subscribed to it."""
+        subscribers = (self._subscribers[peer] for peer in peers if peer in self._subscribers)
+        return any(log not in one.sent and log not in one.offered for one in subscribers)
 
     def offer(self, peers: Iterable[str], again: bool = False) -> list[tuple[str, bytes]]:
         """Frames that offer what is not acknowledged yet: only news, or all of it `again`.
@@ -119,11 +124,8 @@ class JournalFlow:
         return want_frame(wanted) if wanted else None
 
     def _behind(self, subscriber: _Subscriber) -> LogKey | None:
-        for key in sorted(subscriber.sent, key=lambda key: (key.kind != "record", key)):
-            held = self._logs.held(key)
-            if held is not None and held.sequence > subscriber.sent[key]:
-                return key
-        return None
+        behind = [key for key, sent in subscriber.sent.items() if self._logs.goes_beyond(key, sent)]
+        return min(behind, key=lambda key: (key.kind != RECORD, key), default=None)
 
 
 def want_frame(wanted: Mapping[LogKey, int]) -> bytes:

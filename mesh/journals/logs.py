@@ -150,6 +150,11 @@ class Logs:
         log = self._logs.get(key)
         return None if log is None or log.held == _EMPTY else log.held
 
+    def goes_beyond(self, key: LogKey, sequence: int) -> bool:
+        """Whether more of the log than that is held on this disk."""
+        log = self._logs.get(key)
+        return log is not None and log.held.sequence > sequence
+
     def unacknowledged(self) -> list[tuple[LogKey, int]]:
         """Logs held beyond their acknowledgement, with the last sequence held: what to offer.
 

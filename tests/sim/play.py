@@ -229,7 +229,7 @@ def is_settled(sample: Sample) -> bool:
     if not all(node.awake for node in nodes):
         return False
     applied = {node.applied[1] for node in nodes}
-    same = len({repr(node.placement) for node in nodes}) == 1
+    same = len({node.placement for node in nodes}) == 1
     whole = all(len(node.live) == len(nodes) for node in nodes)
     least = expected_of(minima(sample.plan), sample.nodes)
     serve = all(

@@ -19,14 +19,18 @@ def differs(sample: Sample) -> str:
     if asleep:
         return f"{asleep} are not awake"
     for what in ("applied", "trust", "live", "placement"):
-        said: dict[str, list[str]] = {}
-        for name, node in nodes.items():
-            said.setdefault(repr(getattr(node, what)), []).append(name)
-        if len(said) > 1:
-            return f"{what}: " + "; ".join(f"{who}: {value}" for value, who in said.items())
+        if len({getattr(node, what) for node in nodes.values()}) > 1:
+            return f"{what}: " + _by_value(what, sample)
     if {node.in_force[1] for node in nodes.values()} != {sample.counter}:
         return f"state {sample.counter} is not in force"
     return ""
+
+
+def _by_value(what: str, sample: Sample) -> str:
+    said: dict[object, list[str]] = {}
+    for name, node in sample.nodes.items():
+        said.setdefault(getattr(node, what), []).append(name)
+    return "; ".join(f"{who}: {value}" for value, who in said.items())
 
 
 class Agreement(Check):
