@@ -24,11 +24,14 @@ class Ran:
         except DecodeError:
             services = Plan().services  # of another release: nothing is remembered
         self._services = {service_config(service): service for service in services}
+        self._before: dict[str, ServicePlan] = {}
 
     def plan(self, key: ReplicaKey, now: ServicePlan) -> ServicePlan | None:
         """The service in the replica's configuration, `now` being its present plan; None if
         nobody remembers it."""
-        return now if service_config(now) == key.config else self._services.get(key.config)
+        if service_config(now) == key.config:
+            return now
+        return self._services.get(key.config) or self._before.get(key.config)
 
     def covers(self, keys: Iterable[ReplicaKey]) -> bool:
         """Whether the configuration of each of these replicas is remembered."""
@@ -38,9 +41,12 @@ class Ran:
         """The artifacts of what the runtime was told last."""
         return {service.artifact for service in self._services.values()}
 
-    def told(self, run: Run) -> list[Instruction]:
-        """The runtime is told this: remembered, where it differs in configurations."""
+    def told(self, run: Run, serving: Iterable[ReplicaKey] = ()) -> list[Instruction]:
+        """The runtime is told this: remembered, where it differs in configurations. `serving` are
+        the replicas that serve; one whose successor is tried beside it may yet have to stay."""
         services = {key.config: plan for key, plan in run.replicas}
+        known, kept = {**self._before, **self._services}, {key.config for key in serving}
+        self._before = {config: plan for config, plan in known.items() if config in kept}
         ordered = [services[config] for config in sorted(services)]
         document = Plan(services=ordered).SerializeToString(deterministic=True)
         self._services = services

@@ -258,7 +258,7 @@ class Share:
         if run is None or (self._told is not None and view.same_run(run, self._told)):
             return []
         self._told = run
-        return [run, *self.ran.told(run)]
+        return [run, *self.ran.told(run, self._runtime.serving())]
 
     def _settled(self) -> bool:
         """Whether this node knows enough of its site to tell the runtime what to do."""

@@ -60,12 +60,13 @@ def decide(
 ) -> LocalWork:
     """What `node` runs now.
 
-    `running` are the replicas that the runtime was told to run last, `serving` those of them that
-    serve, `held` the artifacts that are whole on this disk. `fresh` are services that serve as
-    placed only since a moment: what moved away from here serves on meanwhile. What moved away
-    because it crashes here is tried on until it serves there.
+    `running` are the replicas that the runtime was told to run last, `serving` those that serve,
+    also beside one that is tried in their place, `held` the artifacts that are whole on this disk.
+    `fresh` are services that serve as placed only since a moment: what moved away from here serves
+    on meanwhile. What moved away because it crashes here is tried on until it serves there.
     """
-    held_artifacts, old, good = set(held), set(running), set(serving)
+    held_artifacts, good = set(held), set(serving)
+    old = good.union(running)
     replicas: set[ReplicaKey] = set()
     waiting: set[ReplicaKey] = set()
     tried = next((one.quarantined for one in nodes if one.node == node), frozenset())

@@ -4,7 +4,7 @@ import pytest
 
 from mesh.core.at_start import artifacts_at_start
 from protos.documents_pb2 import ModelPlan, Plan, ServicePlan, StableRegister
-from tests.mesh.core.rolling import SOAK_MS, settled
+from tests.mesh.core.rolling import SOAK_MS, settled, watch
 from tests.sim.checks.agreement import Agreement
 from tests.sim.draw import Act, Story, draw
 from tests.sim.nodes import SimNode
@@ -80,6 +80,18 @@ def test_that_version_outlives_a_power_cut_and_is_known_to_a_node_that_is_enroll
     first.power_off()
     site.world.run_until(lambda: new.serving("faces") == 1, 15_000, "at the new node")
     assert new.versions("faces") == ["1.0.0"]
+
+
+def test_what_moves_away_while_a_new_version_is_tried_there_serves_on_meanwhile() -> None:
+    site = settled(nodes=3, replicas=1)
+    (node,) = [node for node in site.nodes if node.serving("faces")]
+    site.publish(1, version="2.0.0", soak_ms=SOAK_MS)
+    trial = lambda: any(key.config not in before for key in node.runs)  # noqa: E731
+    before = {key.config for key in node.runs}
+    site.world.run_until(trial, 10_000, "the new version is tried")
+    site.publish(1, version="2.0.0", soak_ms=SOAK_MS, held_back={node.name: True})
+    fewest, _ = watch(site, 15_000)
+    assert (fewest, node.serving("faces"), site.serving()) == (1, 0, 1)
 
 
 @pytest.mark.parametrize(("nodes", "seed"), [(2, 5), (3, 4), (3, 11), (5, 3)])

@@ -246,7 +246,13 @@ def test_what_ran_is_remembered_by_configuration() -> None:
     assert isinstance(saved, SaveDocument)
     assert first.told(run) == []
     assert Ran(saved.data).plan(key, new) == old
-    assert first.plan(ReplicaKey("faces", 0, service_config(new)), new) == new
+    newer = ReplicaKey("faces", 0, service_config(new))
+    assert first.plan(newer, new) == new
+    (saved,) = first.told(Run(((newer, new),), (), (), ()), serving=[key])
+    assert (first.plan(key, new), first.artifacts()) == (old, {new.artifact})
+    assert Ran(saved.data).plan(key, new) is None
+    first.told(Run((), (), (), ()))
+    assert first.plan(key, new) is None
 
 
 # ---- artifacts ----

@@ -94,6 +94,12 @@ def test_what_moved_away_goes_once_it_serves_there(
     assert (key() in done.replicas) == kept
 
 
+def test_what_moved_away_while_a_new_version_is_tried_here_serves_on_in_the_old_one() -> None:
+    tried, served = [key(0, NOW)], [key(0, BEFORE)]
+    assert work({"b": 1}, tried, served).replicas == (key(0, BEFORE),)
+    assert work({"b": 1}, tried, served, elsewhere=1).replicas == ()
+
+
 def test_a_surplus_replica_does_not_stand_in_for_the_one_that_starts() -> None:
     done = work({"a": 1}, [key(0), key(1)], [key(1)])
     assert done.replicas == (key(0), key(1))

@@ -74,7 +74,7 @@ class ReplicaStopped:
 
     `asked` is how many of each service there should be now, as the node sees it, and `least` how
     many at least, by the plan that it goes by; `formerly`: how many of this one serve on machines
-    that are no nodes any more, as the node has not heard yet.
+    that are no nodes any more, as the node has not heard yet; `here`: how many serve here still.
     """
 
     at_ms: int
@@ -83,6 +83,7 @@ class ReplicaStopped:
     asked: Mapping[str, int]
     least: Mapping[str, int]
     formerly: int = 0
+    here: int = 0
 
 
 @dataclass(frozen=True)

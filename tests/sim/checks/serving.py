@@ -138,11 +138,10 @@ class UnknownIsNotAbsent(Check):
                 and node != fact.node
                 and fact.at_ms - at_ms <= UNSEEN_MS
             )
-            here = self._seen.get((fact.node, fact.workload), (0, 1))[1] - 1
             least = self._least(fact)
-            if others + here + fact.formerly < least:
+            if others + fact.here + fact.formerly < least:
                 what = f"{fact.node} stops {fact.workload}, and {others} others serve"
-                self.breaks(fact.at_ms, f"{what}, {here} more here; {least} should")
+                self.breaks(fact.at_ms, f"{what}, {fact.here} more here; {least} should")
 
     def _least(self, fact: ReplicaStopped) -> int:
         """As many as asked for; at least what there is room for, as it was in these seconds."""

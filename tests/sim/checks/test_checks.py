@@ -273,6 +273,7 @@ KEPT: list[tuple[type[Check], str, Sequence[Fact]]] = [
     (ServesInTheEnd, "no room", [two(0, NO_ROOM, SMALL, 101_000)]),
     (Minimum, "no room", [CRASHED, two(27_000, NO_ROOM, SMALL)]),
     (Minimum, "no room in either part", [CRASHED, two(27_000, replace(DEAF, room=1), APART)]),
+    (UnknownIsNotAbsent, "another here", [sample(0), replace(STOPPED, here=1)]),
     (UnknownIsNotAbsent, "no room", [two(0, SMALL, FULL), STOPPED]),
     (UnknownIsNotAbsent, "no room a moment ago", [two(0, SMALL, FULL), sample(1), STOPPED]),
     (UnknownIsNotAbsent, "no room in its part", [sample(0, ALONE), STOPPED]),

@@ -77,7 +77,8 @@ class RoughRuntime(Daemon, SimNode):
             if ends:
                 name, formerly = key.workload, self._formerly(key.workload)
                 now_ms = self.world.now_ms
-                fact = ReplicaStopped(now_ms, self.name, name, asked, least, formerly)
+                here = self.serving(name)
+                fact = ReplicaStopped(now_ms, self.name, name, asked, least, formerly, here)
                 self.world.watch(fact)
 
     def _formerly(self, workload: str) -> int:
