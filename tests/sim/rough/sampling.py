@@ -27,7 +27,9 @@ def sample_of(node: RoughNode) -> NodeSample:
     heads = core.peer.heads
     applied = heads.state.applied
     placement = core.placement
-    links = frozenset(node.world.machine(node.name, peer) for peer in core.peer.links)
+    # A link that broke in this very moment is with no machine any more, and not with its namesake.
+    machines = {node.world.machine(node.name, peer) for peer in core.peer.links}
+    links = frozenset(m for m in machines if frozenset((node.name, m)) in node.world.linked)
     former = {name: node.world.hosts[name].contact.tls_key for name in node.world.former}
     held = {record.keys.tls_key for record in core.membership.registers.records()}
     return NodeSample(
