@@ -1,19 +1,12 @@
-"""The log of a daemon: on stderr, as JSON where that is no terminal.
-
-structlog imports rich wherever that is installed, for colourful tracebacks: 4 MiB and 50 ms for
-each daemon of each node. So rich is out of sight while structlog is imported, and for that long.
-"""
+"""The log of a daemon: on stderr, as JSON where that is no terminal."""
 
 import logging
 import sys
 
-_RICH_HIDDEN = "rich" not in sys.modules
-if _RICH_HIDDEN:
-    sys.modules["rich"] = None  # type: ignore[assignment]  # what the import system looks for
-import structlog  # noqa: E402
+from node.unseen import unseen
 
-if _RICH_HIDDEN:
-    del sys.modules["rich"]
+with unseen("rich"):  # for colourful tracebacks: 4 MiB and 50 ms
+    import structlog
 
 
 def set_up_log(wanted: str) -> None:
