@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 
+from mesh.core.messages import Trouble
 from mesh.events import Contact, DialFailed, LinkDown, LinkUp, Received
 from mesh.heads.certificates import Certified
 from mesh.heads.identity import Identity
@@ -86,6 +87,7 @@ class Links:
         self._news = asyncio.Event()
         """Somebody may be due to be dialled earlier than it was thought."""
         self._closed_bytes = {"sent": 0, "received": 0}
+        self._refusal = ""
 
     # ---- what is known ----
 
@@ -141,6 +143,8 @@ class Links:
                 return None
             self._forget(peer, before, "a newer link took its place")
         opened = self._open[peer] = _Open(link, time.monotonic())
+        if not link.wan:
+            self._turned_away("")
         self._feed(LinkUp(contact_of(link.peer), link.wan))
         return opened
 
@@ -234,6 +238,8 @@ class Links:
                     link = await self._dial(address, target.identity, False)
                 except DialError as error:
                     reason = str(error)
+                    if error.kind == "refused":
+                        self._turned_away(reason)
                     continue
                 self._keep(link)
                 return
@@ -245,6 +251,15 @@ class Links:
                 target.next_s = time.monotonic() + target.backoff.next_s()
             target.dialling = False
             self._news.set()
+
+    def _turned_away(self, why: str) -> None:
+        """A neighbour knows this node and does not serve it; or one is linked with it, and what
+        another says may be wrong. Each names itself: the first to refuse is told."""
+        if any(not opened.link.wan for opened in self._open.values()):
+            why = ""
+        if bool(why) != bool(self._refusal):
+            self._refusal = why
+            self._feed(Trouble("TurnedAway", "neighbours", why, "critical"))
 
     async def dial_wan(self, address: str, identity: Identity) -> asyncio.Task[None]:
         """Opens a link with a master. Raises DialError. The task ends with the link."""

@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
+from mesh.core.messages import Trouble
 from mesh.events import DialFailed, LinkDown, LinkUp, Received
 from node.agent import links
 from tests.node.agent.fake_links import MASTER, FakeLink, Network, node
@@ -163,6 +165,26 @@ async def test_a_link_that_ends_at_once_is_not_dialled_without_a_pause(
             network.made[-1].close("not welcome")
             await until(lambda: not network.links.linked("a"))
     assert target.backoff._ceiling_s == links.LAN_RETRY_FIRST_S * 8
+
+
+async def test_a_node_that_its_neighbours_turn_away_is_an_alarm_until_it_is_linked_with_one(
+    make_network: MakeNetwork,
+) -> None:
+    network = make_network("b")
+    network.refusing = {"h:1", "h:2"}
+    network.links.know(node("a"), ["h:1"])
+    network.links.know(node("c"), ["h:2"])
+    told = Trouble("TurnedAway", "neighbours", "h:1: was revoked: stolen", "critical")
+    async with dialling(network):
+        await until(lambda: network.dialled.count("h:1") > 1 and network.dialled.count("h:2") > 1)
+        assert [event for event in network.fed if isinstance(event, Trouble)] == [told]
+        network.refusing = {"h:1"}
+        network.up = {"h:2"}
+        await until(lambda: network.links.linked("c"))
+        seen = len(network.dialled)
+        await until(lambda: len(network.dialled) > seen + 1)
+    said = [event for event in network.fed if isinstance(event, Trouble)]
+    assert said == [told, replace(told, message="")], "one that refuses it may be wrong"
 
 
 async def test_a_neighbour_that_is_long_gone_is_dialled_every_few_seconds_where_few_are(
