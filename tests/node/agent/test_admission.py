@@ -171,6 +171,8 @@ def test_a_box_is_admitted_without_a_master_and_is_a_node_like_any_other(site: L
     site.start("c", wait=False)  # whoever has it now
     wait_for("it finds nobody", lambda: "is revoked" in site.log("a") or "c" not in live(site, "a"))
     assert "c" not in live(site, "a")
+    asked = ("meshctl", "alarms", *site.at("c"))
+    wait_for("and says why", lambda: "d takes its place" in site.run(*asked).out)
 
 
 def request_is_the_same(lab: Lab, name: str, file: Path) -> bool:

@@ -210,7 +210,12 @@ class RoughNode(RoughRuntime):
         if up:
             self._wan_backoff.reset()
         self._wan_ms = now + int(self._wan_backoff.next_s() * 1000)
-        self.later(1 if up else DIAL_TIMEOUT_MS, lambda: self.feed(WanPath(up, "dialled")))
+
+        def tell() -> None:
+            if up or frozenset((self.name, identities.MASTER)) not in self.world.linked:
+                self.feed(WanPath(up, "dialled"))  # else a later dial was quicker
+
+        self.later(1 if up else DIAL_TIMEOUT_MS, tell)
 
     # ---- the journal ----
 
