@@ -37,6 +37,7 @@ class Cordon:
             kept = StableRegister()  # of another release: nothing was said
         self._own: bool | None = kept.draining if kept.cordoned or kept.draining else None
         self._reason = ""
+        self._by: dict[str, str] = {}  # a field of the entry: who said it, if that was here
         self._told = self._own
         self.drained = drained
 
@@ -70,6 +71,7 @@ class Cordon:
         """An operator said it here; the disk has it already."""
         self._own = event.draining if event.cordoned or event.draining else None
         self._reason = event.reason or "no reason was given"
+        self._by = {"operator": event.operator}
 
     def look(self, runtime: RuntimeView, cause: str) -> list[Instruction]:
         """Journals what changed since the last look, and that nothing runs here any more."""
@@ -77,8 +79,9 @@ class Cordon:
         holds = self.draining
         if holds != self._told:
             self._told, self.drained = holds, False
-            why, self._reason = self._reason or f"said at a master; {cause}", ""
-            entries.append(WriteJournal("record", EVENTS[holds], self._node, why))
+            why, by = self._reason or f"said at a master; {cause}", self._by
+            self._reason, self._by = "", {}
+            entries.append(WriteJournal("record", EVENTS[holds], self._node, why, by))
         if holds and not self.drained and runtime.is_empty():
             self.drained = True
             entries.append(WriteJournal("record", "node.drained", self._node, "nothing runs here"))

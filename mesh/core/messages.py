@@ -169,6 +169,7 @@ class CordonAsked:
     cordoned: bool
     draining: bool
     reason: str
+    operator: str
 
 
 @dataclass(frozen=True, slots=True)

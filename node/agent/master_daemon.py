@@ -55,6 +55,7 @@ from node.master.enrolment import EnrolmentServicer
 from node.master.outages import LinkHistory
 from node.master.store import SqliteStore, StoreRefused
 from node.net.credentials import TlsMaterial
+from node.net.identity import calling_operator
 from node.net.policy import Policy
 from node.net.server import Server
 from protos.documents_pb2 import Branch
@@ -88,7 +89,7 @@ class MasterDaemon:
         )
         self.boot = next_boot(folder.documents, secrets.token_bytes(8))
         self.store = SqliteStore(folder.path / "master.sqlite", keys.mesh)
-        self.authority = Authority(self.store, keys, wall_ms)
+        self.authority = Authority(self.store, keys, wall_ms, calling_operator)
         self.cursors = Cursors(self.store, self.name, keys.acknowledge_signer)
         self.history = LinkHistory(self.store)
         self.heard_ms: dict[str, int] = {}

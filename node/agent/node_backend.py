@@ -33,6 +33,7 @@ from node.agent.rollout_documents import rollout_documents
 from node.agent.site_snapshot import site_snapshot
 from node.agent.wan import WanKeeper
 from node.disk.journals import JournalStore
+from node.net.identity import calling_operator
 from protos.documents_pb2 import SiteSnapshot
 
 
@@ -349,12 +350,14 @@ class NodeBackend(MastersAlone):
             raise NotFound(
                 f"no replica of {workload!r} runs on {core.name}; see `meshctl get workloads`"
             )
-        self._p.write("record", "workload.restart", workload, reason or "asked by an operator", {})
+        why, by = reason or "asked by an operator", {"operator": calling_operator()}
+        self._p.write("record", "workload.restart", workload, why, by)
         return Restarted(await self._p.restart(workload), 0)
 
     async def cordon(self, node: str, cordoned: bool, draining: bool, reason: str) -> Cordoned:
         """Holds this node back, or not any more: kept on its disk, and told to its neighbours."""
-        return await self._p.cordon.ask(node, CordonAsked(cordoned, draining, reason))
+        asked = CordonAsked(cordoned, draining, reason, calling_operator())
+        return await self._p.cordon.ask(node, asked)
 
     async def snapshot(self, site: str) -> SiteSnapshot:
         """What a box of this site begins with."""

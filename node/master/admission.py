@@ -8,7 +8,7 @@ one kept; no two nodes share a key. The token is used up in the same commit that
 """
 
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from mesh.desired.problems import ResourcesRefused
@@ -21,6 +21,7 @@ from node.disk.authority_folder import SERIAL_BITS
 from node.disk.authority_keys import MasterKeys
 from node.master.content import put_node
 from node.master.errors import EnrolRefused, MasterRefused
+from node.master.events import EventBook, Told
 from node.master.publisher import Publisher
 from node.master.records import AlarmRecord, NodeRecord, TokenRecord
 from node.master.requests import EnrolmentRequest, ProvenKeys, check_proofs
@@ -29,6 +30,9 @@ from node.master.store import Expected, Store, Write
 TOKENS = "token"
 ALARMS = "alarm"
 """The names of the store's tables."""
+TOKEN_MADE = "token.made"
+ENROLLED = "node.enrolled"
+"""The events."""
 TOKEN_VALID_S = 600
 """Unless something else is asked for: time to walk to the machine."""
 TOKEN_VALID_S_MAX = 7 * 86_400
@@ -64,14 +68,14 @@ class Admission:
         self,
         store: Store,
         publisher: Publisher,
+        book: EventBook,
         keys: MasterKeys,
-        masters: Collection[str],
         clock: Callable[[], int],
     ) -> None:
         self._store = store
         self._publisher = publisher
+        self._book = book
         self._keys = keys
-        self._masters = masters
         self._clock = clock
         self._pin = pin(keys.root_key)
 
@@ -89,9 +93,13 @@ class Admission:
             raise MasterRefused(f"there are {kept} tokens; wait until some have expired")
         token = make_token(secrets.token_bytes(RANDOMNESS_BYTES), self._pin)
         expires = now_ms + 1000 * (valid_s or TOKEN_VALID_S)
-        record = TokenRecord(token.id, hash_secret(token.secret), site, expires)
+        record = TokenRecord(
+            token.id, hash_secret(token.secret), site, expires, operator=self._book.asking()
+        )
+        writes += [Write(TOKENS, token.id, record.encode())]
+        told = Told(TOKEN_MADE, token.id, "for one machine", [site], {"until": str(expires)})
         fresh = Expected(TOKENS, token.id, None)
-        self._store.commit([*writes, Write(TOKENS, token.id, record.encode())], [fresh])
+        self._store.commit([*writes, *self._book.writes(told)], [fresh])
         return NewToken(token.format(), expires)
 
     def tokens(self) -> list[TokenRecord]:
@@ -160,7 +168,7 @@ class Admission:
     def _check_free(self, node: str, site: str, keys: ProvenKeys) -> NodeRecord | None:
         """The machine's own record, if it is a node already. Raises EnrolRefused."""
         content = self._publisher.content
-        if node in self._masters:  # peers and journals are told apart by their IDs
+        if node in self._publisher.trust.masters:  # peers and journals are told apart by their IDs
             raise EnrolRefused(f"{node!r} is the ID of a master; give another with --id")
         for one in content.revocations.values():
             if keys.tls_key == one.tls_key or keys.signing_key == one.signing_key:
@@ -214,7 +222,10 @@ class Admission:
         content = self._publisher.content
         after = replace(content, nodes={**content.nodes, record.node: record})
         used = replace(token, used_by=record.node)
+        by = f"it joined with the token {token.id}"
+        told = Told(ENROLLED, record.node, by, [record.site], operator=token.operator)
         writes = [put_node(record), Write(TOKENS, token.id, used.encode())]
+        writes += self._book.writes(told)
         try:
             draft = self._publisher.draft(after)
         except ResourcesRefused as refused:

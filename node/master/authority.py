@@ -73,19 +73,21 @@ class Applied:
 
 
 class Authority:
-    """One mesh's authority, on its store. `clock` gives milliseconds since 1970.
-
-    Raises StoreRefused or ResourcesRefused if the store holds what this release cannot read.
+    """One mesh's authority, on its store. `clock` gives milliseconds since 1970, `asking` the name
+    of the operator whose call is served, or "". Raises StoreRefused or ResourcesRefused if the
+    store holds what this release cannot read.
     """
 
-    def __init__(self, store: Store, keys: MasterKeys, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, store: Store, keys: MasterKeys, clock: Callable[[], int], asking: Callable[[], str]
+    ) -> None:
         self._store = store
         self._clock = clock
         self._lock = threading.Lock()
         self.trust = Trust(keys.root_key, keys.trust_envelope)
         self._publisher = Publisher(store, keys.state_signer, self.trust, clock)
-        self._admission = Admission(store, self._publisher, keys, self.trust.masters, clock)
-        self._book = EventBook(store, clock)
+        self._book = EventBook(store, clock, asking)
+        self._admission = Admission(store, self._publisher, self._book, keys, clock)
         self._steering = Steering(self._publisher, self._book, clock)
         self._delegating = Delegating(self._publisher, self._book, keys.mesh, clock)
 

@@ -189,7 +189,8 @@ class Delegating:
         if node.revoked:
             after, gone = self._without_keys(after, node)
             writes = [*writes, gone]
-        told = Told(ADMITTED, node.node, by, [node.site], {"replaces": replaced})
+        fields = {"replaces": replaced}
+        told = Told(ADMITTED, node.node, by, [node.site], fields, record.operator)
         writes = [*writes, put_node(node), put_delegation(used), *self._book.writes(told)]
         return self._publisher.commit(self._draft(after), writes)
 

@@ -21,13 +21,15 @@ EVENTS_MAX = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Something that was asked for and done. `sites`: where; `cause`: the operator's reason."""
+    """Something that was asked for and done. `sites`: where; `cause`: the operator's reason.
+    `operator`: who asked, where that was before; else it is who asks now."""
 
     event: str
     subject: str
     cause: str
     sites: Sequence[str] = ()
     fields: Mapping[str, str] = field(default_factory=dict)
+    operator: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +46,13 @@ class EventRecord(Record):
 
 
 class EventBook:
-    """The master's events. `clock` gives milliseconds since 1970."""
+    """The master's events. `clock` gives milliseconds since 1970, `asking` the name of the operator
+    who asks for what is done now, or ""."""
 
-    def __init__(self, store: Store, clock: Callable[[], int]) -> None:
+    def __init__(self, store: Store, clock: Callable[[], int], asking: Callable[[], str]) -> None:
         self._store = store
         self._clock = clock
+        self.asking = asking
 
     def writes(self, *told: Told) -> list[Write]:
         """What keeps these events, and lets go of the oldest beyond the limit."""
@@ -63,7 +67,7 @@ class EventBook:
                 one.subject,
                 one.cause,
                 list(one.sites),
-                dict(one.fields),
+                self._fields(one),
             )
             for number, one in enumerate(told, 1)
         ]
@@ -71,6 +75,10 @@ class EventBook:
         old = [Write(EVENTS, name, None) for name in kept[:over]]
         # Ten digits, so that their order by name is that of their numbers.
         return old + [Write(EVENTS, f"{one.sequence:010d}", one.encode()) for one in records]
+
+    def _fields(self, one: Told) -> dict[str, str]:
+        operator = one.operator or self.asking()
+        return {**one.fields, "operator": operator} if operator else dict(one.fields)
 
     def all(self) -> list[EventRecord]:
         """All that are kept, oldest first."""

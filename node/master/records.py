@@ -92,13 +92,15 @@ class RevocationRecord(Record):
 
 @dataclass(frozen=True, slots=True)
 class TokenRecord(Record):
-    """A join token; of its secret only the hash. `used_by` is the node that used it up."""
+    """A join token; of its secret only the hash. `used_by` is the node that used it up; `operator`
+    made it, "" if an older release did."""
 
     id: str
     secret_hash: bytes
     site: str
     expires_unix_ms: int
     used_by: str = ""
+    operator: str = ""
 
 
 @dataclass(frozen=True, slots=True)

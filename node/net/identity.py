@@ -125,6 +125,13 @@ def current_call() -> CurrentCall:
     return _current.get()
 
 
+def calling_operator() -> str:
+    """The name of the operator whose call this task serves; "" where it serves none."""
+    call = _current.get(None)
+    is_operator = call is not None and call.caller.identity.role == "operator"
+    return call.caller.identity.name if call is not None and is_operator else ""
+
+
 def begin_call(caller: Certified, check: PeerCheck) -> CurrentCall:
     """Notes who calls, for the handler that runs in this task."""
     call = CurrentCall(caller, check)

@@ -267,6 +267,6 @@ class SimNode(SimRuntime):
 
     def hold_back(self, draining: bool | None, reason: str = "") -> None:
         """An operator says at this node: cordoned, draining, or neither (None)."""
-        asked = CordonAsked(draining is not None, bool(draining), reason)
+        asked = CordonAsked(draining is not None, bool(draining), reason, "ann")
         self.disk.documents[CORDON] = document(asked)
         self.feed(asked)

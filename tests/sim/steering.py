@@ -125,12 +125,12 @@ def _service(play: "Play", name: str) -> Service:
 
 def hold_back(play: "Play", act: Act) -> None:
     """A node is cordoned or drained, at the node itself."""
-    _ask(play.nodes[act.who[0]], CordonAsked(True, act.kind == "drain", "maintenance"))
+    _ask(play.nodes[act.who[0]], CordonAsked(True, act.kind == "drain", "maintenance", "ann"))
 
 
 def let_go(play: "Play", act: Act) -> None:
     """It takes work again; said to its agent once that lives."""
-    node, asked = play.nodes[act.who[0]], CordonAsked(False, False, "")
+    node, asked = play.nodes[act.who[0]], CordonAsked(False, False, "", "ann")
 
     def again() -> None:
         others = [a for a in play.active.values() if a.kind in ("cordon", "drain")]

@@ -31,6 +31,14 @@ def events(node: SimNode) -> list[tuple[str, str, str]]:
     return [(entry.event, entry.subject, entry.cause) for entry in entries]
 
 
+def operators(node: SimNode) -> list[str]:
+    """Whom the node's entries name of those that told whether it takes work."""
+    own = [log for key, log in node.disk.logs.items() if key.node == node.name]
+    entries = [entry for log in own for batch in log for entry in batch.entries]
+    said = [entry for entry in entries if entry.event in EVENTS.values()]
+    return [entry.fields.get("operator", "") for entry in said]
+
+
 def alarms(node: SimNode) -> dict[tuple[str, str], str]:
     return {(a.kind, a.subject): a.message for a in node.core.alarms.states()}
 
@@ -193,6 +201,7 @@ def test_a_cordon_is_journalled_once_however_often_the_agent_starts() -> None:
         return [event for event, _, _ in events(one) if event in EVENTS.values()]
 
     assert told(node) == ["node.cordoned", "node.draining"]
+    assert operators(node) == ["ann", ""], "said here, and at a master, whose events name him"
     assert told(other) == ["node.draining"], "it was said while it was off"
 
 

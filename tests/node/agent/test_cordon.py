@@ -60,10 +60,10 @@ async def test_what_the_disk_does_not_keep_is_not_done(tmp_path: Path) -> None:
     own = OwnCordon(node.core, documents, asyncio.to_thread, node.feed)
     disk.refuse.add(CORDON)
     with pytest.raises(Exhausted, match="nothing was changed"):
-        await own.ask(node.name, CordonAsked(True, False, ""))
+        await own.ask(node.name, CordonAsked(True, False, "", "ann"))
     assert (node.core.cordon.own, documents.find(CORDON)) == (None, None)
     disk.refuse.clear()
-    assert (await own.ask(node.name, CordonAsked(True, False, ""))).workloads == 1
+    assert (await own.ask(node.name, CordonAsked(True, False, "", "ann"))).workloads == 1
     found = documents.find(CORDON)
     assert found is not None
     assert StableRegister.FromString(found.data).cordoned
@@ -75,13 +75,13 @@ async def test_a_node_answers_for_itself_alone_and_not_for_a_master(tmp_path: Pa
     node, other = site.nodes
     documents = make_stores(tmp_path, StubbornDisk()).documents
     own = OwnCordon(node.core, documents, asyncio.to_thread, node.feed)
-    cordoned, free = CordonAsked(True, False, ""), CordonAsked(False, False, "")
+    cordoned, free = CordonAsked(True, False, "", "ann"), CordonAsked(False, False, "", "ann")
     with pytest.raises(NotHere, match=f"--address {other.name}:7400 --identity {other.name}"):
         await own.ask(other.name, cordoned)
     with pytest.raises(NotFound, match="its site 'south' knows no node 'north-9'"):
         await own.ask("north-9", cordoned)
     with pytest.raises(BadInput, match="all printable"):
-        await own.ask(node.name, CordonAsked(True, False, "\a"))
+        await own.ask(node.name, CordonAsked(True, False, "\a", "ann"))
     site.publish(replicas=1, held_back={node.name: False})
     site.world.run_until(lambda: node.core.cordon.draining is not None, 5_000, "it is told")
     with pytest.raises(Refused, match="only a master can end that"):

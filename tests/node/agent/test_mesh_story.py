@@ -132,6 +132,8 @@ def test_a_restart_at_a_node_and_through_the_master(lab: Lab) -> None:
     name = next(iter(before))
     done = lab.meshctl("restart", SERVICE, "--reason", "try", *lab.at(name))
     assert "1" in done
+    (entry,) = [one for one in lab.get(name, "events") if one["event"] == "workload.restart"]
+    assert (entry["cause"], entry["fields"]) == ("try", {"operator": "ann"})
     wait_for(
         "another worker there", lambda: (now := lab.pids(name, "worker")) and now != before[name]
     )

@@ -88,6 +88,9 @@ def test_a_rollout_that_is_paused_half_way_stays_so_through_restarts_and_then_go
     told = {d["event"]: d["cause"] for d in lab.get(MASTER, "events") if d["node"] == MASTER}
     assert told["rollout.paused"] == "looks slow"
     assert told["rollout.resumed"] == "no reason was given"
+    by = {d["event"]: d["fields"].get("operator") for d in lab.get(MASTER, "events", MASTER)}
+    expected = ("token.made", "node.enrolled", "rollout.applied", *told)
+    assert by == dict.fromkeys(expected, "ann")
 
 
 def test_undo_goes_back_node_by_node_and_undo_of_undo_returns(lab: Lab) -> None:

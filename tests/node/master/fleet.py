@@ -41,11 +41,12 @@ class Fleet:
         self.keys = MasterKeys.load(paths.master)
         self.operator = OperatorKeys.load(paths.operator)
         self.clock = Clock()
+        self.asking = ""
         self.open()
 
     def open(self) -> None:
         self.store = SqliteStore(self.path, "acme")
-        self.authority = Authority(self.store, self.keys, self.clock)
+        self.authority = Authority(self.store, self.keys, self.clock, lambda: self.asking)
 
     def reopen(self) -> None:
         self.store.close()

@@ -1,5 +1,6 @@
 """Joining: tokens, proofs, and IDs that are taken."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -51,6 +52,31 @@ def test_a_machine_becomes_a_node(fleet: Fleet) -> None:
         certified.tls_key,
         certified.signing_key,
     )
+
+
+def test_who_made_a_token_stands_in_the_events_of_it_and_of_the_node(fleet: Fleet) -> None:
+    fleet.asking = "ann"
+    made = fleet.authority.create_token("north")
+    fleet.asking = ""
+    machine, token = Machine(), parse_token(made.text)
+    for _ in range(2):  # the answer was lost
+        fleet.authority.redeem(machine.request(made.text, "node-1"))
+    fleet.reopen()
+    first, second = fleet.authority.events()
+    until = str(made.expires_unix_ms)
+    assert (first.event, first.subject, first.sites) == ("token.made", token.id, ["north"])
+    assert first.fields == {"until": until, "operator": "ann"}
+    assert (second.event, second.subject, second.sites) == ("node.enrolled", "node-1", ["north"])
+    assert (second.cause, second.fields) == (
+        f"it joined with the token {token.id}",
+        {"operator": "ann"},
+    )
+
+
+def test_a_token_of_an_older_release_names_nobody() -> None:
+    old = TokenRecord("t", b"hash", "north", 5, operator="ann").encode()
+    del (values := json.loads(old))["operator"]
+    assert TokenRecord.decode(json.dumps(values).encode()).operator == ""
 
 
 def test_the_secret_is_kept_nowhere(fleet: Fleet) -> None:

@@ -129,6 +129,7 @@ def test_a_box_is_taken_in_once_with_its_event_and_stays_over_a_restart(
     assert [use.number for use in delegation.uses] == [1]
     assert fleet.authority.content.nodes["d"].admitted.startswith("bob (")
     assert events(fleet)[-1] == ("node.admitted", "d")
+    assert fleet.authority.events()[-1].fields["operator"] == "bob"
     fleet.clock.now_ms += 2 * DAY_MS
     assert fleet.authority.check_box(box).identity.name == "d"
 

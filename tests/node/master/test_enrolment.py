@@ -94,7 +94,7 @@ async def test_a_state_that_changed_in_between_is_no_fault_of_the_machine(
 ) -> None:
     token = fleet.authority.create_token("north").text
     asked = request(token, "node-1", Machine())
-    other = Authority(SqliteStore(fleet.path, "acme"), fleet.keys, fleet.clock)
+    other = Authority(SqliteStore(fleet.path, "acme"), fleet.keys, fleet.clock, str)
     other.release(fleet.manifest("bulk", "v1"))
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await stub.Enrol(asked, timeout=TIMEOUT_S)

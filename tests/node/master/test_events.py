@@ -18,7 +18,7 @@ def store(tmp_path: Path):
 
 
 def test_events_are_numbered_from_one_and_read_back_as_they_were_told(store: SqliteStore) -> None:
-    book = EventBook(store, Clock())
+    book = EventBook(store, Clock(), str)
     store.commit(book.writes(Told("a", "faces", "why", ["north"], {"x": "1"}), Told("b", "y", "")))
     store.commit(book.writes(Told("c", "faces", "")))
     first, second, third = book.all()
@@ -28,15 +28,30 @@ def test_events_are_numbered_from_one_and_read_back_as_they_were_told(store: Sql
     assert (second.sites, second.fields) == ([], {})
 
 
+def test_an_event_names_who_asks_or_who_asked_for_it_before(store: SqliteStore) -> None:
+    asking = iter(["ann", "", "ann"])
+    book = EventBook(store, Clock(), lambda: next(asking))
+    store.commit(
+        book.writes(Told("a", "x", ""), Told("b", "x", ""), Told("c", "x", "", (), {"y": "1"}))
+    )
+    store.commit(book.writes(Told("d", "x", "", operator="bob")))
+    assert [one.fields for one in book.all()] == [
+        {"operator": "ann"},
+        {},
+        {"operator": "ann", "y": "1"},
+        {"operator": "bob"},
+    ]
+
+
 def test_a_commit_that_is_refused_leaves_no_event(store: SqliteStore) -> None:
-    book = EventBook(store, Clock())
+    book = EventBook(store, Clock(), str)
     with pytest.raises(Busy):
         store.commit(book.writes(Told("a", "faces", "")), [Expected("head", "revision", b"1")])
     assert book.all() == []
 
 
 def test_the_newest_are_kept_and_their_numbers_tell_how_many_went(store: SqliteStore) -> None:
-    book = EventBook(store, Clock())
+    book = EventBook(store, Clock(), str)
     store.commit(book.writes(*(Told("a", str(n), "") for n in range(EVENTS_MAX))))
     store.commit(book.writes(Told("b", "last", ""), Told("c", "very last", "")))
     kept = book.all()

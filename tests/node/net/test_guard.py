@@ -15,7 +15,7 @@ from mesh.addresses import target
 from mesh.heads.certificates import pem
 from mesh.heads.identity import Identity
 from node.net.credentials import client_credentials
-from node.net.identity import PeerCheck, current_call
+from node.net.identity import PeerCheck, begin_call, calling_operator, current_call
 from node.net.policy import ENROLMENT_METHODS, PEER_METHODS, Policy
 from node.net.server import ListenFailed, Server
 from node.net.settings import REQUEST_BYTES_MAX, control_options
@@ -44,11 +44,13 @@ class Admin(AdminServicer):
     """An Admin service of one call of each kind; it notes who called."""
 
     callers: list[str] = field(default_factory=list)
+    operators: list[str] = field(default_factory=list)
     more: asyncio.Event = field(default_factory=asyncio.Event)
     serving: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def Get(self, request: pb.GetRequest, context: Any) -> pb.GetReply:  # noqa: N802
         self.callers.append(current_call().caller.identity.uri)
+        self.operators += [calling_operator(), await asyncio.to_thread(calling_operator)]
         self.serving.set()
         if request.kind == "wait":
             await self.more.wait()
@@ -110,6 +112,14 @@ async def test_the_handler_knows_who_calls(port: Port) -> None:
     reply = await port.admin_of(OPERATOR).Get(pb.GetRequest(), timeout=5)
     assert list(reply.documents) == ["{}"]
     assert port.admin.callers == [OPERATOR.uri]
+    assert port.admin.operators == [OPERATOR.name] * 2, "also in a thread that it waits for"
+
+
+async def test_who_is_no_operator_or_nobody_is_not_named_as_one(make_peer: MakePeer) -> None:
+    peer = make_peer(NODE_A)
+    assert calling_operator() == ""
+    begin_call(certified(NODE_B), peer.check)
+    assert calling_operator() == ""
 
 
 @pytest.mark.parametrize("who", [NODE_B, MASTER], ids=["a node", "a master"])
