@@ -137,6 +137,7 @@ SMALL = replace(GOOD_NODE, room=1)
 NO_ROOM = replace(BARE, room=0)
 FULL = replace(GOOD_NODE, room=0)
 APART = replace(SMALL, unheard=frozenset("a"))
+TO_MASTER = frozenset({identities.MASTER})
 ALONE = replace(GOOD_NODE, room=1, unheard=frozenset("b"))
 DEAF = replace(BARE, room=4, unheard=frozenset("b"))
 
@@ -199,11 +200,12 @@ BROKEN: list[tuple[type[Check], str, Sequence[Fact]]] = [
     (RecordsOnceInOrder, "other", [RecordsAtEnd(0, LOG, WRITTEN, ((1, 2, b"z"), (3, 3, b"y")))]),
     (RecordsOnceInOrder, "lost", [RecordsAtEnd(0, LOG, WRITTEN, WRITTEN[:1])]),
     (Agreement, "state", [sample(0, BEHIND, quiet_ms=11_000)] * 2),
-    (Agreement, "refused", [Sample(0, {"a": REFUSES, "b": REFUSES}, (FACES,), 3, 11_000)] * 2),
+    (Agreement, "refused", [two(0, REFUSES, replace(REFUSES, links=TO_MASTER), 11_000)] * 2),
     (Agreement, "asleep", [sample(0, replace(GOOD_NODE, awake=False), quiet_ms=11_000)] * 2),
     (Agreement, "no more", [sample(0, quiet_ms=0),
         *[sample(0, replace(GOOD_NODE, live=("a",)), 11_000)] * 2]),
-    (Agreement, "not the newest", [Sample(0, {"a": BEHIND, "b": BEHIND}, (FACES,), 3, 11_000)] * 2),
+    (Agreement, "not the newest", [two(0, BEHIND, replace(BEHIND, links=TO_MASTER), 11_000)] * 2),
+    (Agreement, "no dial for long", [two(0, BEHIND, BEHIND, 43_000)] * 2),
     (EqualRegisters, "older", [sample(n * 1_000, OLDER, n * 1_000) for n in range(12)]),
     (AlarmsCleared, "left", [sample(0, ALARMED, 101_000)]),
     (ServesInTheEnd, "one of two", [sample(0, BARE, 101_000)]),
@@ -263,6 +265,7 @@ KEPT: list[tuple[type[Check], str, Sequence[Fact]]] = [
     (DurableBeforeAcknowledged, "durable", [Acknowledged(0, LOG, 5, durable=5)]),
     (RecordsOnceInOrder, "all", [RecordsAtEnd(0, LOG, WRITTEN, WRITTEN)]),
     (Agreement, "in time", [sample(0, BEHIND, 9_000), sample(1_000, quiet_ms=11_000)]),
+    (Agreement, "nobody has dialled yet", [two(0, BEHIND, BEHIND, 41_000)] * 2),
     (Agreement, "not quiet", [sample(0, BEHIND)]),
     (Agreement, "for a moment", [sample(0, quiet_ms=9_000), sample(0, BEHIND, 10_001),
         sample(0, quiet_ms=11_001), sample(0, BEHIND, 20_001)]),
