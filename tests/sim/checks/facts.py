@@ -69,6 +69,15 @@ class WorkerStarted:
 
 
 @dataclass(frozen=True)
+class Served:
+    """What served on a machine, by service, until its runtime freezes or dies now."""
+
+    at_ms: int
+    node: str
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True)
 class ReplicaStopped:
     """A runtime was told to end a replica that serves, and nothing takes its place there.
 
@@ -264,6 +273,7 @@ Fact = (
     | Died
     | DocumentSaved
     | WorkerStarted
+    | Served
     | ReplicaStopped
     | PipelineStarted
     | Collected

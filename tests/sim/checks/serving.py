@@ -1,5 +1,7 @@
 """Availability: the minimum after a failure, nothing stopped or restarted without need."""
 
+from collections.abc import Mapping
+
 from mesh.site.local import ReplicaKey
 from tests.sim.checks.check import Check
 from tests.sim.checks.facts import (
@@ -10,6 +12,7 @@ from tests.sim.checks.facts import (
     PlanSigned,
     ReplicaStopped,
     Sample,
+    Served,
     WorkerStarted,
 )
 from tests.sim.checks.room import expected, expected_of, minima, room_for
@@ -126,10 +129,10 @@ class UnknownIsNotAbsent(Check):
         if isinstance(fact, Sample):
             self._samples = [s for s in self._samples if fact.at_ms - s.at_ms < UNSEEN_MS] + [fact]
             for name, node in fact.nodes.items():
-                for service in fact.plan:
-                    count = node.serves(service.name)
-                    if count:
-                        self._seen[name, service.name] = (fact.at_ms, count)
+                counts = {service.name: node.serves(service.name) for service in fact.plan}
+                self._saw(fact.at_ms, name, counts)
+        elif isinstance(fact, Served):
+            self._saw(fact.at_ms, fact.node, fact.counts)
         elif isinstance(fact, ReplicaStopped):
             others = sum(
                 count
@@ -142,6 +145,9 @@ class UnknownIsNotAbsent(Check):
             if others + fact.here + fact.formerly < least:
                 what = f"{fact.node} stops {fact.workload}, and {others} others serve"
                 self.breaks(fact.at_ms, f"{what}, {fact.here} more here; {least} should")
+
+    def _saw(self, at_ms: int, node: str, counts: Mapping[str, int]) -> None:
+        self._seen |= {(node, name): (at_ms, count) for name, count in counts.items() if count}
 
     def _least(self, fact: ReplicaStopped) -> int:
         """As many as asked for; at least what there is room for, as it was in these seconds."""

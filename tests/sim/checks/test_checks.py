@@ -37,6 +37,7 @@ from tests.sim.checks.facts import (
     ReplicaStopped,
     Revoked,
     Sample,
+    Served,
     WorkerStarted,
 )
 from tests.sim.checks.honesty import BadVersions, Bounded, HonestRegister, NeverRaises
@@ -215,6 +216,8 @@ BROKEN: list[tuple[type[Check], str, Sequence[Fact]]] = [
     (Minimum, "without who is cut off", [FaultBegan(20_000, "isolate", "a", True), sample(27_000)]),
     (Minimum, "room for one", [CRASHED, two(27_000, NO_ROOM, replace(BARE, room=1))]),
     (Minimum, "room in one part", [CRASHED, two(27_000, DEAF, APART)]),
+    (UnknownIsNotAbsent, "nothing served elsewhere", [two(0, GOOD_NODE, BARE),
+        Served(1, "b", {"faces": 0}), replace(STOPPED, here=1)]),
     (UnknownIsNotAbsent, "room for all", [two(0, SMALL, SMALL), STOPPED]),
     (UnknownIsNotAbsent, "above the minimum", [two(0, SMALL, SMALL), STOPPED_ABOVE]),
     (UnknownIsNotAbsent, "room long ago", [two(0, SMALL, FULL), sample(9_000),
@@ -276,6 +279,8 @@ KEPT: list[tuple[type[Check], str, Sequence[Fact]]] = [
     (ServesInTheEnd, "no room", [two(0, NO_ROOM, SMALL, 101_000)]),
     (Minimum, "no room", [CRASHED, two(27_000, NO_ROOM, SMALL)]),
     (Minimum, "no room in either part", [CRASHED, two(27_000, replace(DEAF, room=1), APART)]),
+    (UnknownIsNotAbsent, "it served between two samples", [two(0, GOOD_NODE, BARE),
+        Served(1, "b", {"faces": 1}), replace(STOPPED, here=1)]),
     (UnknownIsNotAbsent, "another here", [sample(0), replace(STOPPED, here=1)]),
     (UnknownIsNotAbsent, "no room", [two(0, SMALL, FULL), STOPPED]),
     (UnknownIsNotAbsent, "no room a moment ago", [two(0, SMALL, FULL), sample(1), STOPPED]),

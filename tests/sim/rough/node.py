@@ -94,6 +94,7 @@ class RoughNode(RoughRuntime):
 
     def power_off(self) -> None:
         """The machine dies, with all that runs on it."""
+        self.tell_what_served()
         self.crash()
         self.on, self.runtime_up = False, False
         self.runs, self.pipelines, self.deadlines = {}, {}, {}

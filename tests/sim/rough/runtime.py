@@ -6,7 +6,7 @@ from mesh.core.messages import Run, RuntimeReported
 from mesh.site.local import ReplicaKey
 from protos.documents_pb2 import Phase, ServiceLoad
 from protos.runtime_pb2 import RuntimeState
-from tests.sim.checks.facts import PipelineStarted, ReplicaStopped, WorkerStarted
+from tests.sim.checks.facts import PipelineStarted, ReplicaStopped, Served, WorkerStarted
 from tests.sim.checks.room import minima
 from tests.sim.nodes import SimNode
 from tests.sim.rough.daemon import Daemon
@@ -137,8 +137,15 @@ class RoughRuntime(Daemon, SimNode):
 
     # ---- the runtime's own faults ----
 
+    def tell_what_served(self) -> None:
+        """What serves until now may be believed to serve for a while, however short it was."""
+        if not self.runtime_frozen:
+            counts = {key.workload: self.serving(key.workload) for key in self.runs}
+            self.world.watch(Served(self.world.now_ms, self.name, counts))
+
     def freeze_runtime(self, frozen: bool) -> None:
         """SIGSTOP and SIGCONT to the runtime."""
+        self.tell_what_served()
         self.runtime_frozen = frozen and self.runtime_up
         if self.runtime_frozen:
             self.later(RUNTIME_SILENT_MS, self._notice_silence)
@@ -153,6 +160,7 @@ class RoughRuntime(Daemon, SimNode):
         """The runtime dies with its workers; the agent starts another."""
         if not self.runtime_up:
             return
+        self.tell_what_served()
         self.world.note(self.name, "runtime dies")
         self.runtime_up, self.runtime_frozen = False, False
         self.runs, self.pipelines, self.deadlines = {}, {}, {}
