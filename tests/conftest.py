@@ -40,6 +40,8 @@ OWN = {"test_admission", "test_alarms", "test_asked_daemons", "test_leases", "te
 HISTORIES = Path(__file__).parent / "mesh" / "core" / "test_histories.py"
 LARGE = re.compile(r"\[[25]0\b|fifty_nodes_told")
 """Of the names of tests: on a site of twenty or fifty nodes."""
+MEASURED = re.compile(r"test_(collection|copies|cordon|overlap|parts|quarantine|removal|runtime_gone)_in_a_site")
+"""The simulated sites that count for coverage: nothing smaller reaches what they are about."""
 COMPUTING = ("computing", "sites", "histories")
 BESIDE = 10
 """The niceness of the lanes that only compute."""
@@ -99,10 +101,12 @@ def _lane(item: pytest.Item) -> str:
 
 @pytest.fixture(autouse=True)
 def _measured(request: pytest.FixtureRequest) -> Iterator[None]:
-    """What histories and large sites reach is not counted as covered: a test that says what it
-    checks must reach it too, and measuring would take longer than playing."""
-    measuring = sys.gettrace()
-    if _lane(request.node) == "histories" or request.path.stem.endswith("in_histories"):
+    """What histories and most simulated sites reach is not counted as covered: a test that says
+    what it checks must reach it too, and measuring would take longer than playing."""
+    measuring, stem = sys.gettrace(), request.path.stem
+    lane = _lane(request.node)
+    is_site = lane == "sites" and not MEASURED.fullmatch(stem)
+    if is_site or lane == "histories" or stem.endswith("in_histories"):
         sys.settrace(None)
     yield
     sys.settrace(measuring)

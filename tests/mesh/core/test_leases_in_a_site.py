@@ -6,8 +6,7 @@ import pytest
 
 from mesh.core.messages import RuntimeReported
 from mesh.site.leases import FREE_MS, LEASE_MS, tie_breaker
-from protos.documents_pb2 import JournalBatch, JournalEntry, PipelinePlan
-from protos.signed_pb2 import Envelope
+from protos.documents_pb2 import PipelinePlan
 from tests.sim.nodes import SimNode
 from tests.sim.site import Site
 from tests.sim.world import World
@@ -244,40 +243,3 @@ def test_a_node_whose_disk_comes_from_another_machine_takes_no_part() -> None:
     before.restart_agent()
     site.world.run_until(lambda: runners(site) == [before], SOON_MS + LEASE_MS, "it runs again")
     assert_never_twice(site)
-
-
-def test_what_prefers_to_run_runs_in_both_parts_and_the_overlap_is_told_and_ends() -> None:
-    site = Site(2)
-    for node in site.nodes:
-        node.sources = ("camera",)
-    site.boot()
-    plan = PipelinePlan()
-    plan.CopyFrom(DOOR)
-    plan.run_on_split = True
-    other = PipelinePlan(name="window", source="camera", service="faces", every_ms=100)
-    site.publish(replicas=1, pipelines=(plan, other))
-    site.world.run_until(lambda: len(runners(site)) == 1, SOON_MS, "the door runs")
-    site.cut_wan()
-    part(site, {site.nodes[0].name})
-    site.world.run_until(lambda: len(runners(site)) == 2, SOON_MS, "both halves run it")
-    join(site)
-    site.world.run_until(lambda: len(runners(site)) == 1, SOON_MS, "one runs it")
-    site.world.run(5_000)
-    for node in site.nodes:
-        kinds = [e.event for e in journal(node) if e.fields.get("kind") == "Overlap"]
-        assert kinds == ["alarm.set", "alarm.cleared"]
-
-
-def journal(node: SimNode) -> list[JournalEntry]:
-    """The records of a node, in order."""
-    batches = [
-        b
-        for k, log in node.disk.logs.items()
-        if k.kind == "record" and k.node == node.name
-        for b in log
-    ]
-    return [
-        entry
-        for batch in batches
-        for entry in JournalBatch.FromString(Envelope.FromString(batch.envelope).payload).entries
-    ]
