@@ -24,6 +24,5 @@ async def in_time(work: Coroutine[Any, Any, T], timeout_s: float) -> T:
                 return task.result()
         raise TimeoutError(f"it took longer than {timeout_s:g} s")
     finally:
-        if not task.done():
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        task.cancel()  # it may go on, or have failed just now: a fault that nobody takes is logged
+        await asyncio.gather(task, return_exceptions=True)
