@@ -1,10 +1,10 @@
-"""What holds for all tests: seven lanes, and no skips where nothing may be skipped.
+"""What holds for all tests: eight lanes, and no skips where nothing may be skipped.
 
-Lanes: `make test` runs seven processes of tests. Those that start daemons and kill them mostly
+Lanes: `make test` runs eight processes of tests. Those that start daemons and kill them mostly
 wait, and run one after the other in each of three (tests/node/agent): what befalls one mesh, what
 operators do to another, and those with a mesh of their own. Those of single parts with their
 processes (the rest of tests/node) are the fourth. Those that only compute run beside, simulated
-sites in one, large ones and drawn histories in another, all in what time the others leave.
+sites in one, large ones and drawn histories in two, all in what time the others leave.
 
 MESH_NO_SKIP: where nothing may be skipped, a skipped test fails, with the reason for the skip.
 
@@ -40,6 +40,8 @@ OWN = {"test_admission", "test_alarms", "test_asked_daemons", "test_leases", "te
 HISTORIES = Path(__file__).parent / "mesh" / "core" / "test_histories.py"
 LARGE = re.compile(r"\[[25]0\b|fifty_nodes_told")
 """Of the names of tests: on a site of twenty or fifty nodes."""
+SEED = re.compile(r"history\[(\d+)\]")
+"""Of the names of tests: the seed of a drawn history."""
 MEASURED = {
     f"test_{what}_in_a_site"
     for what in (
@@ -48,7 +50,7 @@ MEASURED = {
     )
 }
 """The simulated sites that count for coverage: nothing smaller reaches what they are about."""
-COMPUTING = ("computing", "sites", "histories")
+COMPUTING = ("computing", "sites", "even histories", "odd histories")
 BESIDE = 10
 """The niceness of the lanes that only compute."""
 
@@ -96,7 +98,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 def _lane(item: pytest.Item) -> str:
     if item.path == HISTORIES or LARGE.search(item.name):
-        return "histories"
+        seed = SEED.search(item.name)
+        return "odd histories" if seed and int(seed[1]) % 2 else "even histories"
     if AGENT in item.path.parents:
         lanes = {"operated": OPERATED, "own": OWN}
         return next((lane for lane, files in lanes.items() if item.path.stem in files), "daemons")
@@ -112,7 +115,7 @@ def _measured(request: pytest.FixtureRequest) -> Iterator[None]:
     measuring, stem = sys.gettrace(), request.path.stem
     lane = _lane(request.node)
     is_site = lane == "sites" and stem not in MEASURED
-    if is_site or lane == "histories" or stem.endswith("in_histories"):
+    if is_site or lane.endswith("histories") or stem.endswith("in_histories"):
         sys.settrace(None)
     yield
     sys.settrace(measuring)

@@ -1,6 +1,7 @@
 """Drawn histories of a site: production cores, and everything that can go wrong around them.
 
-One seed is one history, the same each time. `make sim SEEDS=1000` plays more of them, and longer.
+One seed is one history, the same each time. `make sim SEEDS=1000` plays more of them, and
+`MINUTES=1 make test` plays shorter ones.
 """
 
 import os
@@ -10,7 +11,7 @@ import pytest
 from tests.sim.play import play
 
 NODES = 10
-MINUTES = float(os.environ.get("MINUTES", "1"))
+MINUTES = float(os.environ.get("MINUTES", "10"))
 FIRST = int(os.environ.get("FIRST", "1"))
 SEEDS = range(FIRST, FIRST + int(os.environ.get("SEEDS", "25")))
 
