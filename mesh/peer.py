@@ -259,6 +259,8 @@ class Peer:
             return [Notice("swarm", peer, "", frame)]
         if kind in ("lease_ask", "lease_grant"):
             return [Notice("lease", peer, "", frame)]
+        if kind in ("in_force_ask", "in_force_part"):
+            return [Notice("in-force", peer, "", frame)]
         if self.membership is None:
             return []
         if kind == "probe":

@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Frame(_message.Message):
-    __slots__ = ("hello", "fingerprint", "digests", "want", "documents", "probe", "probe_answer", "holdings", "claim", "journal_offer", "journal_want", "journal_batches", "lease_ask", "lease_grant")
+    __slots__ = ("hello", "fingerprint", "digests", "want", "documents", "probe", "probe_answer", "holdings", "claim", "journal_offer", "journal_want", "journal_batches", "lease_ask", "lease_grant", "in_force_ask", "in_force_part")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     DIGESTS_FIELD_NUMBER: _ClassVar[int]
@@ -23,6 +23,8 @@ class Frame(_message.Message):
     JOURNAL_BATCHES_FIELD_NUMBER: _ClassVar[int]
     LEASE_ASK_FIELD_NUMBER: _ClassVar[int]
     LEASE_GRANT_FIELD_NUMBER: _ClassVar[int]
+    IN_FORCE_ASK_FIELD_NUMBER: _ClassVar[int]
+    IN_FORCE_PART_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     fingerprint: Fingerprint
     digests: Digests
@@ -37,7 +39,9 @@ class Frame(_message.Message):
     journal_batches: JournalBatches
     lease_ask: LeaseAsk
     lease_grant: LeaseGrant
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., fingerprint: _Optional[_Union[Fingerprint, _Mapping]] = ..., digests: _Optional[_Union[Digests, _Mapping]] = ..., want: _Optional[_Union[Want, _Mapping]] = ..., documents: _Optional[_Union[Documents, _Mapping]] = ..., probe: _Optional[_Union[Probe, _Mapping]] = ..., probe_answer: _Optional[_Union[ProbeAnswer, _Mapping]] = ..., holdings: _Optional[_Union[Holdings, _Mapping]] = ..., claim: _Optional[_Union[Claim, _Mapping]] = ..., journal_offer: _Optional[_Union[JournalOffer, _Mapping]] = ..., journal_want: _Optional[_Union[JournalWant, _Mapping]] = ..., journal_batches: _Optional[_Union[JournalBatches, _Mapping]] = ..., lease_ask: _Optional[_Union[LeaseAsk, _Mapping]] = ..., lease_grant: _Optional[_Union[LeaseGrant, _Mapping]] = ...) -> None: ...
+    in_force_ask: InForceAsk
+    in_force_part: InForcePart
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., fingerprint: _Optional[_Union[Fingerprint, _Mapping]] = ..., digests: _Optional[_Union[Digests, _Mapping]] = ..., want: _Optional[_Union[Want, _Mapping]] = ..., documents: _Optional[_Union[Documents, _Mapping]] = ..., probe: _Optional[_Union[Probe, _Mapping]] = ..., probe_answer: _Optional[_Union[ProbeAnswer, _Mapping]] = ..., holdings: _Optional[_Union[Holdings, _Mapping]] = ..., claim: _Optional[_Union[Claim, _Mapping]] = ..., journal_offer: _Optional[_Union[JournalOffer, _Mapping]] = ..., journal_want: _Optional[_Union[JournalWant, _Mapping]] = ..., journal_batches: _Optional[_Union[JournalBatches, _Mapping]] = ..., lease_ask: _Optional[_Union[LeaseAsk, _Mapping]] = ..., lease_grant: _Optional[_Union[LeaseGrant, _Mapping]] = ..., in_force_ask: _Optional[_Union[InForceAsk, _Mapping]] = ..., in_force_part: _Optional[_Union[InForcePart, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("protocol", "boot", "role")
@@ -232,6 +236,24 @@ class LeaseGrant(_message.Message):
     earlier: _containers.RepeatedCompositeFieldContainer[_documents_pb2.EarlierRoster]
     taken: bool
     def __init__(self, workload: _Optional[str] = ..., boot: _Optional[_Union[_documents_pb2.Boot, _Mapping]] = ..., number: _Optional[int] = ..., granted: _Optional[bool] = ..., reason: _Optional[str] = ..., granter: _Optional[_Union[_documents_pb2.Boot, _Mapping]] = ..., earlier: _Optional[_Iterable[_Union[_documents_pb2.EarlierRoster, _Mapping]]] = ..., taken: _Optional[bool] = ...) -> None: ...
+
+class InForceAsk(_message.Message):
+    __slots__ = ("trust_generation", "counter")
+    TRUST_GENERATION_FIELD_NUMBER: _ClassVar[int]
+    COUNTER_FIELD_NUMBER: _ClassVar[int]
+    trust_generation: int
+    counter: int
+    def __init__(self, trust_generation: _Optional[int] = ..., counter: _Optional[int] = ...) -> None: ...
+
+class InForcePart(_message.Message):
+    __slots__ = ("state", "branch", "blob")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    BRANCH_FIELD_NUMBER: _ClassVar[int]
+    BLOB_FIELD_NUMBER: _ClassVar[int]
+    state: bytes
+    branch: _documents_pb2.Branch
+    blob: bytes
+    def __init__(self, state: _Optional[bytes] = ..., branch: _Optional[_Union[_documents_pb2.Branch, _Mapping]] = ..., blob: _Optional[bytes] = ...) -> None: ...
 
 class ChunkRequest(_message.Message):
     __slots__ = ("artifact", "chunks")

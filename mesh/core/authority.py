@@ -41,6 +41,15 @@ class Authority:
         core.stale = core.stale or f"{notice.what} {notice.subject}, {notice.cause}"
         return [*entries, *self._shut_out(core, now_ms), *_changes_anew(core)]
 
+    def caught_up(self, core: "NodeCore", peer: str, now_ms: int) -> list[NodeOutput]:
+        """The state that a neighbour goes by is in force here, too."""
+        _go_by(core)
+        cause = f"{peer} goes by it, and the newest is not in force"
+        core.stale = f"the plan, {cause}"
+        site, fields = core.peer.config.site, {"counter": str(core.in_force.counter)}
+        entry = WriteJournal("record", "plan.applied", site, cause, fields)
+        return [entry, *self._shut_out(core, now_ms), *_changes_anew(core)]
+
     def look_at_boxes(self, core: "NodeCore", now_ms: int) -> list[NodeOutput]:
         """Takes in the boxes that an operator at the site admitted, and shuts out at once those
         whose place they take."""

@@ -38,7 +38,7 @@ NO_PROOF: Proof = (b"", {})
 
 
 class InForce:
-    """The site's branch and the revocations in force; `refused` says why a newer one is not.
+    """The site's branch and the revocations in force.
     `planned` is the authority's plan, that of `branch` is what local changes make of it;
     `counter` is that of the state that both are of, `generation` its trust generation; 0: of none.
     `held_back` are the nodes that an operator at a master cordoned."""
@@ -52,9 +52,22 @@ class InForce:
         self._blob = self._revocations = self._released = self._head = b""
         self._branches: list[Branch] = []
         self.held_back: HeldBack = {}
-        self.refused = ""
+        self._refused = ""
         self._saved = b""
         self._is_new = False
+
+    @property
+    def order(self) -> Order:
+        """Of the state in force; NO_STATE where none is."""
+        return self.generation, self.counter
+
+    @property
+    def refused(self) -> str:
+        """Why a newer state is not in force; "" where none is refused."""
+        if not self._refused:
+            return ""
+        stays = "the last good state stays" if self.counter else "and none was before: none is"
+        return f"{self._refused}; {stays} in force"
 
     def start(
         self,
@@ -77,8 +90,8 @@ class InForce:
         }
         shown = kept.state, {branch.name: branch for branch in kept.branches}
         if not self.use(branches, (kept.trust_generation or FIRST, kept.counter), shown):
-            self.refused = ""  # there is none
-        if order != NO_STATE:
+            self._refused = ""  # there is none
+        if order != NO_STATE and order >= self.order:  # else it was taken over from a neighbour
             self.use(contents, order, proof)
 
     def use(self, contents: Mapping[str, bytes], order: Order, proof: Proof = NO_PROOF) -> bool:
@@ -92,10 +105,9 @@ class InForce:
             branch = open_site_branch(blob, self._site)
             revoked = Revoked(revocations)
         except BranchRefused as refused:
-            stays = "the last good state stays" if self.counter else "and none was before: none is"
-            self.refused = f"{refused}; {stays} in force"
+            self._refused = str(refused)
             return False
-        self.branch, self.revoked, self.refused = branch, revoked, ""
+        self.branch, self.revoked, self._refused = branch, revoked, ""
         self._blob, self._revocations = blob, revocations
         self._released = contents.get(RELEASED, b"")
         self._head, shown = proof
@@ -108,6 +120,12 @@ class InForce:
             if entry.cordoned or entry.draining
         }
         return True
+
+    def take_over(self, contents: Mapping[str, bytes], order: Order, proof: Proof) -> None:
+        """Takes the branches of an earlier state than the newest, which were checked."""
+        refused = self._refused
+        self.use(contents, order, proof)
+        self._refused = refused
 
     def save(self) -> list[SaveDocument]:
         """Keeps the state in force, where the disk holds another. It has to be there before the

@@ -15,6 +15,7 @@ from mesh.core.admissions import Admissions
 from mesh.core.alarms import Alarms
 from mesh.core.artifacts import Artifacts
 from mesh.core.authority import Authority
+from mesh.core.catching_up import CatchingUp
 from mesh.core.changes import LocalChanges
 from mesh.core.clocks import Clocks
 from mesh.core.collecting import Collecting
@@ -149,6 +150,7 @@ class NodeCore:
         self._begun_ms = self._decide_ms = now_ms
         self._looked_ms = now_ms - LOOK_EVERY_MS
         self.stale = "start"  # why there is to be decided anew; "" where nothing changed
+        self.catching_up = CatchingUp()
         self.authority = Authority(self)
         self.authority.start(self, kept.in_force, now_ms)
 
@@ -256,6 +258,7 @@ class NodeCore:
             self._looked_ms = now_ms
             self._compare(now_ms)
             outputs += self._end_changes()
+            outputs += self.catching_up.ask(self)
         outputs += self.share.count(linked, now_ms)
         outputs += self.leases.tick(self, now_ms)
         outputs += self.alarms.tick(now_ms)

@@ -26,7 +26,7 @@ def act_on(core: "NodeCore", notice: Notice, now_ms: int) -> Sequence[NodeOutput
             return _register_changed(core, notice, now_ms)
         case "link":
             return _link_changed(core, notice, now_ms)
-        case "swarm" | "lease":
+        case "swarm" | "lease" | "in-force":
             return _frame(core, notice, now_ms)
         case "blob":
             return core.artifacts.blob(notice.data, notice.subject, now_ms)
@@ -45,6 +45,8 @@ def act_on(core: "NodeCore", notice: Notice, now_ms: int) -> Sequence[NodeOutput
 def _frame(core: "NodeCore", notice: Notice, now_ms: int) -> Sequence[NodeOutput]:
     if notice.what == "lease":
         return core.leases.frame(core, notice.data, notice.subject, now_ms)
+    if notice.what == "in-force":
+        return core.catching_up.frame(core, notice.data, notice.subject, now_ms)
     return core.artifacts.frame(notice.data, notice.subject, now_ms)
 
 

@@ -115,6 +115,51 @@ def test_where_no_plan_is_known_a_quarantine_stays_too() -> None:
     assert node.core.quarantine.subjects
 
 
+def away_for_a_revocation() -> tuple[Site, SimNode, SimNode]:
+    """A node that is off while another is revoked, and that is back when the newest state is one
+    that its site refuses, with the WAN down; and the one that is revoked."""
+    site = Site(4).settle(2)
+    away, gone = site.nodes[2:]
+    away.power_off()
+    site.publish(replicas=2, restarts=1, revoked={gone.name: "stolen"})
+    site.world.run(10_000)
+    publish_bad(site)
+    site.world.run(5_000)
+    site.cut_wan()
+    away.boot()
+    return site, away, gone
+
+
+def test_who_was_away_goes_by_the_state_that_its_neighbours_go_by_and_keeps_it() -> None:
+    site, away, gone = away_for_a_revocation()
+    site.world.run(5_000)
+    assert counters(away) == (3, 2)
+    assert "RefusedState" in {alarm.kind for alarm in away.core.alarms.states()}
+    assert away.core.revoked.is_revoked(gone.contact.tls_key) == "stolen"
+    assert not [pair for pair in site.world.linked if gone.name in pair]
+    start_anew_alone(site)
+    site.world.run(5_000)
+    assert counters(away) == (3, 2)
+
+
+def test_a_node_that_is_enrolled_while_the_newest_state_is_refused_goes_by_the_one_before() -> None:
+    site = Site(2).settle(1)
+    publish_bad(site)
+    site.world.run(5_000)
+    new = SimNode(site.world, "south", "south-9")
+    site.nodes.append(new)
+    new.boot()
+    site.world.run(5_000)
+    assert counters(new) == (2, 1)
+    assert new.core.branch.plan == site.nodes[0].core.branch.plan
+    refused = [one for one in new.core.alarms.states() if one.kind == "RefusedState"]
+    assert [one.message.endswith("the last good state stays in force") for one in refused] == [True]
+    site.publish(replicas=1, restarts=1)
+    site.world.run(5_000)
+    assert counters(new) == (3, 3)
+    assert "RefusedState" not in {one.kind for one in new.core.alarms.states()}
+
+
 class Losing(SimNode):
     """Of what it writes from now on, only so many documents reach its disk: all that a power cut
     at that moment leaves."""

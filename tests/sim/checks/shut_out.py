@@ -1,15 +1,14 @@
 """Machines whose keys count no more: nothing is left of them at the site, soon."""
 
 from tests.sim.checks.check import Check
-from tests.sim.checks.facts import BadStateSigned, Fact, NodeSample, PlanSigned, Revoked, Sample
+from tests.sim.checks.facts import Fact, NodeSample, Revoked, Sample
 
 SHUT_OUT_MS = 5_000
 
 
 class RevokedShutOut(Check):
     """Judged at each node by what it knows, or what one knows that it has heard all the time: a
-    split keeps what it has not heard of. A revocation in a state that nodes refuse is none, nor is
-    one before it to who was away then."""
+    split keeps what it has not heard of. A revocation in a state that nodes refuse is none."""
 
     promise = "who is revoked is shut out 5 s after a node, or one that it hears, knows of it"
 
@@ -18,13 +17,10 @@ class RevokedShutOut(Check):
         self._revoked: dict[str, int] = {}
         self._gone: set[str] = set()
         self._since_ms: dict[tuple[str, str], int] = {}
-        self._is_bad = False
 
     def saw(self, fact: Fact) -> None:
         if isinstance(fact, Revoked):
             self._revoked[fact.node] = fact.counter
-        elif isinstance(fact, BadStateSigned | PlanSigned):
-            self._is_bad = isinstance(fact, BadStateSigned)
         elif isinstance(fact, Sample):
             self._gone |= set(self._revoked).union(*(node.shuns for node in fact.nodes.values()))
             for machine in sorted(self._gone):
@@ -34,7 +30,7 @@ class RevokedShutOut(Check):
         nodes = sample.nodes
         knowing = {name for name, node in nodes.items() if self._knows(node, machine)}
         for name, node in nodes.items():
-            told = name in knowing or (bool(knowing & node.hears) and not self._is_bad)
+            told = name in knowing or bool(knowing & node.hears)
             key = (name, machine)
             if not node.able or not told:
                 self._since_ms.pop(key, None)
