@@ -70,7 +70,7 @@ class Authority:
             records = core.membership.registers.records()
             gone = [r.body.node for r in records if core.revoked.is_revoked(r.keys.tls_key)]
             gone += core.peer.recheck_registers()
-            core.share.rollouts.inherit(records, gone)
+            core.share.rollouts.inherit(records, gone, core.branch.plan.services)
             core.membership.forget([node for node in gone if node != core.name], now_ms)
         return [
             Drop(peer, f"revoked: {reason}")

@@ -17,7 +17,7 @@ version, until it is upgraded.
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from google.protobuf.message import DecodeError
 
@@ -122,9 +122,12 @@ class Rollouts:
 
     # ---- who is shut out ----
 
-    def inherit(self, records: Sequence[Record], gone: Collection[str]) -> None:
+    def inherit(
+        self, records: Sequence[Record], gone: Collection[str], planned: Iterable[ServicePlan]
+    ) -> None:
         """Goes on knowing the last good versions that of `records` only those of nodes name that
-        are shut out of the site (`gone`)."""
+        are shut out of the site (`gone`): of the services `planned`, for one that lies names any.
+        """
         left, taken = set(self.last_good), dict[str, list[ServicePlan]]()
         for record in records:
             if record.body.node not in gone:
@@ -132,7 +135,8 @@ class Rollouts:
                 continue
             for good in (*record.body.last_good, *record.body.inherited_good):
                 taken.setdefault(good.name, []).append(good)
-        for name in sorted(taken.keys() - left):
+        names = {service.name for service in planned}
+        for name in sorted(taken.keys() & names - left):
             self.inherited[name] = _most_named(taken[name])
         self._named_generation = -1
 

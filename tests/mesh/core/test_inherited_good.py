@@ -3,7 +3,7 @@
 import pytest
 
 from mesh.core.rollouts import Rollouts
-from mesh.registers.store import Registers
+from mesh.registers.store import SERVICES_MAX, Registers
 from protos.documents_pb2 import Plan, ServicePlan
 from tests.mesh.core.test_rollouts import (
     ME,
@@ -20,13 +20,16 @@ from tests.mesh.core.test_rollouts import (
 )
 
 GOOD: dict[str, object] = {"last_good": [OLD]}
+LIES: dict[str, object] = {
+    "last_good": [OLD, *(ServicePlan(name=f"s{n}", artifact=b"1") for n in range(SERVICES_MAX - 1))]
+}
 INHERITED: dict[str, object] = {"inherited_good": [OLD]}
 
 
 def heir(registers: Registers, *gone: str) -> Rollouts:
     """This node, after those are shut out."""
     rollouts = Rollouts(ME, registers, b"")
-    rollouts.inherit(registers.records(), gone)
+    rollouts.inherit(registers.records(), gone, plan().services)
     registers.forget(gone)
     return rollouts
 
@@ -40,6 +43,7 @@ def heir(registers: Registers, *gone: str) -> Rollouts:
             id="what most of them name"),
         pytest.param(site(b=GOOD, c={"last_good": [NEWEST]}), "b", {}, id="another ran one"),
         pytest.param(site(b=GOOD), "", {}, id="nobody is shut out"),
+        pytest.param(site(b=LIES), "b", {"faces": OLD}, id="it named services that nobody plans"),
     ],
 )  # fmt: skip
 def test_what_nobody_names_but_who_is_shut_out_is_inherited(
@@ -51,7 +55,7 @@ def test_what_nobody_names_but_who_is_shut_out_is_inherited(
 def test_who_ran_a_good_version_inherits_none() -> None:
     registers = site(b=GOOD)
     rollouts = good_at(Rollouts(ME, registers, b""), NEW)
-    rollouts.inherit(registers.records(), ["b"])
+    rollouts.inherit(registers.records(), ["b"], plan().services)
     assert rollouts.inherited == {}
 
 
