@@ -259,7 +259,8 @@ class Rollouts:
             use_new = good is None or (answer.target is Target.NEW and not idle)
             chosen[service.name] = service if use_new or good is None else _merged(good, service)
             self._note_turn(service, use_new and self._node in order, held)
-            entries += self._tell(service, answer, refused and protects)
+            if not answer.begins or service.artifact in held:  # else another may be quicker
+                entries += self._tell(service, answer, refused and protects)
             turns[service.name] = answer
         self.turns, self.coming.decided_ms = turns, now_ms
         return chosen, entries

@@ -1,6 +1,7 @@
 """A turn that has begun is kept: what a node said of itself last is older than what it does."""
 
 from mesh.core.rollouts import Rollouts
+from mesh.events import WriteJournal
 from protos.documents_pb2 import Phase, ServicePlan
 from tests.mesh.core.test_rollouts import (
     NEW,
@@ -66,6 +67,16 @@ def test_a_turn_without_the_model_has_not_begun() -> None:
     version(rollouts, FIRST, held=(b"1",))
     assert version(rollouts, SECOND) == "1"
     assert rollouts.turns["faces"].why == "waits for a"
+
+
+def test_a_turn_is_journalled_once_it_begins() -> None:
+    rollouts = good_at(Rollouts("b", site(), b""), OLD)
+    decided(rollouts, plan(OLD), FIRST, BOTH)
+    told = []
+    for orders, held in ((FIRST, (b"1",)), (SECOND, BOTH), (FIRST, BOTH)):
+        told += decided(rollouts, plan(NEW), orders, held)[1]
+    reasons = [one.cause for one in told if isinstance(one, WriteJournal)]
+    assert reasons == ["waits for a", "its turn"], "without the model it has not begun"
 
 
 def test_a_turn_ends_with_its_plan_and_where_the_service_is_not_placed() -> None:
