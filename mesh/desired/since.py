@@ -11,7 +11,8 @@ from protos.documents_pb2 import Plan, ServicePlan
 
 def tell_since(plan: Plan, before: Plan, counter: int) -> None:
     """Fills in `since` of each service of `plan`: that of the plan `before`, where it said the same
-    of the service; else the counter of the state that will say so. A pause is nothing else."""
+    of the service; else the counter of the state that will say so. A pause is nothing else, nor is
+    a restart."""
     known: Mapping[str, ServicePlan] = {service.name: service for service in before.services}
     for service in plan.services:
         old = known.get(service.name, ServicePlan())
@@ -22,5 +23,6 @@ def _bare(service: ServicePlan) -> ServicePlan:
     bare = ServicePlan()
     bare.CopyFrom(service)
     bare.ClearField("paused")
+    bare.ClearField("restarts")
     bare.ClearField("since")
     return bare

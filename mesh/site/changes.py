@@ -153,11 +153,14 @@ def check_made(change: Change, now_unix_ms: int) -> None:
         raise ChangeRefused("it was made more than a day from now: set the operator's clock")
 
 
-def base_of(service: ServicePlan) -> bytes:
-    """The digest of what a plan says of a service, without what scaling and holds make of it."""
+def base_of(service: ServicePlan, field: str) -> bytes:
+    """The digest of what a plan says of a service, for a change of that field: without what
+    operators do to it in passing, a pause or a restart, which takes the place of a local one."""
     bare = ServicePlan()
     bare.CopyFrom(service)
     bare.ClearField("paused")
+    if field != RESTART:
+        bare.ClearField("restarts")
     return sha256(bare.SerializeToString(deterministic=True))
 
 
@@ -171,7 +174,7 @@ def ended(change: Change, plan: Plan, counter: int, now_unix_ms: int) -> str:
     service = next((one for one in plan.services if one.name == body.workload), None)
     if service is None:
         return f"state {counter} has no such service any more"
-    if base_of(service) != body.base:
+    if base_of(service, body.field) != body.base:
         return f"state {counter} says something else of this service"
     return ""
 

@@ -71,7 +71,7 @@ class OwnChanges:
             mesh=core.peer.heads.trust.mesh,
             site=core.peer.config.site,
             base_counter=core.in_force.counter,
-            base=base_of(service),
+            base=base_of(service, field),
             workload=workload,
             field=field,
             value=value,

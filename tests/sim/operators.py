@@ -23,7 +23,7 @@ def local_change(node: "SimNode", by: str = "ann", **fields: object) -> bytes:
         "mesh": identities.MESH,
         "site": "south",
         "base_counter": core.in_force.counter,
-        "base": base_of(planned[0]) if planned else b"",
+        "base": base_of(planned[0], str(fields.get("field", "scale"))) if planned else b"",
         "workload": workload,
         "field": "scale",
         "value": "3",

@@ -22,9 +22,11 @@ def test_what_is_said_again_is_said_since_the_first_time_and_anything_else_anew(
     first = told(ServicePlan(name="faces", replicas_min=1), Plan(), 3)
     same = told(ServicePlan(name="faces", replicas_min=1), first, 4)
     paused = told(ServicePlan(name="faces", replicas_min=1, paused=True), same, 5)
+    restarted = told(ServicePlan(name="faces", replicas_min=1, restarts=1), paused, 5)
     other = told(ServicePlan(name="faces", replicas_min=2), paused, 6)
     again = told(ServicePlan(name="faces", replicas_min=1), other, 7)
-    assert [since(plan) for plan in (first, same, paused, other, again)] == [3, 3, 3, 6, 7]
+    assert [since(plan) for plan in (first, same, paused, restarted)] == [3, 3, 3, 3]
+    assert [since(plan) for plan in (other, again)] == [6, 7]
 
 
 def test_a_service_that_was_gone_is_another() -> None:

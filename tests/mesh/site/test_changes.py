@@ -49,7 +49,7 @@ def body(**fields: object) -> LocalChange:
         "mesh": MESH,
         "site": "south",
         "base_counter": 7,
-        "base": base_of(service()),
+        "base": base_of(service(), "scale"),
         "workload": "faces",
         "field": "scale",
         "value": "2",
@@ -202,6 +202,10 @@ def test_it_ends_with_its_time_or_with_a_plan_that_says_something_else() -> None
     assert ended(made, plan, 7, NOW + HOUR) == "its time is over"
     assert ended(made, plan, 9, NOW) == ""  # another workload was changed
     assert ended(made, Plan(services=[service(paused=True)]), 9, NOW) == ""
+    restarted = Plan(services=[service(restarts=1)])
+    assert ended(made, restarted, 9, NOW) == ""
+    local = change(field="restart", value="1", base=base_of(service(), "restart"))
+    assert ended(local, restarted, 9, NOW) == "state 9 says something else of this service"
     other = Plan(services=[service(replicas_max=5)])
     assert ended(made, other, 9, NOW) == "state 9 says something else of this service"
     assert ended(made, Plan(), 9, NOW) == "state 9 has no such service any more"
