@@ -53,10 +53,14 @@ def output_of(program: str, *arguments: str) -> list[Any]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_what_is_unseen_cannot_be_imported_for_that_long() -> None:
-    with unseen("colorsys"), pytest.raises(ImportError):
-        importlib.import_module("colorsys")
-    assert importlib.import_module("colorsys").rgb_to_hsv(0, 0, 0) == (0.0, 0.0, 0)
+def test_what_is_unseen_cannot_be_imported_for_that_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "met_here_alone.py").write_text("found = True\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with unseen("met_here_alone"), pytest.raises(ImportError):
+        importlib.import_module("met_here_alone")
+    assert importlib.import_module("met_here_alone").found
 
 
 def test_what_is_imported_already_stays_to_be_seen() -> None:
