@@ -20,7 +20,7 @@ from mesh.core.messages import (
     FinishArtifact,
     RemoveArtifact,
 )
-from mesh.events import Instruction, SaveBlob, Send, WriteJournal
+from mesh.events import Instruction, SaveBlob, Send, SendBlobs, WriteJournal
 from mesh.exchange.frames import encode
 from mesh.hashing import sha256
 from protos.peer_pb2 import Frame, Want
@@ -28,8 +28,8 @@ from protos.peer_pb2 import Frame, Want
 ASK_MS = 1_000
 ASK_MS_MAX = 10_000
 """Between two rounds of asking for manifests that nobody sent yet: twice as long after each round,
-while the same are missing. All neighbours and the masters are asked, and where none of them has a
-manifest they may not have it for long. Who is linked anew is asked at once."""
+while the same are missing. All neighbours and the masters are asked; who is linked anew is asked at
+once, and a neighbour that gets it meanwhile remembers who had asked."""
 RETRY_MS = 15_000
 """After a disk refused an artifact."""
 REMOVE_AGAIN_MS = 60_000
@@ -76,6 +76,8 @@ class Artifacts:
         """Those whose removal the disk refused: when it is tried again, and how long that took."""
         self._cramped: set[bytes] = set()
         """Those that did not fit."""
+        self.askers: dict[bytes, set[str]] = {}
+        """Of those that are missing here: the peers that wanted them."""
         self._ask_ms = 0
         self._ask_pause_ms = ASK_MS
         self._stored: dict[bytes, int] = {}
@@ -115,6 +117,7 @@ class Artifacts:
         if not missing <= self._missing:
             self._ask_ms, self._ask_pause_ms = now_ms, ASK_MS
         self._missing = missing
+        self.askers = {d: peers for d, peers in self.askers.items() if d in missing}
         for digest in sorted(before - self._needed - self.complete):
             self.swarm.forget(digest, now_ms)
             self._begun.discard(digest)
@@ -158,6 +161,7 @@ class Artifacts:
         if digest not in self._missing:
             return []
         self._missing.discard(digest)
+        askers = sorted(self.askers.pop(digest, ()))
         try:
             self.known[digest] = open_manifest(data, self._release_keys(), digest)
         except ManifestRefused as refused:
@@ -165,7 +169,13 @@ class Artifacts:
             self.refused[digest] = str(refused)
             return [WriteJournal("record", "artifact.refused", digest.hex(), str(refused))]
         saved: list[Output] = [SaveBlob(data, f"manifest from {peer}")]
+        saved += [SendBlobs(one, (digest,), "asked for before it was here") for one in askers]
         return saved + (self._start(digest, now_ms) if digest in self._needed else [])
+
+    def wanted(self, answer: SendBlobs) -> None:
+        """A peer wants blobs: those that are missing here it gets once they come."""
+        for digest in self._missing.intersection(answer.digests):
+            self.askers.setdefault(digest, set()).add(answer.peer)
 
     def frame(self, frame: Frame, peer: str, now_ms: int) -> list[Output]:
         """Holdings or a claim of a neighbour."""

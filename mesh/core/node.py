@@ -59,7 +59,7 @@ from mesh.core.runtime_view import RuntimeView
 from mesh.core.share import Share
 from mesh.core.suppliers import Suppliers
 from mesh.core.troubles import Troubles, of_node
-from mesh.events import Event, Notice, Received, SaveBatch, Tick
+from mesh.events import Event, Notice, Received, SaveBatch, SendBlobs, Tick
 from mesh.exchange.membership import Membership
 from mesh.hashing import first
 from mesh.heads.revocations import Revoked
@@ -240,6 +240,8 @@ class NodeCore:
             else:
                 if isinstance(output, SaveBatch):
                     self.clocks.heard(output.batch, now_ms)
+                elif isinstance(output, SendBlobs):
+                    self.artifacts.wanted(output)
                 result.append(output)
         return result
 

@@ -2,7 +2,10 @@
 
 from mesh.blobs.swarm import Swarm
 from mesh.core.artifacts import ASK_MS, ASK_MS_MAX, Artifacts
-from mesh.events import Send
+from mesh.events import SaveBlob, Send, SendBlobs
+from mesh.hashing import sha256
+from tests.sim.identities import signer
+from tests.sim.site import Site, face_detector
 
 FACES, DOORS = b"f" * 32, b"d" * 32
 
@@ -35,3 +38,42 @@ def test_what_is_newly_missing_is_asked_for_at_once() -> None:
     assert asked(node, 40_000, 41_000) == [], "the same is missing as before"
     node.plan([FACES, DOORS], [], 41_000)
     assert asked(node, 41_000, 43_000) == [41_000, 42_000]
+
+
+def test_who_asked_for_what_was_missing_here_gets_it_when_it_comes() -> None:
+    manifest, _ = face_detector()
+    faces = sha256(manifest)
+    key = signer("release").public_key
+    node = Artifacts(Swarm("me"), lambda: [key], lambda: ["a", "b"], lambda: ["master"])
+    node.plan([faces], [], 0)
+    for peer in ("b", "a", "b"):
+        node.wanted(SendBlobs(peer, (faces, DOORS)))
+    saved, *sent = node.blob(manifest, "master", 5_000)
+    assert isinstance(saved, SaveBlob)
+    assert sent == [SendBlobs(peer, (faces,), "asked for before it was here") for peer in "ab"]
+
+
+def test_who_asked_for_what_the_plan_names_no_more_is_forgotten() -> None:
+    node = artifacts()
+    node.plan([FACES], [], 0)
+    node.wanted(SendBlobs("a", (FACES,)))
+    node.plan([], [], 1_000)
+    assert node.askers == {}
+
+
+def test_a_manifest_that_comes_late_is_with_all_as_soon_as_with_one() -> None:
+    site = Site(5)
+    site.boot()
+    site.world.run(2_000)
+    faces = sha256(face_detector()[0])
+    send_at_once = site.master.do_SendBlobs
+
+    def send(instruction: SendBlobs) -> None:
+        late_ms = 7_500 if faces in instruction.digests else 0
+        site.world.after(late_ms, lambda: send_at_once(instruction))
+
+    site.master.do_SendBlobs = send  # type: ignore[method-assign]
+    site.publish(replicas=2)
+    known = [lambda n=node: faces in n.core.artifacts.known for node in site.nodes]  # type: ignore[misc]
+    site.world.run_until(lambda: any(one() for one in known), 20_000, "the gateway has it")
+    assert site.world.run_until(lambda: all(one() for one in known), 20_000, "all have it") <= 500
