@@ -204,6 +204,8 @@ def test_it_ends_with_its_time_or_with_a_plan_that_says_something_else() -> None
     assert ended(made, Plan(services=[service(paused=True)]), 9, NOW) == ""
     restarted = Plan(services=[service(restarts=1)])
     assert ended(made, restarted, 9, NOW) == ""
+    of_release_before = change(base=base_of(service(restarts=1), "restart"))
+    assert ended(of_release_before, restarted, 9, NOW) == ""
     local = change(field="restart", value="1", base=base_of(service(), "restart"))
     assert ended(local, restarted, 9, NOW) == "state 9 says something else of this service"
     other = Plan(services=[service(replicas_max=5)])
