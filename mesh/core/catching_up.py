@@ -83,7 +83,8 @@ def _answer(core: "NodeCore", ask: InForceAsk, peer: str) -> list[NodeOutput]:
 def _take(
     core: "NodeCore", parts: dict[str, InForcePart], peer: str, now_ms: int
 ) -> list[NodeOutput]:
-    """Goes by what the parts are of, if that is later than what this node goes by."""
+    """Goes by what the parts are of, if that is later than what this node goes by. Its head is first
+    taken as any other is: a later one than was seen is fetched, two of one order are evidence."""
     trust = core.peer.heads.trust
     told = SiteSnapshot(
         root_key=trust.root_key,
@@ -96,9 +97,16 @@ def _take(
         head = open_snapshot(told, core.peer.config.site).head
     except SnapshotRefused as refused:
         return [*core.refusals.refused(peer, f"the state that it goes by: {refused}", now_ms)]
-    if not core.in_force.order < head.order <= core.peer.heads.state.floor:
-        return []
+    heads = core.peer.heads
+    taken: list[NodeOutput] = [*heads.take_state(told.state, peer)]
+    applied = heads.state.applied
+    is_another = (
+        applied is not None and applied.order == head.order and applied.digest != head.digest
+    )
+    # Of the newest itself one content was seen: that one comes as every newest does.
+    if is_another or not core.in_force.order < head.order < heads.state.floor:
+        return taken
     contents = {name: part.blob for name, part in parts.items()}
     proof = told.state, {name: part.branch for name, part in parts.items()}
     core.in_force.take_over(contents, head.order, proof)
-    return core.authority.caught_up(core, peer, now_ms)
+    return [*taken, *core.authority.caught_up(core, peer, now_ms)]

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from mesh.events import Received, Send, WriteJournal
+from mesh.events import Received, SaveDocument, Send, WriteJournal
 from mesh.exchange.frames import encode, parse_frame
 from protos.documents_pb2 import SiteBranch
 from protos.peer_pb2 import InForceAsk, InForcePart
+from tests.sim.masters import sealed
 from tests.sim.nodes import SimNode
 from tests.sim.site import Site
 
@@ -16,7 +17,10 @@ Parts = list[InForcePart]
 
 
 class Withholding(SimNode):
-    """Its core is not given the parts that come; they are kept, with who sent them."""
+    """Its core is not given the parts that come; they are kept, with who sent them. Nor is it given
+    the branches of a newest state, where it `lacks_branches`."""
+
+    lacks_branches = False
 
     def __init__(self, *arguments: Any) -> None:
         self.kept: list[tuple[str, InForcePart]] = []
@@ -27,6 +31,8 @@ class Withholding(SimNode):
             frame = parse_frame(event.data)
             if frame.HasField("in_force_part"):
                 self.kept.append((event.peer, frame.in_force_part))
+                return
+            if self.lacks_branches and frame.documents.branches:
                 return
         super().feed(event)
 
@@ -128,3 +134,64 @@ def test_an_earlier_one_than_what_is_in_force_meanwhile_is_left(asked: Asked) ->
     new.core.catching_up._asked = peer  # it was asked before that came
     assert new.give(peer, parts) == []
     assert new.core.in_force.order == (1, 4)
+
+
+def _signed_again(parts: Parts, counter: int) -> Parts:
+    """The same, in another state, signed under that counter: its site has a label."""
+    blobs = {part.branch.name: part.blob for part in parts}
+    branch = SiteBranch.FromString(blobs["site/south"])
+    branch.labels["signed"] = "again"
+    envelope, documents = sealed(counter, {**blobs, "site/south": branch.SerializeToString()})
+    return [
+        InForcePart(state=envelope, branch=branch, blob=blob)
+        for branch, blob in zip(documents.branches, documents.blobs, strict=True)
+    ]
+
+
+def _evidence(node: SimNode, told: list[Any]) -> tuple[list[str], list[str]]:
+    """The documents that are kept, and the alarms about what the authority signed."""
+    kept = [one.name for one in told if isinstance(one, SaveDocument)]
+    alarms = [one.subject for one in node.core.alarms.states() if one.kind == "Equivocation"]
+    return kept, alarms
+
+
+def test_of_two_contents_under_the_newest_order_none_is_taken_and_there_is_evidence(
+    asked: Asked,
+) -> None:
+    _, new, peer, parts = asked
+    told = new.give(peer, _signed_again(parts, 3))
+    assert new.core.in_force.order == (0, 0)
+    assert _evidence(new, told) == (["equivocation-state"], ["state"])
+
+
+def test_nor_of_two_under_the_order_of_the_one_that_was_applied(asked: Asked) -> None:
+    site, new, peer, parts = asked
+    site.master.publish({"site/south": b"x"}, reader=99)
+    site.world.run(2_000)
+    assert new.core.peer.heads.state.floor == (1, 4)
+    new.core.catching_up._asked = peer
+    told = new.give(peer, _signed_again(parts, 3))
+    assert new.core.in_force.order == (0, 0)
+    assert _evidence(new, told) == (["equivocation-state"], ["state"])
+    new.core.catching_up._asked = peer
+    new.give(peer, parts)
+    assert new.core.in_force.order == (1, 2)
+
+
+def test_a_later_one_than_the_newest_is_taken_as_any_newest_is(asked: Asked) -> None:
+    _, new, peer, parts = asked
+    told = new.give(peer, _signed_again(parts, 4))
+    assert new.core.in_force.order == (0, 0)
+    assert _evidence(new, told) == (["state-seen"], [])
+    assert new.core.peer.heads.state.floor == (1, 4)
+
+
+def test_who_goes_by_the_newest_is_not_asked(asked: Asked) -> None:
+    site, new, _, _ = asked
+    new.lacks_branches = True
+    site.publish(replicas=1, restarts=2)
+    site.world.run(3_000)
+    registers, heads = new.core.membership.registers, new.core.peer.heads
+    assert {registers.get(node.name).body.in_force_counter for node in site.nodes} == {4}
+    assert (new.core.in_force.order, heads.state.floor) == ((0, 0), (1, 4))
+    assert new.core.catching_up.ask(new.core) == []

@@ -142,6 +142,25 @@ def test_who_was_away_goes_by_the_state_that_its_neighbours_go_by_and_keeps_it()
     assert counters(away) == (3, 2)
 
 
+def test_what_was_taken_over_from_a_neighbour_stays_in_force_over_a_start_alone() -> None:
+    site = Site(4).settle(2)
+    away = site.nodes[2]
+    away.power_off()
+    site.publish(replicas=2, restarts=1)
+    site.world.run(8_000)
+    site.master.publish({"site/south": b"x"}, reader=99)
+    site.world.run(5_000)
+    site.cut_wan()
+    away.boot()
+    site.world.run(5_000)
+    assert counters(away) == (1, 2), "the branches that it applied are of an earlier one"
+    for node in site.nodes:
+        node.power_off()
+    away.boot()
+    site.world.run(3_000)
+    assert counters(away) == (1, 2)
+
+
 def test_a_node_that_is_enrolled_while_the_newest_state_is_refused_goes_by_the_one_before() -> None:
     site = Site(2).settle(1)
     publish_bad(site)
