@@ -83,8 +83,9 @@ def _answer(core: "NodeCore", ask: InForceAsk, peer: str) -> list[NodeOutput]:
 def _take(
     core: "NodeCore", parts: dict[str, InForcePart], peer: str, now_ms: int
 ) -> list[NodeOutput]:
-    """Goes by what the parts are of, if that is later than what this node goes by. Its head is first
-    taken as any other is: a later one than was seen is fetched, two of one order are evidence."""
+    """Goes by what the parts are of, if that is later than what this node goes by. Its head is
+    taken first as any other is: one later than the newest is fetched, two contents of one order
+    are evidence."""
     trust = core.peer.heads.trust
     told = SiteSnapshot(
         root_key=trust.root_key,
