@@ -15,7 +15,9 @@ RAN = "ran"
 
 
 class Ran:
-    """The services that the runtime was told last. `document` is what the disk holds, or empty."""
+    """The services that the runtime was told last, and those that served then without being told
+    any more: beside one that is tried in their place. `document` is what the disk holds, or empty.
+    """
 
     def __init__(self, document: bytes) -> None:
         self._document = document
@@ -24,32 +26,34 @@ class Ran:
         except DecodeError:
             services = Plan().services  # of another release: nothing is remembered
         self._services = {service_config(service): service for service in services}
-        self._before: dict[str, ServicePlan] = {}
+        self._told = set(self._services)  # or served: the document does not say which
 
     def plan(self, key: ReplicaKey, now: ServicePlan) -> ServicePlan | None:
         """The service in the replica's configuration, `now` being its present plan; None if
         nobody remembers it."""
         if service_config(now) == key.config:
             return now
-        return self._services.get(key.config) or self._before.get(key.config)
+        return self._services.get(key.config)
 
     def covers(self, keys: Iterable[ReplicaKey]) -> bool:
         """Whether the configuration of each of these replicas is remembered."""
         return all(key.config in self._services for key in keys)
 
-    def artifacts(self) -> set[bytes]:
-        """The artifacts of what the runtime was told last."""
-        return {service.artifact for service in self._services.values()}
+    def artifacts(self, serving: Iterable[ReplicaKey]) -> set[bytes]:
+        """The artifacts of what the runtime was told last, and of what is remembered and serves."""
+        used = self._told | {key.config for key in serving}
+        return {plan.artifact for config, plan in self._services.items() if config in used}
 
     def told(self, run: Run, serving: Iterable[ReplicaKey] = ()) -> list[Instruction]:
         """The runtime is told this: remembered, where it differs in configurations. `serving` are
         the replicas that serve; one whose successor is tried beside it may yet have to stay."""
         services = {key.config: plan for key, plan in run.replicas}
-        known, kept = {**self._before, **self._services}, {key.config for key in serving}
-        self._before = {config: plan for config, plan in known.items() if config in kept}
-        ordered = [services[config] for config in sorted(services)]
+        kept = {key.config for key in serving}
+        self._told = set(services)
+        before = {config: plan for config, plan in self._services.items() if config in kept}
+        self._services = {**before, **services}
+        ordered = [self._services[config] for config in sorted(self._services)]
         document = Plan(services=ordered).SerializeToString(deterministic=True)
-        self._services = services
         if document == self._document:
             return []
         self._document = document

@@ -199,7 +199,7 @@ class Share:
     def uses(self) -> dict[bytes, str]:
         """The artifacts that this node has a use for, and which."""
         placement, base = self._placing.placement, self.base
-        uses = dict.fromkeys(sorted(self.ran.artifacts()), RUNS)
+        uses = dict.fromkeys(sorted(self.ran.artifacts(self._runtime.serving())), RUNS)
         for plan in (self.plan, base):
             for artifact, use in uses_of(self._name, plan, placement).items():
                 uses.setdefault(artifact, use)

@@ -1,9 +1,12 @@
 """What drawn histories (tests/sim) have broken, each as the shortest story that still shows it."""
 
+from functools import partial
+
 import pytest
 
 from mesh.core.at_start import artifacts_at_start
-from protos.documents_pb2 import ModelPlan, Plan, ServicePlan, StableRegister
+from mesh.site.local import RUNS
+from protos.documents_pb2 import ModelPlan, PipelinePlan, Plan, ServicePlan, StableRegister
 from tests.mesh.core.rolling import SOAK_MS, settled, watch
 from tests.sim.checks.agreement import Agreement
 from tests.sim.draw import Act, Story, draw
@@ -92,6 +95,35 @@ def test_what_moves_away_while_a_new_version_is_tried_there_serves_on_meanwhile(
     site.publish(1, version="2.0.0", soak_ms=SOAK_MS, held_back={node.name: True})
     fewest, _ = watch(site, 15_000)
     assert (fewest, node.serving("faces"), site.serving()) == (1, 0, 1)
+
+
+@pytest.mark.parametrize("heard_after_ms", [0, 900])
+def test_so_it_does_where_the_agent_starts_anew_meanwhile_and_its_node_does_what_it_is_told(
+    heard_after_ms: int,
+) -> None:
+    site = settled(nodes=3, replicas=1)
+    (node,) = [node for node in site.nodes if node.serving("faces")]
+    node.sources, node.heard_after_ms = ("camera",), heard_after_ms
+    node.restart_agent()
+    site.world.run(3_000)
+    (good,) = [service.artifact for service in node.core.branch.plan.services]
+    door = PipelinePlan(name="door", source="camera", service="faces", every_ms=200)
+    tried = partial(site.publish, 1, version="2.0.0", soak_ms=90_000)
+    tried(pipelines=(door,))
+    site.world.run_until(lambda: len(node.runs) == 2, 10_000, "the new version is tried")
+    site.world.run(2_000)
+    node.restart_agent()
+    site.world.run(3_000)
+    assert node.core.share.uses()[good] == RUNS, "it serves"
+    for other in site.nodes:
+        if other is not node:
+            other.do_Run = lambda _: None  # type: ignore[method-assign]
+    tried(held_back={node.name: True}, pipelines=(door,))
+    site.world.run(3_000)
+    assert "door" in node.pipelines
+    tried(held_back={node.name: True})
+    fewest, _ = watch(site, 3_000)
+    assert (fewest, node.versions("faces"), node.pipelines) == (1, ["1.0.0"], {})
 
 
 @pytest.mark.parametrize(("nodes", "seed"), [(2, 5), (3, 4), (3, 11), (5, 3)])

@@ -237,7 +237,8 @@ def test_a_document_of_what_was_in_force_that_is_none_is_left() -> None:
 
 
 def test_what_ran_is_remembered_by_configuration() -> None:
-    old, new = ServicePlan(name="faces", model="1"), ServicePlan(name="faces", model="2")
+    old = ServicePlan(name="faces", model="1", artifact=b"1")
+    new = ServicePlan(name="faces", model="2", artifact=b"2")
     key = ReplicaKey("faces", 0, service_config(old))
     first = Ran(b"\xff\xff")
     assert first.plan(key, new) is None
@@ -249,10 +250,14 @@ def test_what_ran_is_remembered_by_configuration() -> None:
     newer = ReplicaKey("faces", 0, service_config(new))
     assert first.plan(newer, new) == new
     (saved,) = first.told(Run(((newer, new),), (), (), ()), serving=[key])
-    assert (first.plan(key, new), first.artifacts()) == (old, {new.artifact})
-    assert Ran(saved.data).plan(key, new) is None
-    first.told(Run((), (), (), ()))
-    assert first.plan(key, new) is None
+    assert isinstance(saved, SaveDocument)
+    assert (first.plan(key, new), first.artifacts([key])) == (old, {b"1", b"2"})
+    assert first.artifacts([]) == {b"2"}, "what serves no more is not used"
+    again = Ran(saved.data)
+    assert (again.plan(key, new), again.artifacts([])) == (old, {b"1", b"2"})
+    for one in (first, again):
+        one.told(Run((), (), (), ()))
+        assert (one.plan(key, new), one.artifacts([key])) == (None, set())
 
 
 # ---- artifacts ----
