@@ -68,10 +68,13 @@ class Cordon:
         self._told = self.draining
 
     def asked(self, event: CordonAsked) -> None:
-        """An operator said it here; the disk has it already."""
+        """An operator said it here; the disk has it already. Where nothing changes by it, it is no
+        reason for what changes later."""
+        before = self.draining
         self._own = event.draining if event.cordoned or event.draining else None
-        self._reason = event.reason or "no reason was given"
-        self._by = {"operator": event.operator}
+        if self.draining != before:
+            self._reason = event.reason or "no reason was given"
+            self._by = {"operator": event.operator}
 
     def look(self, runtime: RuntimeView, cause: str) -> list[Instruction]:
         """Journals what changed since the last look, and that nothing runs here any more."""
@@ -79,9 +82,9 @@ class Cordon:
         holds = self.draining
         if holds != self._told:
             self._told, self.drained = holds, False
-            why, by = self._reason or f"said at a master; {cause}", self._by
-            self._reason, self._by = "", {}
-            entries.append(WriteJournal("record", EVENTS[holds], self._node, why, by))
+            why = self._reason or f"said at a master; {cause}"
+            entries.append(WriteJournal("record", EVENTS[holds], self._node, why, self._by))
+        self._reason, self._by = "", {}
         if holds and not self.drained and runtime.is_empty():
             self.drained = True
             entries.append(WriteJournal("record", "node.drained", self._node, "nothing runs here"))

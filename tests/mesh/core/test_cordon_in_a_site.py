@@ -205,6 +205,33 @@ def test_a_cordon_is_journalled_once_however_often_the_agent_starts() -> None:
     assert told(other) == ["node.draining"], "it was said while it was off"
 
 
+@pytest.mark.parametrize("waits_ms", [0, 2_000])
+def test_an_event_names_nobody_whose_word_changed_nothing(waits_ms: int) -> None:
+    site = Site(2).settle(1)
+    node = site.nodes[1]
+    node.hold_back(False, "new fan")
+    site.world.run(2_000)
+    node.hold_back(False, "new fan, said twice")
+    site.world.run(waits_ms)
+    site.publish(replicas=1, held_back={node.name: True})
+    site.world.run(3_000)
+    told = [(event, cause) for event, _, cause in events(node) if event in EVENTS.values()]
+    assert [event for event, _ in told] == ["node.cordoned", "node.draining"]
+    assert [cause.startswith("said at a master") for _, cause in told] == [False, True]
+    assert operators(node) == ["ann", ""]
+
+
+def test_what_was_said_and_taken_back_at_once_names_nobody_later() -> None:
+    site = Site(2).settle(1)
+    node = site.nodes[1]
+    for draining in (True, None):
+        node.hold_back(draining, "a slip")
+    site.world.run(2_000)
+    site.publish(replicas=1, held_back={node.name: True})
+    site.world.run(3_000)
+    assert operators(node) == [""]
+
+
 def test_a_drain_is_over_once_however_often_the_agent_starts() -> None:
     site = Site(2).settle(1)
     node = busy(site)
