@@ -93,7 +93,8 @@ class DiskWork:
 
     async def settled(self) -> None:
         """Until all that was asked for is done, or waits because the disk refuses: for whoever is
-        about to end this work. A disk that hangs holds that up for SETTLE_S at most."""
+        about to end this work. What is asked for meanwhile counts too, so it takes SETTLE_S, and no
+        longer, where a disk hangs, or is slower than what comes in."""
         if self._ended:
             return
         with suppress(TimeoutError):

@@ -214,11 +214,12 @@ async def test_what_waits_for_too_long_is_given_up_oldest_first(tmp_path: Path) 
 
 async def test_it_is_settled_when_all_that_was_asked_for_is_done(tmp_path: Path) -> None:
     async with running(tmp_path) as rig:
-        for number in range(20):
-            rig.edge.carry([SaveDocument(f"d{number}", b"1"), Send("p", b"1")])
-        await rig.edge.disk.settled()
-        assert len(rig.did) == 20
-        assert rig.stores.documents.get("d19") == b"1"
+        for done in (20, 40):  # it is idle in between
+            for number in range(done - 20, done):
+                rig.edge.carry([SaveDocument(f"d{number}", b"1"), Send("p", b"1")])
+            await rig.edge.disk.settled()
+            assert len(rig.did) == done
+            assert rig.stores.documents.get(f"d{done - 1}") == b"1"
 
 
 async def test_it_is_settled_when_what_is_left_waits_for_a_disk_that_refuses(
