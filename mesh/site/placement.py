@@ -5,8 +5,9 @@ the same nodes computes the same answer, and a node lost or added moves only wha
 
 - Replicas of a service spread: each node that fits takes one before any takes a second. They share
   a node where there are not enough; what fits nowhere is pending.
-- Where room is short, each service has its first replica before any has its second, and so on up to
-  its minimum. What load asks for above that takes what is left, in the same order.
+- Services are placed by name, each up to its minimum before the next. Where one of them lacks room
+  then that it would have in rounds, all are placed in rounds: each has its first replica before any
+  has its second. What load asks for above the minima takes what is left, in rounds as well.
 - Spares are the next nodes in the ranking: they hold the model, so a failover downloads nothing.
   Of a service that sleeps the node that would run it is one, so that waking it downloads nothing.
 - A pipeline runs on the first node that has its source.
@@ -18,7 +19,8 @@ the same nodes computes the same answer, and a node lost or added moves only wha
 """
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mesh.hashing import first, ranked_by_weight
@@ -84,6 +86,13 @@ class _Draft:
     pipelines: dict[str, str] = field(default_factory=dict)
     pending: dict[str, str] = field(default_factory=dict)
     stays: dict[tuple[str, str], str] = field(default_factory=dict)
+    placed: Counter[str] = field(default_factory=Counter)
+    takers: dict[str, Iterator[str]] = field(default_factory=dict)
+
+    def give(self, asking: Iterable[str]) -> None:
+        """One replica more for each of those names, in that order, where there is room."""
+        for name in asking:
+            self.placed[name] += next(self.takers[name], None) is not None
 
     def take(self, node: str, service: ServicePlan) -> bool:
         """Gives the node one replica more, if it may have it and there is room."""
@@ -102,15 +111,17 @@ def place(
 ) -> Placement:
     """Places all workloads of `plan` on the live `nodes`. `least` is how many replicas of each
     service come before what others have above that; None: all that the plan asks for."""
-    rooms = {node.node: _Room(node.cores, node.memory_bytes) for node in nodes}
-    draft = _Draft(rooms, {node.node: node for node in nodes})
     services = sorted(plan.services, key=lambda one: one.name)
     rankings = {service.name: rank(service, nodes) for service in services}
-    missing = _share_out(services, rankings, least or {}, draft)
+    wanted = {service.name: min(service.replicas_min, REPLICAS_MAX) for service in services}
+    first = _minima(wanted, least or {})
+    draft = _with_minima(services, rankings, nodes, first)
+    draft.give(_in_rounds({name: range(first[name], count) for name, count in wanted.items()}))
     spares: dict[str, list[str]] = {}
     for service in services:
         ranking = rankings[service.name]
-        _tell_what_is_short(service, ranking, missing[service.name], draft)
+        missing = wanted[service.name] - draft.placed[service.name]
+        _tell_what_is_short(service, ranking, missing, draft)
         free = [node for node in ranking if not draft.views[node].cordoned]
         used = {node for node in free if draft.replicas.get(node, {}).get(service.name)}
         kept = service.spares + (service.replicas_min == 0 < service.replicas_max)
@@ -145,23 +156,45 @@ def comes_last(service: ServicePlan, node: NodeView) -> bool:
     return node.runtime_gone or is_quarantined(service, node)
 
 
-def _share_out(
+def _minima(wanted: Mapping[str, int], least: Mapping[str, int]) -> dict[str, int]:
+    """How many replicas of each service come before what any has above that. Of a service that may
+    sleep and is awake the first is among them: a request waits for it."""
+    return {name: min(count, max(1, least.get(name, count))) for name, count in wanted.items()}
+
+
+def _with_minima(
     services: Sequence[ServicePlan],
     rankings: Mapping[str, Sequence[str]],
-    least: Mapping[str, int],
-    draft: _Draft,
-) -> dict[str, int]:
-    """Gives all services room for their replicas; returns how many of each have none."""
-    asked = sorted(
-        (index >= least.get(service.name, service.replicas_min), index, service.name)
-        for service in services
-        for index in range(min(service.replicas_min, REPLICAS_MAX))
-    )
-    takers = {service.name: _takers(service, rankings[service.name], draft) for service in services}
-    missing = dict.fromkeys(rankings, 0)
-    for _, _, name in asked:
-        missing[name] += next(takers[name], None) is None
-    return missing
+    nodes: Sequence[NodeView],
+    first: Mapping[str, int],
+) -> _Draft:
+    """All services with room for so many replicas each: by name, or in rounds if any has more so.
+    What fits nowhere has no more so, and moves nothing."""
+    by_name = _draft(services, rankings, nodes)
+    by_name.give(name for name, count in first.items() for _ in range(count))
+    if all(by_name.placed[name] == count for name, count in first.items()):
+        return by_name
+    rounds = _draft(services, rankings, nodes)
+    rounds.give(_in_rounds({name: range(count) for name, count in first.items()}))
+    is_fairer = any(rounds.placed[name] > by_name.placed[name] for name in first)
+    return rounds if is_fairer else by_name
+
+
+def _in_rounds(indices: Mapping[str, Iterable[int]]) -> list[str]:
+    """The services in the order in which they ask: for all first replicas, then all second ones."""
+    return [name for _, name in sorted((i, name) for name, some in indices.items() for i in some)]
+
+
+def _draft(
+    services: Sequence[ServicePlan],
+    rankings: Mapping[str, Sequence[str]],
+    nodes: Sequence[NodeView],
+) -> _Draft:
+    """The nodes as they are, with nothing placed on them."""
+    rooms = {node.node: _Room(node.cores, node.memory_bytes) for node in nodes}
+    draft = _Draft(rooms, {node.node: node for node in nodes})
+    draft.takers = {one.name: _takers(one, rankings[one.name], draft) for one in services}
+    return draft
 
 
 def _takers(service: ServicePlan, ranking: Sequence[str], draft: _Draft) -> Iterator[str]:

@@ -1,12 +1,13 @@
 """Placement: spread, capacity, minimal movement, and the same answer for everybody."""
 
 import random
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mesh.site.placement import Placement, place
+from mesh.site.placement import Placement, place, rank
 from mesh.site.views import NodeView, views
 from protos.documents_pb2 import (
     Capacity,
@@ -17,6 +18,7 @@ from protos.documents_pb2 import (
     ServicePlan,
     StableRegister,
 )
+from tests.sim.checks.room import expected, first_come
 
 GIB = 1 << 30
 
@@ -158,6 +160,68 @@ def test_where_room_is_short_each_service_has_its_first_replica_before_any_has_i
         assert tuple(one.count("n", name) for name in ("a", "b", "c")) == wanted
 
 
+def by_name(plan: Plan, nodes: Sequence[NodeView]) -> dict[str, dict[str, int]] | None:
+    """Service to its nodes and how many replicas each, where every service has all of them before
+    the next by name has any; None: not all fit."""
+    rooms = {one.node: (one.cores, one.memory_bytes) for one in nodes}
+    placed: dict[str, dict[str, int]] = {}
+    for one in sorted(plan.services, key=lambda one: one.name):
+        counts = placed[one.name] = dict[str, int]()
+        for _ in range(one.replicas_min):
+            left = {name: (c - one.cores, m - one.memory_bytes) for name, (c, m) in rooms.items()}
+            able = [name for name in rank(one, nodes) if min(left[name]) >= 0]
+            if not able:
+                return None
+            best = min(able, key=lambda name: counts.get(name, 0))
+            counts[best], rooms[best] = counts.get(best, 0) + 1, left[best]
+    return placed
+
+
+@settings(max_examples=300, deadline=None)
+@given(SITES, SERVICES)
+def test_where_all_fit_as_placed_by_name_they_are_placed_so(
+    nodes: tuple[NodeView, ...], services: list[ServicePlan]
+) -> None:
+    plan = Plan(services=services)
+    simple, placed = by_name(plan, nodes), place(plan, nodes)
+    if simple is not None:
+        assert {name: placed.nodes_of(name) for name in simple} == simple
+        assert not placed.pending
+
+
+@pytest.mark.parametrize(
+    "hopeless",
+    [
+        pytest.param([], id="none"),
+        pytest.param([service("z", match_labels={"zone": "roof"})], id="no such label"),
+        pytest.param([service("z", cores=9)], id="too large"),
+    ],
+)
+def test_large_replicas_that_fit_by_name_find_room_whatever_fits_nowhere(
+    hopeless: list[ServicePlan],
+) -> None:
+    site = [node("small", cores=1), node("m", cores=4)]
+    wanted = service("b", 1)
+    assert rank(wanted, site)[0] == "m", "in rounds its replica takes the room of the second `a`"
+    placed = place(Plan(services=[service("a", 2, cores=2), wanted, *hopeless]), site)
+    assert placed.pending.keys() == {one.name for one in hopeless}
+    assert (placed.nodes_of("a"), placed.nodes_of("b")) == ({"m": 2}, {"small": 1})
+
+
+@settings(max_examples=150, deadline=None)
+@given(SITES, st.lists(st.integers(0, 6), min_size=1, max_size=5), st.data())
+def test_replicas_of_one_core_each_are_shared_out_evenly_up_to_the_minima(
+    nodes: tuple[NodeView, ...], counts: list[int], data: st.DataObject
+) -> None:
+    services = [service(f"s{i}", n, memory_bytes=0) for i, n in enumerate(counts)]
+    least = {one.name: data.draw(st.integers(0, one.replicas_min)) for one in services}
+    placed = place(Plan(services=services), nodes, least)
+    asked = {one.name: one.replicas_min for one in services}
+    evenly = expected(first_come(least, asked), sum(one.cores for one in nodes))
+    for name, count in evenly.items():
+        assert sum(placed.nodes_of(name).values()) >= count
+
+
 def test_no_service_takes_more_than_its_minimum_before_all_have_theirs() -> None:
     site = [node("n", cores=2), node("m", cores=2)]
     plan = Plan(services=[service("busy", 4), service("calm", 2)])
@@ -165,6 +229,14 @@ def test_no_service_takes_more_than_its_minimum_before_all_have_theirs() -> None
     assert (placed.nodes_of("calm"), "calm" in placed.pending) == ({"n": 1, "m": 1}, False)
     assert sum(placed.nodes_of("busy").values()) == 2
     assert "2 of 4 replicas" in placed.pending["busy"]
+
+
+def test_the_first_replica_of_a_service_that_woke_comes_before_the_second_of_others() -> None:
+    site = [node("n", cores=1), node("m", cores=1)]
+    plan = Plan(services=[service("always", 2), service("woken", 2)])
+    placed = place(plan, site, {"always": 2, "woken": 0})
+    assert [sum(placed.nodes_of(name).values()) for name in ("always", "woken")] == [1, 1]
+    assert placed.pending.keys() == {"always", "woken"}
 
 
 @settings(max_examples=150, deadline=None)
@@ -175,7 +247,7 @@ def test_what_is_above_the_minimum_takes_no_room_from_what_is_not(
     least = {one.name: min(one.replicas_min, n) for one, n in zip(services, minima, strict=False)}
     fewest = Plan(services=services)
     for one in fewest.services:
-        one.replicas_min = least[one.name]
+        one.replicas_min = min(one.replicas_min, max(1, least[one.name]))
     minimal, placed = place(fewest, nodes), place(Plan(services=services), nodes, least)
     for name in least:
         for at, count in minimal.nodes_of(name).items():

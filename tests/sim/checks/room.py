@@ -17,6 +17,12 @@ def minima(plan: Iterable[ServicePlan]) -> Counts:
     return {service.name: service.replicas_min for service in plan}
 
 
+def first_come(least: Mapping[str, int], asked: Mapping[str, int]) -> Counts:
+    """How many replicas of each service come before what others have above that: of those that are
+    asked for the minimum, and the first of a service that may sleep and is awake."""
+    return {name: min(asked.get(name, 0), max(1, count)) for name, count in least.items()}
+
+
 def expected(least: Mapping[str, int], room: int) -> Counts:
     """How many replicas of each service there are at least where so many fit in all: each service
     has its first before any has its second, up to its minimum, in the order of their names."""
@@ -36,10 +42,13 @@ def room_for(node: str, sample: Sample) -> int:
 
 def expected_of(least: Mapping[str, int], nodes: Mapping[str, NodeSample]) -> Counts:
     """How many replicas of each service those nodes run at least, where each part of the site that
-    hears of no other does for itself what it can."""
+    hears of no other does for itself what it can. A service that may sleep is awake where it
+    serves: its first replica has its room as others do."""
     most = dict.fromkeys(least, 0)
     for part in _parts(nodes):
-        counts = expected(least, sum(nodes[name].room for name in part))
+        awake = {s for s in least if any(nodes[name].serves(s) for name in part)}
+        first = {s: max(count, s in awake) for s, count in least.items()}
+        counts = expected(first, sum(nodes[name].room for name in part))
         most = {name: max(count, counts[name]) for name, count in most.items()}
     return most
 

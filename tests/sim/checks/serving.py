@@ -15,7 +15,7 @@ from tests.sim.checks.facts import (
     Served,
     WorkerStarted,
 )
-from tests.sim.checks.room import expected, expected_of, minima, room_for
+from tests.sim.checks.room import expected, expected_of, first_come, minima, room_for
 
 HEAL_MS = 6_000
 SINGLES = frozenset(
@@ -153,7 +153,8 @@ class UnknownIsNotAbsent(Check):
         """As many as asked for; at least what there is room for, as it was in these seconds."""
         room = min((room_for(fact.node, sample) for sample in self._samples), default=0)
         fits = sum(fact.asked.values()) <= room
-        return (fact.asked if fits else expected(fact.least, room)).get(fact.workload, 0)
+        least = first_come(fact.least, fact.asked)
+        return (fact.asked if fits else expected(least, room)).get(fact.workload, 0)
 
 
 class RolloutsTakeNothing(Check):
