@@ -53,6 +53,8 @@ class Target:
     backoff: Backoff = field(default_factory=lambda: Backoff(LAN_RETRY_FIRST_S, LAN_RETRY_MAX_S))
     next_s: float = 0.0
     dialling: bool = False
+    refusal: str | None = None
+    """Why it refused the last attempt, "" if it did not; None: nothing was tried yet."""
 
 
 @dataclass
@@ -143,8 +145,7 @@ class Links:
                 return None
             self._forget(peer, before, "a newer link took its place")
         opened = self._open[peer] = _Open(link, time.monotonic())
-        if not link.wan:
-            self._turned_away("")
+        self._say_if_turned_away()
         self._feed(LinkUp(contact_of(link.peer), link.wan))
         return opened
 
@@ -231,7 +232,7 @@ class Links:
         return wait_s
 
     async def _dial_one(self, name: str, target: Target) -> None:
-        reason = ""
+        reason = refusal = ""
         try:
             for address in target.addresses:
                 try:
@@ -239,7 +240,7 @@ class Links:
                 except DialError as error:
                     reason = str(error)
                     if error.kind == "refused":
-                        self._turned_away(reason)
+                        refusal = refusal or reason
                     continue
                 self._keep(link)
                 return
@@ -250,13 +251,21 @@ class Links:
             if name not in self._open:
                 target.next_s = time.monotonic() + target.backoff.next_s()
             target.dialling = False
+            target.refusal = refusal
             self._news.set()
+        self._say_if_turned_away()
 
-    def _turned_away(self, why: str) -> None:
-        """A neighbour knows this node and does not serve it; or one is linked with it, and what
-        another says may be wrong. Each names itself: the first to refuse is told."""
+    def _say_if_turned_away(self) -> None:
+        """All neighbours that were reached know this node and do not serve it; or one is linked
+        with it, and what another says may be wrong: that one is believed only once all others were
+        tried. Each names itself: the first that refuses is told."""
+        refusals = [target.refusal for target in self._targets.values()]
         if any(not opened.link.wan for opened in self._open.values()):
             why = ""
+        elif None in refusals:
+            return
+        else:
+            why = next(filter(None, refusals), self._refusal)
         if bool(why) != bool(self._refusal):
             self._refusal = why
             self._feed(Trouble("TurnedAway", "neighbours", why, "critical"))

@@ -48,11 +48,13 @@ class FakeLink:
 
 
 class Network:
-    """What is dialled succeeds where the address is in `up`; every attempt is kept."""
+    """What is dialled succeeds where the address is in `up`; every attempt is kept. What is in
+    `slow` answers once that event is set."""
 
     def __init__(self, own: str = "b") -> None:
         self.up: set[str] = set()
         self.refusing: set[str] = set()
+        self.slow: dict[str, asyncio.Event] = {}
         self.dialled: list[str] = []
         self.made: list[FakeLink] = []
         self.every: list[FakeLink] = []
@@ -69,6 +71,8 @@ class Network:
     async def dial(self, address: str, identity: Identity, wan: bool) -> FakeLink:
         self.dialled.append(address)
         await asyncio.sleep(0)
+        if address in self.slow:
+            await self.slow[address].wait()
         if address in self.refusing:
             raise DialFailed("refused", f"{address}: was revoked: stolen")
         if address not in self.up:

@@ -187,6 +187,25 @@ async def test_a_node_that_its_neighbours_turn_away_is_an_alarm_until_it_is_link
     assert said == [told, replace(told, message="")], "one that refuses it may be wrong"
 
 
+@pytest.mark.parametrize(("serves", "alarms"), [(True, 0), (False, 1)])
+async def test_the_first_to_refuse_is_no_alarm_before_the_others_have_answered(
+    make_network: MakeNetwork, serves: bool, alarms: int
+) -> None:
+    network = make_network("b")
+    network.refusing, network.slow = {"h:1"}, {"h:2": asyncio.Event()}
+    network.up = {"h:2"} if serves else set()
+    network.links.know(node("a"), ["h:1"])
+    network.links.know(node("c"), ["h:2"])
+    async with dialling(network):
+        await until(lambda: network.dialled.count("h:1") > 1)
+        early = [event for event in network.fed if isinstance(event, Trouble)]
+        network.slow["h:2"].set()
+        seen = len(network.dialled)
+        await until(lambda: len(network.dialled) > seen + 1)
+    assert early == []
+    assert len([event for event in network.fed if isinstance(event, Trouble)]) == alarms
+
+
 async def test_a_neighbour_that_is_long_gone_is_dialled_every_few_seconds_where_few_are(
     make_network: MakeNetwork,
 ) -> None:
