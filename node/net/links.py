@@ -152,9 +152,9 @@ class Link:
     async def _write(self) -> None:
         try:
             while (frame := await self._outgoing.get()) is not None:
+                self.sent_bytes += len(frame)  # before the other end can have it
                 await self._stream.write(frame)
                 self._spoke = True
-                self.sent_bytes += len(frame)
         except StreamEnded as end:
             self._end(end.detail, end.code, drop=False)
 
