@@ -29,7 +29,7 @@ ASK_MS = 1_000
 ASK_MS_MAX = 10_000
 """Between two rounds of asking for manifests that nobody sent yet: twice as long after each round,
 while the same are missing. All neighbours and the masters are asked; who is linked anew is asked at
-once, and a neighbour that gets it meanwhile remembers who had asked."""
+once, and a neighbour that gets it from a master meanwhile remembers who had asked."""
 RETRY_MS = 15_000
 """After a disk refused an artifact."""
 REMOVE_AGAIN_MS = 60_000
@@ -169,11 +169,12 @@ class Artifacts:
             self.refused[digest] = str(refused)
             return [WriteJournal("record", "artifact.refused", digest.hex(), str(refused))]
         saved: list[Output] = [SaveBlob(data, f"manifest from {peer}")]
-        saved += [SendBlobs(one, (digest,), "asked for before it was here") for one in askers]
+        if peer in self._masters():  # who has it from a neighbour would be the square of all nodes
+            saved += [SendBlobs(one, (digest,), "asked for before it was here") for one in askers]
         return saved + (self._start(digest, now_ms) if digest in self._needed else [])
 
     def wanted(self, answer: SendBlobs) -> None:
-        """A peer wants blobs: those that are missing here it gets once they come."""
+        """A peer wants blobs: those that are missing here it gets once a master sends them."""
         for digest in self._missing.intersection(answer.digests):
             self.askers.setdefault(digest, set()).add(answer.peer)
 

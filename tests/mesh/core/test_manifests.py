@@ -53,6 +53,19 @@ def test_who_asked_for_what_was_missing_here_gets_it_when_it_comes() -> None:
     assert sent == [SendBlobs(peer, (faces,), "asked for before it was here") for peer in "ab"]
 
 
+def test_what_came_from_a_neighbour_is_told_on_to_nobody() -> None:
+    """All neighbours were asked by all: each would send it to all others, in the square."""
+    manifest, _ = face_detector()
+    faces = sha256(manifest)
+    key = signer("release").public_key
+    node = Artifacts(Swarm("me"), lambda: [key], lambda: ["a", "b"], lambda: ["master"])
+    node.plan([faces], [], 0)
+    node.wanted(SendBlobs("b", (faces,)))
+    (saved,) = node.blob(manifest, "a", 5_000)
+    assert isinstance(saved, SaveBlob)
+    assert node.askers == {}
+
+
 def test_who_asked_for_what_the_plan_names_no_more_is_forgotten() -> None:
     node = artifacts()
     node.plan([FACES], [], 0)
