@@ -33,16 +33,16 @@ from mesh.exchange.frames import PROTOCOL, PeerFault, encode, pack, parse_frame
 from mesh.exchange.gateway import Gateway
 from mesh.exchange.heads_flow import HeadsFlow
 from mesh.exchange.journal_intake import JournalIntake, acknowledgement_frames
+from mesh.exchange.journal_offers import JournalOffers
 from mesh.exchange.links import Link, Links
 from mesh.exchange.membership import Membership
 from mesh.exchange.register_flow import RegisterFlow
 from mesh.hashing import ranked
-from mesh.journals.keys import LogKey
 from mesh.journals.logs import Logs
 from mesh.journals.writers import Writers
 from mesh.registers.store import NodeKeys, Registers
 from protos.documents_pb2 import Boot, StableRegister
-from protos.peer_pb2 import Documents, Frame, Hello, JournalOffer, JournalWant
+from protos.peer_pb2 import Documents, Frame, Hello, JournalWant
 
 OFFER_AGAIN_MS = 5_000
 RESUME_MS = 1_000
@@ -102,8 +102,10 @@ class Peer:
         self._flow = self._journals.flow
         self._due = {"offer": now_ms, "resume": now_ms}
         self._round = 0
-        self._offered_to: list[str] = []
         self._gateway = Gateway(membership) if membership is not None else None
+        self._offers = JournalOffers(
+            config.name, self._links, membership, self._gateway, self._flow
+        )
 
     # ---- what is known ----
 
@@ -154,7 +156,7 @@ class Peer:
                 self.logs.stored(event.batch)
                 self._flow.grew(event.batch.key)
                 self._journals.saved(event.batch.key, event.batch.last)
-                return self._grew(event.batch.key)
+                return self._offers.grew(event.batch.key)
             case AcknowledgementsSigned():
                 return self._acknowledgements(list(event.envelopes), "", now_ms)
             case BatchLost():
@@ -167,7 +169,7 @@ class Peer:
     def publish(self, content: StableRegister, now_ms: int) -> list[Instruction]:
         """Says something new about this node, to all that are linked."""
         told = self._registers.announce(content, again=False)
-        return [*told, *self._offer()] if told else []
+        return [*told, *self._offers.offer()] if told else []
 
     def install_state(self, envelope: bytes, documents: Documents) -> list[Instruction]:
         """A master's own new state: taken like anybody's, then told to all that are linked.
@@ -200,7 +202,7 @@ class Peer:
         if self.membership is not None and not wan:
             instructions += self.membership.link(contact.name, True, now_ms)
         instructions += self._comparison.begin(contact.name, now_ms)
-        return [*instructions, Notice("link", contact.name, "up"), *self._offer()]
+        return [*instructions, Notice("link", contact.name, "up"), *self._offers.offer()]
 
     def _link_down(self, peer: str, now_ms: int) -> list[Instruction]:
         link = self._links.remove(peer)
@@ -318,7 +320,7 @@ class Peer:
     def _journal_frame(self, frame: Frame, peer: str, link: Link, now_ms: int) -> list[Instruction]:
         match frame.WhichOneof("kind"):
             case "journal_offer":
-                return self._journal_offer(frame.journal_offer, peer)
+                return self._offers.answer(frame.journal_offer, peer)
             case "journal_want":
                 self._flow.wants(self._permitted(frame.journal_want, link), peer)
                 return []
@@ -332,32 +334,6 @@ class Peer:
         registers = self._registers.shared_with(link)
         known = [log for log in want.logs if registers.get(log.log.node) is not None]
         return JournalWant(logs=known)
-
-    def _grew(self, log: LogKey) -> list[Instruction]:
-        """Offers a log that has grown, where it is news; and all, where others should have them."""
-        targets = self._offer_targets()
-        is_news = targets != self._offered_to or self._flow.is_news(log, targets)
-        return self._offer() if is_news else []
-
-    def _offer(self, again: bool = False) -> list[Instruction]:
-        """Offers journals to whoever should have them: see mesh/exchange/journal_flow.py."""
-        targets = self._offered_to = self._offer_targets()
-        return [Send(peer, data, "journal") for peer, data in self._flow.offer(targets, again)]
-
-    def _offer_targets(self) -> list[str]:
-        if self.membership is None:
-            return []
-        mine = self.membership.registers.get(self.config.name)
-        wanted = {self.gateway(), mine.body.copy_holder if mine else "", *self.masters()}
-        return sorted(peer for peer in wanted if peer in self.links)
-
-    def _journal_offer(self, offer: JournalOffer, peer: str) -> list[Instruction]:
-        if self.membership is not None and not self.masters():
-            record = self.membership.registers.get(peer)
-            if record is None or record.body.copy_holder != self.config.name:
-                return []
-        answer = self._flow.wanted(offer)
-        return [Send(peer, answer, "journal")] if answer else []
 
     def _acknowledgements(
         self, envelopes: list[bytes], peer: str, now_ms: int
@@ -387,7 +363,7 @@ class Peer:
         instructions += self._comparison.wan_round(now_ms)
         instructions += self._comparison.lan_round(self._round, now_ms)
         if self._is_due("offer", OFFER_AGAIN_MS, now_ms):
-            instructions += [*self._offer(again=True), *self._journals.resume(self.links)]
+            instructions += [*self._offers.offer(again=True), *self._journals.resume(self.links)]
         if self._is_due("resume", RESUME_MS, now_ms):
             self._round += 1
             instructions += self._resume()
